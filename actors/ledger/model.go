@@ -1,0 +1,66 @@
+package ledger
+
+// tokensPerPrice is the number of tokens that a model's price is for.
+const tokensPerPrice = 1_000_000
+
+// ModelPrice is what a model charges for a million tokens of each sort.
+type ModelPrice struct {
+	Input  MicroUSD `yaml:"input"`
+	Output MicroUSD `yaml:"output"` // reasoning counts as output
+	// CachedInput is for input read from the vendor's cache, CacheWrite for
+	// input written to it; zero means the price of Input.
+	CachedInput MicroUSD `yaml:"cachedInput"`
+	CacheWrite  MicroUSD `yaml:"cacheWrite"`
+}
+
+// Zero reports whether no price is set at all, which only a model declared
+// free may have.
+func (p ModelPrice) Zero() bool { return p == ModelPrice{} }
+
+// Tokens is what a model call used.
+type Tokens struct {
+	Input      int64 // all input, including Cached and CacheWrite
+	Cached     int64 // part of Input
+	CacheWrite int64 // part of Input
+	Output     int64 // all output, including reasoning
+}
+
+// Cost is the price of the tokens, rounded up to a whole micro-dollar.
+func (p ModelPrice) Cost(t Tokens) (MicroUSD, error) {
+	plain := t.Input - t.Cached - t.CacheWrite
+	if plain < 0 {
+		// A vendor that counts cached tokens beside the input, not inside it,
+		// is paid for both.
+		plain = t.Input
+	}
+	var total wide
+	for _, part := range []struct {
+		tokens int64
+		price  MicroUSD
+	}{
+		{plain, p.Input},
+		{t.Cached, orElse(p.CachedInput, p.Input)},
+		{t.CacheWrite, orElse(p.CacheWrite, p.Input)},
+		{t.Output, p.Output},
+	} {
+		if err := total.addProduct(part.tokens, int64(part.price)); err != nil {
+			return 0, err
+		}
+	}
+	return total.divideUp(tokensPerPrice)
+}
+
+// Reserve is the most that a call can cost: all of its counted input at the
+// dearest input price, and the output up to the bound that is sent with it.
+func (p ModelPrice) Reserve(countedInput, maxOutput int64) (MicroUSD, error) {
+	dearest := max(p.Input, p.CachedInput, p.CacheWrite)
+	worst := ModelPrice{Input: dearest, Output: p.Output}
+	return worst.Cost(Tokens{Input: countedInput, Output: maxOutput})
+}
+
+func orElse(price, fallback MicroUSD) MicroUSD {
+	if price == 0 {
+		return fallback
+	}
+	return price
+}
