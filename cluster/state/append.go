@@ -1,0 +1,178 @@
+package state
+
+import (
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+// MaxBatchEvents bounds how many events one Append carries.
+const MaxBatchEvents = 256
+
+// Append is how a run goes on: the owner of its computer adds the next events
+// to the thread's log, and with them, in the same command, whatever those
+// events mean for money and for the run itself. It is refused unless FirstSeq
+// follows the thread's newest event and the epoch is the computer's.
+type Append struct {
+	Thread   ThreadID     `cbor:"1,keyasint"`
+	Run      RunID        `cbor:"2,keyasint"`
+	Epoch    Epoch        `cbor:"3,keyasint"`
+	FirstSeq uint64       `cbor:"4,keyasint"`
+	Events   []Event      `cbor:"5,keyasint"` // Seq and At are set here
+	Settle   *Settlement  `cbor:"6,keyasint,omitempty"`
+	Reserve  *Reservation `cbor:"7,keyasint,omitempty"` // for the next model call; after Settle
+	Step     *Usage       `cbor:"8,keyasint,omitempty"` // a model's whole reply is among the events
+	Setup    bool         `cbor:"9,keyasint,omitempty"` // its setup scripts ran
+	Finish   *Finish      `cbor:"10,keyasint,omitempty"`
+}
+
+// Finish ends a run.
+type Finish struct {
+	Status  RunStatus `cbor:"1,keyasint"`
+	Message MessageID `cbor:"2,keyasint"` // of the answer, when there is one
+	Content string    `cbor:"3,keyasint"`
+	Error   string    `cbor:"4,keyasint"`
+}
+
+func (cmd Append) apply(tx *Tx) error {
+	r, ok, err := tx.AnyRun(cmd.Run)
+	if err != nil {
+		return err
+	}
+	if !ok || r.Thread != cmd.Thread {
+		return fault.New(fault.NotFound, "Run not found: %s", cmd.Run)
+	}
+	if _, err := tx.own(r.Computer, cmd.Epoch); err != nil {
+		return err
+	}
+	if r.Status.Over() {
+		return fault.New(fault.Moved, "run %s has ended", r.ID)
+	}
+	t, ok, err := tx.AnyThread(cmd.Thread)
+	if err != nil || !ok {
+		return err
+	}
+	if cmd.FirstSeq != t.LastSeq+1 {
+		return fault.New(fault.Moved, "thread %s is at event %d; this batch begins with %d", t.ID, t.LastSeq, cmd.FirstSeq)
+	}
+	if err := cmd.events(tx, &t); err != nil {
+		return err
+	}
+	if err := cmd.money(tx, &t, &r); err != nil {
+		return err
+	}
+	if r.Status == RunPending {
+		r.Status, r.StartedAt = RunRunning, tx.now
+	}
+	r.Epoch, r.Setup = cmd.Epoch, r.Setup || cmd.Setup
+	if cmd.Step != nil {
+		r.Steps++
+		r.Usage = r.Usage.Add(*cmd.Step)
+		t.InputTokens += cmd.Step.InputTokens
+		t.OutputTokens += cmd.Step.OutputTokens
+	}
+	if cmd.Finish != nil {
+		if err := cmd.finish(tx, &t, &r); err != nil {
+			return err
+		}
+	}
+	t.UpdatedAt = tx.now
+	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
+	if err := runs.put(tx.w, r); err != nil {
+		return err
+	}
+	return threads.put(tx.w, t)
+}
+
+func (cmd Append) events(tx *Tx, t *Thread) error {
+	if len(cmd.Events) > MaxBatchEvents {
+		return fault.New(fault.TooLarge, "a batch of %d events; the bound is %d", len(cmd.Events), MaxBatchEvents)
+	}
+	for _, e := range cmd.Events {
+		t.LastSeq++
+		e.Seq, e.At, e.Run = t.LastSeq, tx.now, cmd.Run
+		if err := putEvent(tx.w, t.ID, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (cmd Append) money(tx *Tx, t *Thread, r *Run) error {
+	if cmd.Settle != nil {
+		charged, err := tx.settle(*cmd.Settle, t.ID)
+		if err != nil {
+			return err
+		}
+		t.Cost += charged
+		r.Usage.Cost += charged
+	}
+	if cmd.Reserve == nil {
+		return nil
+	}
+	next := *cmd.Reserve
+	next.Account, next.Run = r.Account, r.ID
+	return tx.reserve(next)
+}
+
+func (cmd Append) finish(tx *Tx, t *Thread, r *Run) error {
+	if !cmd.Finish.Status.Over() {
+		return fault.New(fault.Invalid, "a run cannot end as %q", cmd.Finish.Status)
+	}
+	open, err := tx.ReservationsOf(r.ID)
+	if err != nil {
+		return err
+	}
+	for _, left := range open {
+		if err := tx.release(left); err != nil {
+			return err
+		}
+	}
+	r.Status, r.Error, r.EndedAt, r.LastSeq = cmd.Finish.Status, cmd.Finish.Error, tx.now, t.LastSeq
+	if cmd.Finish.Content != "" {
+		m := Message{ID: cmd.Finish.Message, Role: "assistant", Content: cmd.Finish.Content, Run: r.ID}
+		if err := tx.say(t, m); err != nil {
+			return err
+		}
+	}
+	t.Run = ""
+	switch r.Status {
+	case RunSuccess:
+		t.Status = ThreadCompleted
+	case RunFailed:
+		t.Status = ThreadFailed
+	default:
+		t.Status = ThreadCancelled
+	}
+	return tx.runEnded(*r)
+}
+
+// runEnded takes the run off its computer and adds it to its account's totals.
+func (tx *Tx) runEnded(r Run) error {
+	c, ok, err := tx.AnyComputer(r.Computer)
+	if err != nil {
+		return err
+	}
+	if ok {
+		c.Live = max(0, c.Live-1)
+		c.UpdatedAt = tx.now
+		tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
+		tx.computerChanged(c)
+		if err := computers.put(tx.w, c); err != nil {
+			return err
+		}
+	}
+	a, err := tx.Account(r.Account, tx.now)
+	if err != nil {
+		return err
+	}
+	switch r.Status {
+	case RunSuccess:
+		a.Runs.Succeeded++
+	case RunFailed:
+		a.Runs.Failed++
+	default:
+		a.Runs.Cancelled++
+	}
+	a.Runs.Millis += r.EndedAt.Sub(r.CreatedAt).Milliseconds()
+	a.Runs.Tokens += r.Usage.InputTokens + r.Usage.OutputTokens
+	return accounts.put(tx.w, a)
+}

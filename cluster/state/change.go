@@ -1,0 +1,23 @@
+package state
+
+// Change tells a watcher that a record is not what it was. It is a hint to
+// look again, never the new value.
+type Change struct {
+	Noun Noun
+	ID   string
+	// Node is the owner that has to act, where one has: a node skips the
+	// changes of others' computers without reading a record.
+	Node NodeID
+}
+
+// Noun is a kind of record that can be watched.
+type Noun string
+
+const (
+	ChangedNode        Noun = "node"
+	ChangedComputer    Noun = "computer"
+	ChangedEnvironment Noun = "environment"
+	ChangedThread      Noun = "thread" // its log grew or its record changed
+	ChangedRun         Noun = "run"    // began, was asked to stop, or ended
+	ChangedCluster     Noun = "cluster"
+)

@@ -1,0 +1,259 @@
+package state
+
+import (
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+// Environment is a recipe and its one computer: the base image, what is
+// installed, and what a run is given.
+type Environment struct {
+	ID            EnvironmentID     `cbor:"1,keyasint"`
+	Account       AccountID         `cbor:"2,keyasint"`
+	User          UserID            `cbor:"3,keyasint"`
+	Version       uint64            `cbor:"4,keyasint"` // counts changes, for compare-and-swap
+	Name          string            `cbor:"5,keyasint"`
+	Description   string            `cbor:"6,keyasint"`
+	BaseImage     string            `cbor:"7,keyasint"`
+	Dockerfile    string            `cbor:"8,keyasint"` // the user's extensions
+	Runtimes      map[string]string `cbor:"9,keyasint"`
+	Packages      Packages          `cbor:"10,keyasint"`
+	Variables     []Sealed          `cbor:"11,keyasint"`
+	Secrets       []Sealed          `cbor:"12,keyasint"`
+	SetupScripts  []string          `cbor:"13,keyasint"`
+	MCPServers    []MCPServer       `cbor:"14,keyasint"`
+	Documentation []string          `cbor:"15,keyasint"`
+	NoInternet    bool              `cbor:"16,keyasint"`
+	NetworkAccess []byte            `cbor:"17,keyasint"` // a JSON object, as given
+	Metadata      []byte            `cbor:"18,keyasint"` // a JSON object, as given
+	Config        string            `cbor:"19,keyasint"`
+	Inactive      bool              `cbor:"20,keyasint"`
+	Default       bool              `cbor:"21,keyasint"`
+	Build         Build             `cbor:"22,keyasint"`
+	Computer      ComputerID        `cbor:"23,keyasint"`
+	App           string            `cbor:"24,keyasint"`
+	CreatedAt     time.Time         `cbor:"25,keyasint"`
+	UpdatedAt     time.Time         `cbor:"26,keyasint"`
+}
+
+// Packages are what is installed, by installer.
+type Packages struct {
+	System []string `cbor:"1,keyasint"`
+	Python []string `cbor:"2,keyasint"`
+	Node   []string `cbor:"3,keyasint"`
+}
+
+// Empty reports whether no package is named.
+func (p Packages) Empty() bool { return len(p.System)+len(p.Python)+len(p.Node) == 0 }
+
+// Sealed is a named value that only nodes can open.
+type Sealed struct {
+	Key   string `cbor:"1,keyasint"`
+	Value []byte `cbor:"2,keyasint"`
+}
+
+// Build is what is known of an environment's image.
+type Build struct {
+	Status string    `cbor:"1,keyasint"` // pending, building, ready, failed
+	Hash   string    `cbor:"2,keyasint"`
+	Error  string    `cbor:"3,keyasint"`
+	Logs   string    `cbor:"4,keyasint"`
+	At     time.Time `cbor:"5,keyasint"`
+	Image  string    `cbor:"6,keyasint"`
+}
+
+var environments = table[Environment]{
+	name: "environment", noun: "Environment",
+	id: func(e Environment) string { return string(e.ID) },
+	indexes: []index[Environment]{
+		// The default comes first in a list: clients look for it on the first page.
+		{"active", func(e Environment) ([]string, string, bool) {
+			return []string{string(e.Account)}, defaultFirst(e), !e.Inactive
+		}},
+		{"inactive", func(e Environment) ([]string, string, bool) {
+			return []string{string(e.Account)}, stampText(e.CreatedAt), e.Inactive
+		}},
+	},
+}
+
+func defaultFirst(e Environment) string {
+	if e.Default {
+		return "1" + stampText(e.CreatedAt)
+	}
+	return "0" + stampText(e.CreatedAt)
+}
+
+// Environment returns an environment of an account, active or not.
+func (v *View) Environment(account AccountID, id EnvironmentID) (Environment, error) {
+	e, err := environments.get(v.r, string(id))
+	return owned(e, err, e.Account == account, environments.noun, string(id))
+}
+
+// Environments lists an account's active or inactive environments, the default
+// first, then newest first; keep may be nil.
+func (v *View) Environments(account AccountID, active bool, p Page, keep func(Environment) bool) (List[Environment], error) {
+	ix := "inactive"
+	if active {
+		ix = "active"
+	}
+	return environments.page(v.r, ix, []string{string(account)}, p, keep)
+}
+
+// DefaultEnvironment returns the account's default, or false.
+func (v *View) DefaultEnvironment(account AccountID) (Environment, bool, error) {
+	list, err := v.Environments(account, true, Page{Limit: 1}, nil)
+	if err != nil || len(list.Items) == 0 || !list.Items[0].Default {
+		return Environment{}, false, err
+	}
+	return list.Items[0], true, nil
+}
+
+// CreateEnvironment stores a recipe and the record of its computer, which no
+// node makes before its first use. With IfNoDefault it does nothing when the
+// account has a default; the reply then names that one.
+type CreateEnvironment struct {
+	Environment Environment  `cbor:"1,keyasint"`
+	Computer    Computer     `cbor:"2,keyasint"`
+	IfNoDefault bool         `cbor:"3,keyasint"`
+	Idempotency *Idempotency `cbor:"4,keyasint,omitempty"`
+}
+
+func (cmd CreateEnvironment) apply(tx *Tx) error {
+	e, c := cmd.Environment, cmd.Computer
+	if done, err := tx.once(e.Account, cmd.Idempotency, Resource{"environment", string(e.ID)}); err != nil || done {
+		return err
+	}
+	have, ok, err := tx.DefaultEnvironment(e.Account)
+	if err != nil {
+		return err
+	}
+	if ok && cmd.IfNoDefault {
+		tx.Reply(Made{Resource: Resource{"environment", string(have.ID)}, Replayed: true})
+		return nil
+	}
+	if ok && e.Default {
+		if err := tx.setDefault(have, false); err != nil {
+			return err
+		}
+	}
+	e.Version, e.Computer, e.CreatedAt, e.UpdatedAt = 1, c.ID, tx.now, tx.now
+	c.Account, c.Environment, c.Epoch, c.Node = e.Account, e.ID, 0, ""
+	c.Wish, c.Phase, c.CreatedAt, c.UpdatedAt = WishStopped, Provisioning, tx.now, tx.now
+	if err := computers.put(tx.w, c); err != nil {
+		return err
+	}
+	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
+	return environments.put(tx.w, e)
+}
+
+// UpdateEnvironment replaces an environment that has not changed since version
+// Seen, and its computer's limits with it. Setting Default unsets the one before.
+type UpdateEnvironment struct {
+	Environment Environment `cbor:"1,keyasint"`
+	Seen        uint64      `cbor:"2,keyasint"`
+}
+
+func (cmd UpdateEnvironment) apply(tx *Tx) error {
+	e := cmd.Environment
+	have, err := tx.Environment(e.Account, e.ID)
+	if err != nil {
+		return err
+	}
+	if have.Version != cmd.Seen {
+		return changedSince("environment", string(have.ID))
+	}
+	if e.Default && !have.Default {
+		if err := tx.unsetDefault(e.Account); err != nil {
+			return err
+		}
+	}
+	if e.Inactive {
+		e.Default = false
+	}
+	if e.Inactive != have.Inactive || e.NoInternet != have.NoInternet {
+		if err := tx.adjustComputer(e); err != nil {
+			return err
+		}
+	}
+	e.Version, e.Computer, e.CreatedAt, e.UpdatedAt = have.Version+1, have.Computer, have.CreatedAt, tx.now
+	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
+	return environments.put(tx.w, e)
+}
+
+// adjustComputer tells the environment's computer about an egress change, and
+// stops it when the environment was deactivated.
+func (tx *Tx) adjustComputer(e Environment) error {
+	c, ok, err := tx.AnyComputer(e.Computer)
+	if err != nil || !ok {
+		return err
+	}
+	c.Egress, c.UpdatedAt = !e.NoInternet, tx.now
+	if e.Inactive {
+		c.Wish = WishStopped
+	}
+	tx.computerChanged(c)
+	return computers.put(tx.w, c)
+}
+
+func (tx *Tx) unsetDefault(account AccountID) error {
+	have, ok, err := tx.DefaultEnvironment(account)
+	if err != nil || !ok {
+		return err
+	}
+	return tx.setDefault(have, false)
+}
+
+func (tx *Tx) setDefault(e Environment, to bool) error {
+	e.Default, e.UpdatedAt, e.Version = to, tx.now, e.Version+1
+	return environments.put(tx.w, e)
+}
+
+// SetDefaultEnvironment makes one environment the account's default, exactly one.
+type SetDefaultEnvironment struct {
+	Account     AccountID     `cbor:"1,keyasint"`
+	Environment EnvironmentID `cbor:"2,keyasint"`
+}
+
+func (cmd SetDefaultEnvironment) apply(tx *Tx) error {
+	e, err := tx.Environment(cmd.Account, cmd.Environment)
+	if err != nil {
+		return err
+	}
+	if e.Inactive {
+		return fault.New(fault.Conflict, "Environment %s is deleted; restore it first", e.ID)
+	}
+	if e.Default {
+		return nil
+	}
+	if err := tx.unsetDefault(cmd.Account); err != nil {
+		return err
+	}
+	return tx.setDefault(e, true)
+}
+
+// DeleteEnvironment removes an environment for good, and its computer. Its
+// threads stay readable; runs in progress are cancelled.
+type DeleteEnvironment struct {
+	Account     AccountID     `cbor:"1,keyasint"`
+	Environment EnvironmentID `cbor:"2,keyasint"`
+}
+
+func (cmd DeleteEnvironment) apply(tx *Tx) error {
+	e, err := tx.Environment(cmd.Account, cmd.Environment)
+	if err != nil {
+		return err
+	}
+	if err := environments.remove(tx.w, string(e.ID)); err != nil {
+		return err
+	}
+	c, ok, err := tx.AnyComputer(e.Computer)
+	if err != nil || !ok {
+		return err
+	}
+	if err := tx.cancelRuns(c); err != nil {
+		return err
+	}
+	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
+	return tx.wish(c, WishDeleted)
+}

@@ -1,0 +1,67 @@
+package state
+
+import "reflect"
+
+// kinds is every command that the log can hold, by the name it is stored
+// under. Names are for ever: an old log must still be readable.
+var kinds = map[string]kind{
+	"bootstrap":               of[Bootstrap](1),
+	"raise-version":           of[RaiseVersion](1),
+	"create-token":            of[CreateToken](1),
+	"admit-node":              of[AdmitNode](1),
+	"take-incarnation":        of[TakeIncarnation](1),
+	"renew-lease":             of[RenewLease](1),
+	"expire-lease":            of[ExpireLease](1),
+	"remove-node":             of[RemoveNode](1),
+	"create-account":          of[CreateAccount](1),
+	"create-user":             of[CreateUser](1),
+	"create-key":              of[CreateKey](1),
+	"revoke-key":              of[RevokeKey](1),
+	"add-credit":              of[AddCredit](1),
+	"set-limits":              of[SetLimits](1),
+	"take-requests":           of[TakeRequests](1),
+	"return-requests":         of[ReturnRequests](1),
+	"create-agent":            of[CreateAgent](1),
+	"update-agent":            of[UpdateAgent](1),
+	"delete-agent":            of[DeleteAgent](1),
+	"create-environment":      of[CreateEnvironment](1),
+	"update-environment":      of[UpdateEnvironment](1),
+	"set-default-environment": of[SetDefaultEnvironment](1),
+	"delete-environment":      of[DeleteEnvironment](1),
+	"claim":                   of[Claim](1),
+	"set-wish":                of[SetWish](1),
+	"set-phase":               of[SetPhase](1),
+	"record-usage":            of[RecordUsage](1),
+	"create-thread":           of[CreateThread](1),
+	"patch-thread":            of[PatchThread](1),
+	"delete-thread":           of[DeleteThread](1),
+	"copy-thread":             of[CopyThread](1),
+	"start-run":               of[StartRun](1),
+	"cancel-run":              of[CancelRun](1),
+	"append":                  of[Append](1),
+	"keep-disk":               of[KeepDisk](1),
+	"sweep":                   of[Sweep](1),
+}
+
+// kind is how a command is read back, and since which command version.
+type kind struct {
+	typ     reflect.Type
+	version int
+}
+
+func of[T Command](version int) kind { return kind{reflect.TypeFor[T](), version} }
+
+var names = func() map[reflect.Type]string {
+	byType := make(map[reflect.Type]string, len(kinds))
+	for name, k := range kinds {
+		byType[k.typ] = name
+	}
+	return byType
+}()
+
+// KindOf is the name a command is stored under, or "" for one that is not registered.
+func KindOf(cmd Command) string { return names[reflect.TypeOf(cmd)] }
+
+// VersionOf is the command version that a command needs; a cluster at an older
+// version is not sent it.
+func VersionOf(cmd Command) int { return kinds[KindOf(cmd)].version }

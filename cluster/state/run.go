@@ -1,0 +1,254 @@
+package state
+
+import (
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+// Run is one execution of the agent loop: from a message to its answer.
+type Run struct {
+	ID       RunID      `cbor:"1,keyasint"`
+	Thread   ThreadID   `cbor:"2,keyasint"`
+	Account  AccountID  `cbor:"3,keyasint"`
+	Computer ComputerID `cbor:"4,keyasint"`
+	Status   RunStatus  `cbor:"5,keyasint"`
+	Config   RunConfig  `cbor:"6,keyasint"`
+	// FirstSeq and LastSeq bound its events; LastSeq is 0 until it ended.
+	FirstSeq  uint64    `cbor:"7,keyasint"`
+	LastSeq   uint64    `cbor:"8,keyasint"`
+	Steps     int       `cbor:"9,keyasint"`  // model calls with a committed reply
+	Setup     bool      `cbor:"10,keyasint"` // its setup scripts ran
+	Cancel    bool      `cbor:"11,keyasint"` // asked to stop
+	Usage     Usage     `cbor:"12,keyasint"`
+	Error     string    `cbor:"13,keyasint"`
+	CreatedAt time.Time `cbor:"14,keyasint"`
+	StartedAt time.Time `cbor:"15,keyasint"`
+	EndedAt   time.Time `cbor:"16,keyasint"`
+	Pruned    bool      `cbor:"17,keyasint"` // its text pieces are gone
+	// Epoch is that of the owner whose batch was last accepted.
+	Epoch Epoch `cbor:"18,keyasint"`
+}
+
+// RunConfig is what a run was asked to do with, fixed when it began: later
+// changes of its agent or environment do not reach it.
+type RunConfig struct {
+	Agent           AgentID       `cbor:"1,keyasint"`
+	AgentName       string        `cbor:"2,keyasint"`
+	Model           string        `cbor:"3,keyasint"`
+	Instructions    string        `cbor:"4,keyasint"`
+	ReasoningEffort string        `cbor:"5,keyasint"`
+	Timeout         time.Duration `cbor:"6,keyasint"`
+	Debug           bool          `cbor:"7,keyasint"`
+	Workdir         string        `cbor:"8,keyasint"` // "" is /workspace
+	MCPServers      []MCPServer   `cbor:"9,keyasint"`
+	SetupScripts    []string      `cbor:"10,keyasint"`
+	Variables       []Sealed      `cbor:"11,keyasint"` // of the environment and the message, merged
+	NoInternet      bool          `cbor:"12,keyasint"`
+}
+
+// RunStatus is where a run is.
+type RunStatus string
+
+const (
+	RunPending   RunStatus = "pending" // no owner has begun it
+	RunRunning   RunStatus = "running"
+	RunSuccess   RunStatus = "success"
+	RunFailed    RunStatus = "failed"
+	RunCancelled RunStatus = "cancelled"
+)
+
+// Over reports whether the run has ended.
+func (s RunStatus) Over() bool { return s == RunSuccess || s == RunFailed || s == RunCancelled }
+
+// PruneAfter is how long a run's text pieces are kept after its end. Replay
+// from before then gives the completed items, which hold the whole text.
+const PruneAfter = 10 * time.Minute
+
+var runs = table[Run]{
+	name: "run", noun: "Run",
+	id: func(r Run) string { return string(r.ID) },
+	indexes: []index[Run]{
+		{"live", func(r Run) ([]string, string, bool) {
+			return []string{string(r.Computer)}, stampText(r.CreatedAt), !r.Status.Over()
+		}},
+		{"status", func(r Run) ([]string, string, bool) {
+			return []string{string(r.Status)}, stampText(r.CreatedAt), !r.Status.Over()
+		}},
+		{"ended", func(r Run) ([]string, string, bool) {
+			return nil, stampText(r.EndedAt), r.Status.Over() && !r.Pruned
+		}},
+		{"thread", func(r Run) ([]string, string, bool) {
+			return []string{string(r.Thread)}, stampText(r.CreatedAt), true
+		}},
+	},
+}
+
+// Run returns a run of an account.
+func (v *View) Run(account AccountID, id RunID) (Run, error) {
+	r, err := runs.get(v.r, string(id))
+	return owned(r, err, r.Account == account, runs.noun, string(id))
+}
+
+// AnyRun returns a run of any account, for those who act on records.
+func (v *View) AnyRun(id RunID) (Run, bool, error) { return runs.find(v.r, string(id)) }
+
+// LiveRuns visits the runs in progress on a computer, oldest first.
+func (v *View) LiveRuns(computer ComputerID, visit func(Run) bool) error {
+	return runs.each(v.r, "live", []string{string(computer)}, false, visit)
+}
+
+// CountRuns is how many runs are in a status, in the whole cluster; ended runs
+// are not counted.
+func (v *View) CountRuns(s RunStatus) (int, error) { return runs.count(v.r, "status", string(s)) }
+
+// ThreadRuns lists a thread's runs, newest first.
+func (v *View) ThreadRuns(account AccountID, thread ThreadID, p Page) (List[Run], error) {
+	if _, err := v.Thread(account, thread); err != nil {
+		return List[Run]{Items: []Run{}}, err
+	}
+	return runs.page(v.r, "thread", []string{string(thread)}, p, nil)
+}
+
+// CodeBusy marks the Conflict of a message to a thread that has a run.
+const CodeBusy = "THREAD_BUSY"
+
+// StartRun begins a run: it checks that the thread is idle and that the budget
+// allows the first model call, stores the message and reserves, in one command.
+// With Create set the thread is made in the same command.
+type StartRun struct {
+	Account     AccountID    `cbor:"1,keyasint"`
+	Create      *Thread      `cbor:"2,keyasint,omitempty"`
+	Thread      ThreadID     `cbor:"3,keyasint"`
+	Run         Run          `cbor:"4,keyasint"`
+	Message     *Message     `cbor:"5,keyasint,omitempty"` // nil resumes with what was said
+	Reserve     *Reservation `cbor:"6,keyasint,omitempty"`
+	Idempotency *Idempotency `cbor:"7,keyasint,omitempty"`
+}
+
+func (cmd StartRun) apply(tx *Tx) error {
+	if done, err := tx.once(cmd.Account, cmd.Idempotency, Resource{"run", string(cmd.Run.ID)}); err != nil || done {
+		return err
+	}
+	t, err := cmd.thread(tx)
+	if err != nil {
+		return err
+	}
+	if t.Run != "" {
+		return fault.New(fault.Conflict, "Thread is busy (execution in progress)").WithCode(CodeBusy)
+	}
+	if _, err := tx.activeEnvironment(cmd.Account, t.Environment); err != nil {
+		if fault.Is(err, fault.NotFound) {
+			err = fault.New(fault.Conflict, "the environment of thread %s was deleted", t.ID)
+		}
+		return err
+	}
+	if err := cmd.reserve(tx, t); err != nil {
+		return err
+	}
+	r := cmd.Run
+	r.Thread, r.Account, r.Computer, r.Status = t.ID, t.Account, t.Computer, RunPending
+	r.FirstSeq, r.CreatedAt = t.LastSeq+1, tx.now
+	if err := runs.put(tx.w, r); err != nil {
+		return err
+	}
+	if cmd.Message != nil {
+		m := *cmd.Message
+		m.Run = r.ID
+		if err := tx.say(&t, m); err != nil {
+			return err
+		}
+	}
+	t.Run, t.LastRun, t.Status, t.UpdatedAt = r.ID, r.ID, ThreadRunning, tx.now
+	if err := threads.put(tx.w, t); err != nil {
+		return err
+	}
+	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
+	return tx.runBegan(r)
+}
+
+func (cmd StartRun) thread(tx *Tx) (Thread, error) {
+	if cmd.Create != nil {
+		return tx.createThread(*cmd.Create)
+	}
+	return tx.Thread(cmd.Account, cmd.Thread)
+}
+
+func (cmd StartRun) reserve(tx *Tx, t Thread) error {
+	if cmd.Reserve != nil {
+		r := *cmd.Reserve
+		r.Account, r.Run = t.Account, cmd.Run.ID
+		return tx.reserve(r)
+	}
+	a, err := tx.Account(t.Account, tx.now)
+	if err != nil {
+		return err
+	}
+	return a.Affords(0)
+}
+
+// runBegan counts the run on its computer and wakes the computer's owner.
+func (tx *Tx) runBegan(r Run) error {
+	c, ok, err := tx.AnyComputer(r.Computer)
+	if err != nil || !ok {
+		return err
+	}
+	c.Live++
+	tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
+	return computers.put(tx.w, c)
+}
+
+// runsChanged wakes a computer's new owner for each run it finds there.
+func (tx *Tx) runsChanged(c Computer) error {
+	return tx.LiveRuns(c.ID, func(r Run) bool {
+		tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
+		return true
+	})
+}
+
+// CancelRun asks a thread's run to stop; its owner ends it.
+type CancelRun struct {
+	Account AccountID `cbor:"1,keyasint"`
+	Thread  ThreadID  `cbor:"2,keyasint"`
+}
+
+func (cmd CancelRun) apply(tx *Tx) error {
+	t, err := tx.Thread(cmd.Account, cmd.Thread)
+	if err != nil {
+		return err
+	}
+	if t.Run == "" {
+		return fault.New(fault.Invalid, "No active execution to cancel")
+	}
+	return tx.requestCancel(t.Run)
+}
+
+func (tx *Tx) requestCancel(id RunID) error {
+	r, ok, err := tx.AnyRun(id)
+	if err != nil || !ok || r.Status.Over() {
+		return err
+	}
+	r.Cancel = true
+	c, _, err := tx.AnyComputer(r.Computer)
+	if err != nil {
+		return err
+	}
+	tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
+	tx.changed(Change{Noun: ChangedThread, ID: string(r.Thread)})
+	return runs.put(tx.w, r)
+}
+
+// cancelRuns asks every run on a computer to stop. Runs that no owner can end,
+// because none ever claimed the computer, are ended here.
+func (tx *Tx) cancelRuns(c Computer) error {
+	var live []Run
+	if err := tx.LiveRuns(c.ID, func(r Run) bool { live = append(live, r); return true }); err != nil {
+		return err
+	}
+	for _, r := range live {
+		if err := tx.requestCancel(r.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

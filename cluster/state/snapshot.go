@@ -1,0 +1,71 @@
+package state
+
+import "time"
+
+// LeftDiskLifetime is how long the disk of a computer that moved away is kept
+// on the node it left.
+const LeftDiskLifetime = 7 * 24 * time.Hour
+
+// Snapshot is a computer's disk as it was. In this form it is one that stayed
+// on a node when the computer went on elsewhere.
+type Snapshot struct {
+	ID        SnapshotID `cbor:"1,keyasint"`
+	Account   AccountID  `cbor:"2,keyasint"`
+	Computer  ComputerID `cbor:"3,keyasint"`
+	Node      NodeID     `cbor:"4,keyasint"` // where it lies
+	Epoch     Epoch      `cbor:"5,keyasint"` // in which it was written
+	Name      string     `cbor:"6,keyasint"`
+	ExpiresAt time.Time  `cbor:"7,keyasint"`
+	CreatedAt time.Time  `cbor:"8,keyasint"`
+}
+
+var snapshots = table[Snapshot]{
+	name: "snapshot", noun: "Snapshot",
+	id: func(s Snapshot) string { return string(s.ID) },
+	indexes: []index[Snapshot]{
+		{"computer", func(s Snapshot) ([]string, string, bool) {
+			return []string{string(s.Computer)}, stampText(s.CreatedAt), true
+		}},
+		{"node", func(s Snapshot) ([]string, string, bool) {
+			return []string{string(s.Node)}, stampText(s.CreatedAt), true
+		}},
+		{"expiry", func(s Snapshot) ([]string, string, bool) { return nil, stampText(s.ExpiresAt), true }},
+	},
+}
+
+// Snapshots lists a computer's snapshots, newest first.
+func (v *View) Snapshots(computer ComputerID, p Page) (List[Snapshot], error) {
+	return snapshots.page(v.r, "computer", []string{string(computer)}, p, nil)
+}
+
+// SnapshotsOn visits the snapshots that lie on a node.
+func (v *View) SnapshotsOn(node NodeID, visit func(Snapshot) bool) error {
+	return snapshots.each(v.r, "node", []string{string(node)}, false, visit)
+}
+
+// KeepDisk records that a node still holds the disk of a computer that moved
+// away. The same node and epoch are recorded once.
+type KeepDisk struct {
+	ID       SnapshotID `cbor:"1,keyasint"`
+	Computer ComputerID `cbor:"2,keyasint"`
+	Node     NodeID     `cbor:"3,keyasint"`
+	Epoch    Epoch      `cbor:"4,keyasint"`
+	Name     string     `cbor:"5,keyasint"`
+}
+
+func (cmd KeepDisk) apply(tx *Tx) error {
+	c, ok, err := tx.AnyComputer(cmd.Computer)
+	if err != nil || !ok {
+		return err
+	}
+	kept := false
+	err = snapshots.each(tx.w, "computer", []string{string(c.ID)}, true, func(s Snapshot) bool {
+		kept = s.Node == cmd.Node && s.Epoch == cmd.Epoch
+		return !kept
+	})
+	if err != nil || kept {
+		return err
+	}
+	return snapshots.put(tx.w, Snapshot{ID: cmd.ID, Account: c.Account, Computer: c.ID, Node: cmd.Node, Epoch: cmd.Epoch,
+		Name: cmd.Name, ExpiresAt: tx.now.Add(LeftDiskLifetime), CreatedAt: tx.now})
+}

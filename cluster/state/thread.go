@@ -1,0 +1,259 @@
+package state
+
+import (
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+// Thread is a conversation with an agent in an environment. Its events are its
+// log; it lives where its computer lives.
+type Thread struct {
+	ID           ThreadID      `cbor:"1,keyasint"`
+	Account      AccountID     `cbor:"2,keyasint"`
+	User         UserID        `cbor:"3,keyasint"`
+	Environment  EnvironmentID `cbor:"4,keyasint"`
+	Computer     ComputerID    `cbor:"5,keyasint"`
+	Agent        AgentID       `cbor:"6,keyasint"`
+	Title        string        `cbor:"7,keyasint"`
+	Status       ThreadStatus  `cbor:"8,keyasint"`
+	App          string        `cbor:"9,keyasint"`
+	Metadata     []byte        `cbor:"10,keyasint"` // a JSON object, as given
+	Messages     int           `cbor:"11,keyasint"`
+	LastSeq      uint64        `cbor:"12,keyasint"` // of its newest event
+	Run          RunID         `cbor:"13,keyasint"` // in progress, or ""
+	LastRun      RunID         `cbor:"14,keyasint"`
+	InputTokens  int64         `cbor:"15,keyasint"`
+	OutputTokens int64         `cbor:"16,keyasint"`
+	Cost         MicroUSD      `cbor:"17,keyasint"`
+	CreatedAt    time.Time     `cbor:"18,keyasint"`
+	UpdatedAt    time.Time     `cbor:"19,keyasint"`
+	// Turns orders messages and events in one transcript: see Message.AfterSeq.
+	Deleted bool `cbor:"20,keyasint"`
+}
+
+// ThreadStatus is what a thread is doing, or how its last run ended.
+type ThreadStatus string
+
+const (
+	ThreadActive    ThreadStatus = "active" // no run yet, or resumed and idle
+	ThreadRunning   ThreadStatus = "running"
+	ThreadCompleted ThreadStatus = "completed"
+	ThreadFailed    ThreadStatus = "failed"
+	ThreadCancelled ThreadStatus = "cancelled"
+)
+
+// ThreadStatuses lists every status a thread can have.
+func ThreadStatuses() []ThreadStatus {
+	return []ThreadStatus{ThreadActive, ThreadRunning, ThreadCompleted, ThreadFailed, ThreadCancelled}
+}
+
+func byAge(t Thread) string { return stampText(t.CreatedAt) }
+
+var threads = table[Thread]{
+	name: "thread", noun: "Thread",
+	id: func(t Thread) string { return string(t.ID) },
+	indexes: []index[Thread]{
+		{"account", func(t Thread) ([]string, string, bool) { return []string{string(t.Account)}, byAge(t), !t.Deleted }},
+		{"environment", func(t Thread) ([]string, string, bool) {
+			return []string{string(t.Account), string(t.Environment)}, byAge(t), !t.Deleted
+		}},
+		{"status", func(t Thread) ([]string, string, bool) {
+			return []string{string(t.Account), string(t.Status)}, byAge(t), !t.Deleted
+		}},
+	},
+}
+
+// Thread returns a thread of an account.
+func (v *View) Thread(account AccountID, id ThreadID) (Thread, error) {
+	t, err := threads.get(v.r, string(id))
+	return owned(t, err, t.Account == account && !t.Deleted, threads.noun, string(id))
+}
+
+// AnyThread returns a thread of any account, for those who act on records and
+// not for a caller.
+func (v *View) AnyThread(id ThreadID) (Thread, bool, error) { return threads.find(v.r, string(id)) }
+
+// ThreadFilter narrows a list of threads; a zero field matches all.
+type ThreadFilter struct {
+	Environment  EnvironmentID
+	Status       ThreadStatus
+	Agent        AgentID
+	App          string
+	CreatedAfter time.Time
+}
+
+// Threads lists an account's threads, newest first.
+func (v *View) Threads(account AccountID, f ThreadFilter, p Page) (List[Thread], error) {
+	rest := func(t Thread) bool {
+		return (f.Status == "" || t.Status == f.Status) && (f.Agent == "" || t.Agent == f.Agent) &&
+			(f.App == "" || t.App == f.App) && t.CreatedAt.After(f.CreatedAfter)
+	}
+	others := f.Agent != "" || f.App != "" || !f.CreatedAfter.IsZero()
+	switch {
+	case f.Environment != "" && !others && f.Status == "":
+		return threads.page(v.r, "environment", []string{string(account), string(f.Environment)}, p, nil)
+	case f.Environment != "":
+		return threads.page(v.r, "environment", []string{string(account), string(f.Environment)}, p, rest)
+	case f.Status != "" && !others:
+		return threads.page(v.r, "status", []string{string(account), string(f.Status)}, p, nil)
+	case f.Status != "":
+		return threads.page(v.r, "status", []string{string(account), string(f.Status)}, p, rest)
+	case others:
+		return threads.page(v.r, "account", []string{string(account)}, p, rest)
+	}
+	return threads.page(v.r, "account", []string{string(account)}, p, nil)
+}
+
+// CreateThread makes an empty thread.
+type CreateThread struct {
+	Thread      Thread       `cbor:"1,keyasint"`
+	Idempotency *Idempotency `cbor:"2,keyasint,omitempty"`
+}
+
+func (cmd CreateThread) apply(tx *Tx) error {
+	if done, err := tx.once(cmd.Thread.Account, cmd.Idempotency, Resource{"thread", string(cmd.Thread.ID)}); err != nil || done {
+		return err
+	}
+	_, err := tx.createThread(cmd.Thread)
+	return err
+}
+
+func (tx *Tx) createThread(t Thread) (Thread, error) {
+	e, err := tx.activeEnvironment(t.Account, t.Environment)
+	if err != nil {
+		return t, err
+	}
+	t.Computer, t.Status, t.CreatedAt, t.UpdatedAt = e.Computer, ThreadActive, tx.now, tx.now
+	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
+	return t, threads.put(tx.w, t)
+}
+
+func (tx *Tx) activeEnvironment(account AccountID, id EnvironmentID) (Environment, error) {
+	e, err := tx.Environment(account, id)
+	if err == nil && e.Inactive {
+		err = fault.New(fault.Conflict, "Environment %s is deleted; restore it with PATCH {\"isActive\": true}", id)
+	}
+	return e, err
+}
+
+// PatchThread changes what a caller may change; a nil field stays as it is.
+type PatchThread struct {
+	Account  AccountID     `cbor:"1,keyasint"`
+	Thread   ThreadID      `cbor:"2,keyasint"`
+	Title    *string       `cbor:"3,keyasint"`
+	Status   *ThreadStatus `cbor:"4,keyasint"`
+	Agent    *AgentID      `cbor:"5,keyasint"`
+	Metadata []byte        `cbor:"6,keyasint"`
+}
+
+func (cmd PatchThread) apply(tx *Tx) error {
+	t, err := tx.Thread(cmd.Account, cmd.Thread)
+	if err != nil {
+		return err
+	}
+	if cmd.Title != nil {
+		t.Title = *cmd.Title
+	}
+	if cmd.Status != nil {
+		if t.Run != "" && *cmd.Status != t.Status {
+			return fault.New(fault.Conflict, "Thread is busy (execution in progress); cancel it first").WithField("status")
+		}
+		t.Status = *cmd.Status
+	}
+	if cmd.Agent != nil {
+		t.Agent = *cmd.Agent
+	}
+	if cmd.Metadata != nil {
+		t.Metadata = cmd.Metadata
+	}
+	t.UpdatedAt = tx.now
+	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
+	return threads.put(tx.w, t)
+}
+
+// DeleteThread hides a thread and asks its run, if any, to stop.
+type DeleteThread struct {
+	Account AccountID `cbor:"1,keyasint"`
+	Thread  ThreadID  `cbor:"2,keyasint"`
+}
+
+func (cmd DeleteThread) apply(tx *Tx) error {
+	t, err := tx.Thread(cmd.Account, cmd.Thread)
+	if err != nil {
+		return err
+	}
+	if t.Run != "" {
+		if err := tx.requestCancel(t.Run); err != nil {
+			return err
+		}
+	}
+	t.Deleted, t.UpdatedAt = true, tx.now
+	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
+	return threads.put(tx.w, t)
+}
+
+// MaxCopyRecords bounds how many messages and events a copy may take along.
+const MaxCopyRecords = 5000
+
+// CopyThread makes a thread with another's messages and what its runs said and
+// did, so that the conversation can go on in two ways.
+type CopyThread struct {
+	Account     AccountID    `cbor:"1,keyasint"`
+	From        ThreadID     `cbor:"2,keyasint"`
+	To          ThreadID     `cbor:"3,keyasint"`
+	Title       string       `cbor:"4,keyasint"` // "" is "<title> Copy"
+	Idempotency *Idempotency `cbor:"5,keyasint,omitempty"`
+}
+
+func (cmd CopyThread) apply(tx *Tx) error {
+	from, err := tx.Thread(cmd.Account, cmd.From)
+	if err != nil {
+		return err
+	}
+	if done, err := tx.once(cmd.Account, cmd.Idempotency, Resource{"thread", string(cmd.To)}); err != nil || done {
+		return err
+	}
+	to := Thread{ID: cmd.To, Account: from.Account, User: from.User, Environment: from.Environment, Computer: from.Computer,
+		Agent: from.Agent, Title: cmd.Title, Status: ThreadCompleted, App: from.App, Metadata: from.Metadata,
+		Messages: from.Messages, LastSeq: from.LastSeq, CreatedAt: tx.now, UpdatedAt: tx.now}
+	if to.Title == "" {
+		to.Title = from.Title + " Copy"
+	}
+	if err := tx.copyLog(from, to); err != nil {
+		return err
+	}
+	return threads.put(tx.w, to)
+}
+
+func (tx *Tx) copyLog(from, to Thread) error {
+	msgs, err := tx.Messages(from.Account, from.ID, Page{Limit: MaxCopyRecords + 1}, false)
+	if err != nil {
+		return err
+	}
+	var said []Event
+	err = tx.Events(from.ID, 0, func(e Event) bool {
+		if e.Kind == EventItemCompleted {
+			said = append(said, e)
+		}
+		return len(said) <= MaxCopyRecords
+	})
+	if err != nil {
+		return err
+	}
+	if len(msgs.Items)+len(said) > MaxCopyRecords {
+		return fault.New(fault.TooLarge, "the thread has more than %d messages and items; copies are bounded", MaxCopyRecords)
+	}
+	for i, m := range msgs.Items {
+		m.ID, m.Thread = MessageID(string(to.ID)+"_m"+encodeText(uint64(i))), to.ID
+		if err := messages.put(tx.w, m); err != nil {
+			return err
+		}
+	}
+	for _, e := range said {
+		if err := putEvent(tx.w, to.ID, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}

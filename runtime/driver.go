@@ -1,0 +1,190 @@
+// Package runtime runs computers on this machine. It knows nothing of
+// clusters: whoever calls it says in which epoch it acts, and a driver refuses
+// an epoch older than the newest it has seen for a computer.
+//
+//	container/  the default driver: runc in user namespaces, under the warden
+//	fake/       a driver of records only, for tests and simulations
+//	guest/      the protocol of the process inside each computer
+//	warden/     the process that keeps containers and freezes them in time
+//	image/      where a root file system comes from
+//	volume/     where a computer's data lives
+//	workspace/  the files a user sees
+//	network/    a computer's network namespace
+//	meter/      what a computer has used
+package runtime
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// ID names a computer. It is a UUIDv7 as text, which is also a DNS label.
+type ID string
+
+// Epoch counts the owners a computer has had. Every mutating call carries it.
+type Epoch uint64
+
+// Errors that a caller acts on. Drivers wrap them with what they were doing.
+var (
+	ErrNotFound    = errors.New("no such computer on this machine")
+	ErrStaleEpoch  = errors.New("a newer owner has acted on this computer")
+	ErrNotRunning  = errors.New("the computer is not running")
+	ErrNoImage     = errors.New("no such image on this machine")
+	ErrFull        = errors.New("no room on this machine")
+	ErrUnsupported = errors.New("this machine cannot do that")
+	ErrInvalid     = errors.New("invalid request")
+)
+
+// Resources bound what a computer may use. Zero means the driver's default.
+type Resources struct {
+	MemoryBytes  int64
+	MilliCPU     int64 // 1000 is one core
+	StorageBytes int64 // layer and workspace together, where quotas exist
+	PIDs         int64
+}
+
+// Spec is what a computer is made of. It is kept beside the computer, so that
+// Start after a node's restart needs nothing else.
+type Spec struct {
+	ID        ID
+	Image     string // a name the image store knows, such as "host", or a digest
+	Hostname  string
+	Resources Resources
+	Egress    bool // may it open connections to the outside
+}
+
+// Phase is what a driver sees of a computer.
+type Phase string
+
+const (
+	Created Phase = "created" // disk exists, never started or not since a stop
+	Running Phase = "running"
+	Frozen  Phase = "frozen" // running, but paused by the warden
+	Stopped Phase = "stopped"
+)
+
+// Status is what is true of a computer now.
+type Status struct {
+	ID        ID
+	Epoch     Epoch // the newest epoch seen
+	Phase     Phase
+	Spec      Spec
+	PID       int // of the computer's first process on this machine; 0 when stopped
+	StartedAt time.Time
+	// Image is the digest of the image that the root layer stands on.
+	Image string
+	// Fresh is set when no Start came before: nothing of an earlier life is
+	// in the layer or the workspace.
+	Fresh bool
+}
+
+// Driver runs computers. Every method may be repeated after a crash: doing
+// what is already done is success. Methods of one computer are serialised by
+// the driver; different computers go on side by side.
+type Driver interface {
+	// Create makes the computer's disk and remembers the spec. It starts nothing.
+	Create(ctx context.Context, epoch Epoch, spec Spec) error
+	// Start starts a created or stopped computer; its guest answers when Start returns.
+	Start(ctx context.Context, epoch Epoch, id ID) error
+	// Stop asks the guest to end and ends it by force after grace.
+	Stop(ctx context.Context, epoch Epoch, id ID, grace time.Duration) error
+	// Remove stops the computer and deletes all it had. An unknown id is success.
+	Remove(ctx context.Context, epoch Epoch, id ID) error
+	// Inspect reports what is true now, or ErrNotFound.
+	Inspect(ctx context.Context, id ID) (Status, error)
+	// List reports every computer this machine holds, running or not.
+	List(ctx context.Context) ([]Status, error)
+}
+
+// Cmd is a command to run inside a computer.
+type Cmd struct {
+	Argv    []string
+	Env     []string // added to the user's own environment, KEY=value
+	Dir     string   // "" is the workspace
+	User    string   // "" is the default user, node
+	Stdin   io.Reader
+	Stdout  io.Writer // written from one goroutine at a time
+	Stderr  io.Writer
+	Timeout time.Duration // 0 means none; the whole process group is killed after it
+}
+
+// Exit is how a command ended.
+type Exit struct {
+	Code     int    // -1 when a signal ended it
+	Signal   string // such as "killed", or ""
+	TimedOut bool
+	Duration time.Duration
+}
+
+// Execer is a Driver that can run commands in a running computer. Exec blocks
+// until the command ends; when ctx is done the process group is killed.
+type Execer interface {
+	Exec(ctx context.Context, epoch Epoch, id ID, cmd Cmd) (Exit, error)
+}
+
+// Thawer is a Driver whose computers a warden may have frozen. Thaw lets one
+// computer go on, in the given epoch; the others stay as they are.
+type Thawer interface {
+	Thaw(ctx context.Context, epoch Epoch, id ID) error
+}
+
+// Networker is a Driver that can open or close a running computer's way out.
+type Networker interface {
+	SetEgress(ctx context.Context, epoch Epoch, id ID, allowed bool) error
+}
+
+// Resizer is a Driver that can change a computer's limits while it runs.
+type Resizer interface {
+	Resize(ctx context.Context, epoch Epoch, id ID, r Resources) error
+}
+
+// Pauser is a Driver that can freeze and thaw one computer on demand.
+type Pauser interface {
+	Pause(ctx context.Context, epoch Epoch, id ID) error
+	Resume(ctx context.Context, epoch Epoch, id ID) error
+}
+
+// Usage is what a computer has used since it was created; the counters never
+// go back, also over stops and restarts of the node.
+type Usage struct {
+	CPU          time.Duration
+	MemoryBytes  int64 // now
+	StorageBytes int64 // now
+	MemoryTime   float64 // byte-seconds
+	StorageTime  float64 // byte-seconds
+	EgressBytes  int64
+}
+
+// Meterer is a Driver that counts what computers use.
+type Meterer interface {
+	Usage(ctx context.Context, id ID) (Usage, error)
+}
+
+// Workspacer is a Driver that gives access to a computer's files, running or
+// stopped. The root is the directory a user knows as /workspace, on this
+// machine; Owner is the uid and gid, on this machine, of the computer's
+// default user. Only package workspace opens it.
+type Workspacer interface {
+	Workspace(ctx context.Context, id ID) (WorkspaceRoot, error)
+}
+
+// WorkspaceRoot is where a computer's workspace lies on this machine.
+type WorkspaceRoot struct {
+	Path     string
+	UID, GID int
+}
+
+// Capacity is what a machine has and what is left for new computers.
+type Capacity struct {
+	MemoryBytes, MemoryFree   int64
+	StorageBytes, StorageFree int64
+	MilliCPU                  int64
+	Images                    []string
+}
+
+// Sizer is a Driver that knows its machine's room.
+type Sizer interface {
+	Capacity(ctx context.Context) (Capacity, error)
+}
