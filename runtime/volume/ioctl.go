@@ -1,0 +1,112 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The numbers and layouts below are the kernel's interface to btrfs, as
+// include/uapi/linux/btrfs.h gives them. On the machines we build for, an
+// ioctl number holds the direction, the size of the argument, a type and an
+// index.
+const (
+	ioctlWrite = 1 << 30
+	ioctlRead  = 2 << 30
+	ioctlBtrfs = 0x94 << 8
+
+	iocResize       = ioctlWrite | 4096<<16 | ioctlBtrfs | 3
+	iocSubvolCreate = ioctlWrite | 4096<<16 | ioctlBtrfs | 14
+	iocSnapDestroy  = ioctlWrite | 4096<<16 | ioctlBtrfs | 15
+	iocInoLookup    = ioctlRead | ioctlWrite | 4096<<16 | ioctlBtrfs | 18
+	iocSnapCreate   = ioctlWrite | 4096<<16 | ioctlBtrfs | 23
+	iocFSInfo       = ioctlRead | 1024<<16 | ioctlBtrfs | 31
+	iocQuotaCtl     = ioctlRead | ioctlWrite | 16<<16 | ioctlBtrfs | 40
+	iocGroupAssign  = ioctlWrite | 24<<16 | ioctlBtrfs | 41
+	iocGroupCreate  = ioctlWrite | 16<<16 | ioctlBtrfs | 42
+	iocGroupLimit   = ioctlRead | 48<<16 | ioctlBtrfs | 43
+
+	quotaEnableSimple   = 4
+	snapReadOnly        = 1 << 1
+	limitReferenced     = 1 << 0
+	noLimit             = ^uint64(0)
+	subvolumeInode      = 256 // of each subvolume's top directory
+	maxVolumeNameBytes  = 255
+	sizeOfVolumeNameArg = 4088
+)
+
+type volumeArgs struct {
+	fd   int64
+	name [sizeOfVolumeNameArg]byte
+}
+
+type snapshotArgs struct {
+	fd      int64
+	transID uint64
+	flags   uint64
+	unused  [4]uint64
+	name    [4040]byte
+}
+
+type lookupArgs struct {
+	tree, object uint64
+	name         [4080]byte
+}
+
+type infoArgs struct {
+	maxID, devices uint64
+	fsid           [16]byte
+	rest           [992]byte
+}
+
+type quotaArgs struct{ cmd, status uint64 }
+
+type assignArgs struct{ assign, from, to uint64 }
+
+type groupArgs struct{ create, group uint64 }
+
+type limitArgs struct {
+	group, flags, maxReferenced       uint64
+	maxExclusive, rsvReferenced, rsvX uint64
+}
+
+func ioctl[T any](dir *os.File, number uintptr, args *T) error {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, dir.Fd(), number, uintptr(unsafe.Pointer(args)))
+		switch {
+		case errno == 0:
+			return nil
+		case !errors.Is(errno, unix.EINTR):
+			return errno
+		}
+	}
+}
+
+// withName calls an ioctl that takes a directory and a name in it.
+func withName(parent, name string, number uintptr) error {
+	var args volumeArgs
+	if len(name) > maxVolumeNameBytes {
+		return fmt.Errorf("the name %.20q... is longer than %d bytes", name, maxVolumeNameBytes)
+	}
+	copy(args.name[:], name)
+	return onDir(parent, func(dir *os.File) error { return ioctl(dir, number, &args) })
+}
+
+func onDir(path string, do func(*os.File) error) error {
+	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return do(dir)
+}
+
+// tree reports the number of the subvolume that path lies in.
+func tree(path string) (uint64, error) {
+	args := lookupArgs{object: subvolumeInode}
+	err := onDir(path, func(dir *os.File) error { return ioctl(dir, iocInoLookup, &args) })
+	return args.tree, err
+}
