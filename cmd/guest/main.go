@@ -1,0 +1,95 @@
+// Command guest is the first process of a computer. It runs commands and
+// touches files for the node, which holds the other end of its socket; it
+// waits for the children that others leave behind; and on SIGTERM it ends
+// everything in the computer and then itself.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/bothy-computer/bothy/runtime/guest/proc"
+	"github.com/bothy-computer/bothy/runtime/guest/server"
+)
+
+const (
+	// heapTarget keeps the guest small at rest: there is one in every computer.
+	heapTarget = 40
+	// heapBytes makes the collector thrifty before the computer's own limit
+	// is felt.
+	heapBytes = 64 << 20
+)
+
+type flags struct {
+	fd      int
+	socket  string
+	user    string
+	workdir string
+	grace   time.Duration
+}
+
+func main() {
+	var f flags
+	flag.IntVar(&f.fd, "fd", -1, "number of the inherited listening socket")
+	flag.StringVar(&f.socket, "socket", "", "path of a unix socket to make and listen on, in place of --fd")
+	flag.StringVar(&f.user, "user", "node", "as whom commands run by default")
+	flag.StringVar(&f.workdir, "workdir", "/workspace", "where commands run by default")
+	flag.DurationVar(&f.grace, "grace", 5*time.Second, "time between SIGTERM and SIGKILL to the processes of the computer")
+	flag.Parse()
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	if err := run(f, log); err != nil {
+		log.Error("guest ends", "err", err)
+		os.Exit(1)
+	}
+}
+
+func run(f flags, log *slog.Logger) error {
+	debug.SetGCPercent(heapTarget)
+	debug.SetMemoryLimit(heapBytes)
+	ended := make(chan os.Signal, 2)
+	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
+	ln, err := listen(f)
+	if err != nil {
+		return err
+	}
+	reach := proc.OwnOnly
+	if os.Getpid() == 1 {
+		reach = proc.EveryOrphan
+	}
+	s := server.New(server.Options{User: f.user, Workdir: f.workdir, Reach: reach, Log: log})
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, s.Close(f.grace))
+	case <-ended:
+		return errors.Join(s.Close(f.grace), <-failed)
+	}
+}
+
+func listen(f flags) (net.Listener, error) {
+	if f.fd < 0 {
+		if f.socket == "" {
+			return nil, errors.New("give --fd NUMBER or --socket PATH")
+		}
+		return net.Listen("unix", f.socket)
+	}
+	file := os.NewFile(uintptr(f.fd), "listener")
+	defer file.Close() // FileListener has made its own
+	ln, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("listen on descriptor %d: %w", f.fd, err)
+	}
+	if unix, ok := ln.(*net.UnixListener); ok {
+		unix.SetUnlinkOnClose(false) // the path is the node's, not ours
+	}
+	return ln, nil
+}

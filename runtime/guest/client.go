@@ -1,0 +1,130 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/guest/process/processconnect"
+)
+
+const (
+	// maxIdleConnections bounds what a client keeps open to a computer at rest.
+	maxIdleConnections = 4
+	// idleLimit closes an unused connection, before the guest would.
+	idleLimit = 90 * time.Second
+	// maxErrorBytes bounds what is read of an error's body.
+	maxErrorBytes = 64 << 10
+)
+
+// Client talks to one guest over its unix socket. It may be used by many
+// goroutines; connections are made when needed and used again.
+type Client struct {
+	transport *http.Transport
+	http      *http.Client
+	processes processconnect.ProcessClient
+}
+
+// Dial makes a client for the guest that listens at socketPath. It connects
+// at the first call, so it cannot fail; see Health.
+func Dial(socketPath string) *Client {
+	dialer := &net.Dialer{}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socketPath)
+		},
+		MaxIdleConns: maxIdleConnections, MaxIdleConnsPerHost: maxIdleConnections,
+		IdleConnTimeout: idleLimit, DisableCompression: true,
+	}
+	client := &http.Client{Transport: transport}
+	return &Client{
+		transport: transport, http: client,
+		processes: processconnect.NewProcessClient(client, baseURL, connect.WithAcceptCompression("gzip", nil, nil)),
+	}
+}
+
+// baseURL names no host that is ever looked up: every dial goes to the socket.
+const baseURL = "http://guest"
+
+// Close closes idle connections. Calls in progress go on.
+func (c *Client) Close() error {
+	c.transport.CloseIdleConnections()
+	return nil
+}
+
+// RoundTrip sends any request to the guest, whatever host it names, so that a
+// Client can be the transport of a reverse proxy.
+func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
+	out := req.Clone(req.Context())
+	out.URL.Scheme, out.URL.Host = "http", "guest"
+	return c.transport.RoundTrip(out)
+}
+
+// Health returns when the guest answers. A socket that listens already, as
+// one that the guest inherits does, makes it wait for the guest until ctx is
+// done; one that does not exist is runtime.ErrNotRunning at once.
+func (c *Client) Health(ctx context.Context) error {
+	return c.plain(ctx, http.MethodGet, "/health", nil)
+}
+
+// Init is what a computer is told after it started. Empty fields change
+// nothing.
+type Init struct {
+	Hostname       string            `json:"hostname,omitempty"`
+	EnvVars        map[string]string `json:"envVars,omitempty"` // of every process from now on
+	DefaultUser    string            `json:"defaultUser,omitempty"`
+	DefaultWorkdir string            `json:"defaultWorkdir,omitempty"`
+}
+
+// Init gives the guest its defaults. Doing it twice is success.
+func (c *Client) Init(ctx context.Context, init Init) error {
+	body, err := json.Marshal(init)
+	if err != nil {
+		return fmt.Errorf("write the guest's settings: %w", err)
+	}
+	return c.plain(ctx, http.MethodPost, "/init", body)
+}
+
+func (c *Client) plain(ctx context.Context, method, path string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, method, baseURL+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("ask the guest for %s: %w", path, err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the guest for %s: %w", path, unreached(err))
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBytes))
+	if err != nil {
+		return fmt.Errorf("ask the guest for %s: %w", path, err)
+	}
+	failure := fmt.Errorf("the guest answers %s with %s: %s", path, res.Status, bytes.TrimSpace(text))
+	if res.StatusCode == http.StatusBadRequest {
+		return fmt.Errorf("%w: %w", runtime.ErrInvalid, failure)
+	}
+	return failure
+}
+
+// unreached marks failures that mean no guest is there.
+func unreached(err error) error {
+	for _, gone := range []error{syscall.ENOENT, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF} {
+		if errors.Is(err, gone) {
+			return fmt.Errorf("%w: %w", runtime.ErrNotRunning, err)
+		}
+	}
+	return err
+}

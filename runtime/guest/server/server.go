@@ -1,0 +1,113 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/net/netutil"
+
+	"github.com/bothy-computer/bothy/runtime/guest/proc"
+	"github.com/bothy-computer/bothy/runtime/guest/process/processconnect"
+)
+
+const (
+	// maxConnections bounds open connections; each stream over HTTP/1.1 is one.
+	maxConnections = 4096
+	// maxHeaderBytes bounds a request's header.
+	maxHeaderBytes = 64 << 10
+	// maxMessageBytes bounds one message: arguments and environment of a
+	// process, or one piece of input.
+	maxMessageBytes = 4 << 20
+	// headerPatience bounds the time in which a header must arrive.
+	headerPatience = 10 * time.Second
+	// idleLimit closes a connection without requests. It is longer than what
+	// the client keeps one, so that the client is the one to close.
+	idleLimit = 3 * time.Minute
+	// readBufferBytes is small because a computer at rest holds a connection.
+	readBufferBytes = 4 << 10
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	// User is the default user's name, Workdir where commands and relative
+	// paths of the default start. /init may change both.
+	User, Workdir string
+	// Root is where etc/passwd and etc/group lie; "" is "/".
+	Root string
+	// Reach is proc.EveryOrphan in pid 1.
+	Reach proc.Reach
+	Log   *slog.Logger
+}
+
+// Server answers for one computer.
+type Server struct {
+	opts     Options
+	settings settings
+	table    *proc.Table
+	http     *http.Server
+}
+
+// New makes a server that has no processes yet. Close must be called.
+func New(opts Options) *Server {
+	if opts.Root == "" {
+		opts.Root = "/"
+	}
+	s := &Server{opts: opts, table: proc.NewTable(opts.Reach, opts.Log)}
+	s.settings.set(initRequest{DefaultUser: opts.User, DefaultWorkdir: opts.Workdir})
+	s.http = &http.Server{
+		Handler: s.routes(), MaxHeaderBytes: maxHeaderBytes,
+		ReadHeaderTimeout: headerPatience, IdleTimeout: idleLimit,
+		Protocols: new(http.Protocols),
+		ErrorLog:  slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug),
+	}
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetUnencryptedHTTP2(true)
+	return s
+}
+
+func (s *Server) routes() http.Handler {
+	options := connect.WithHandlerOptions(
+		connect.WithReadMaxBytes(maxMessageBytes),
+		connect.WithCodec(codec{"json"}), connect.WithCodec(codec{"json; charset=utf-8"}),
+	)
+	mux := http.NewServeMux()
+	path, processes := processconnect.NewProcessHandler(processService{s}, options)
+	mux.Handle(path, bare(processes))
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /envs", s.envs)
+	mux.HandleFunc("POST /init", s.init)
+	return mux
+}
+
+// Serve answers on ln until Close. It returns nil after Close.
+func (s *Server) Serve(ln net.Listener) error {
+	err := s.http.Serve(netutil.LimitListener(ln, maxConnections))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve the guest's socket: %w", err)
+}
+
+// Close ends every process, by force after grace, lets their streams end,
+// and stops listening.
+func (s *Server) Close(grace time.Duration) error {
+	s.table.Close(grace)
+	ctx, cancel := context.WithTimeout(context.Background(), streamPatience)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		if err := s.http.Close(); err != nil {
+			return fmt.Errorf("close the guest's connections: %w", err)
+		}
+	}
+	return nil
+}
+
+// streamPatience bounds how long clients may take to read the ends of
+// their streams when the computer stops.
+const streamPatience = time.Second
