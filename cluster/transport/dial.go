@@ -7,11 +7,24 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bothy-computer/bothy/cluster/identity"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
+
+// giveUpSilent makes the kernel break a connection whose peer acknowledges
+// nothing for writeTimeout; by itself it would go on for a quarter of an hour.
+func giveUpSilent(_, _ string, raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(writeTimeout/time.Millisecond))
+	})
+	return errors.Join(err, failed)
+}
 
 // dial connects to a node for one protocol. Every failure is a *Nack.
 func (t *Transport) dial(ctx context.Context, node state.NodeID, proto string) (*tls.Conn, error) {

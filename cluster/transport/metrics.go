@@ -33,7 +33,8 @@ type metrics struct {
 	dialFailures *prometheus.CounterVec
 	refused      *prometheus.CounterVec
 	nacks        *prometheus.CounterVec
-	envelopes    *prometheus.CounterVec
+	envelopesIn  prometheus.Counter
+	envelopesOut prometheus.Counter
 
 	meters map[string]*byteMeter
 }
@@ -46,14 +47,16 @@ func newMetrics(reg prometheus.Registerer, id *identity.Identity) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_transport_" + name, Help: help}, labels)
 	}
+	envelopes := counter("envelopes_total", "Envelopes between actors, by direction (in, out).", "direction")
 	m := &metrics{
+		envelopesIn:  envelopes.WithLabelValues("in"),
+		envelopesOut: envelopes.WithLabelValues("out"),
 		bytes:        counter("bytes_total", "Bytes on the wire between nodes, by protocol and direction (in, out).", "protocol", "direction"),
 		calls:        counter("calls_total", "Calls made to other nodes, by lane and outcome.", "lane", "outcome"),
 		served:       counter("calls_served_total", "Calls answered for other nodes, by outcome.", "outcome"),
 		dialFailures: counter("dial_failures_total", "Failed attempts to connect to another node, by protocol.", "protocol"),
 		refused:      counter("refused_total", "Connections not let in, by reason.", "reason"),
 		nacks:        counter("nacks_total", "Calls and envelopes not delivered, by reason.", "reason"),
-		envelopes:    counter("envelopes_total", "Envelopes between actors, by direction (in, out).", "direction"),
 		callSeconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "bothy_transport_call_seconds", Help: "Time from a call to its answer, by lane.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 2.5, 12),

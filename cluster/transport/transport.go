@@ -88,7 +88,7 @@ func Open(ln net.Listener, o Options) (*Transport, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Dial == nil {
-		dialer := &net.Dialer{KeepAlive: 5 * time.Second}
+		dialer := &net.Dialer{KeepAlive: 5 * time.Second, Control: giveUpSilent}
 		o.Dial = func(ctx context.Context, _ state.NodeID, addr string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", addr)
 		}
