@@ -1,0 +1,24 @@
+// Package image knows where the root file systems of computers come from.
+//
+// An image is one or more read-only directories, named by a digest and shared
+// by all computers that use it. Two kinds exist:
+//
+//	host      this machine's own /usr over a small skeleton of everything else:
+//	          ready at once, nothing downloaded (host.go, etc.go, users.go,
+//	          packages.go)
+//	imported  an OCI archive or layout, unpacked once (import.go, unpack.go)
+//
+// The skeleton holds nothing of this machine that a tenant should not see: a
+// file of /etc is in it only when a list says so, everybody may read it, and
+// it looks like no secret.
+//
+// On disk, below the store's directory, which only root can enter:
+//
+//	names/<name>           a file with the digest that a name stands for
+//	images/<hex>/root      an imported image; images/<hex>/info.json about it
+//	host/<hex>/root, mask  a skeleton of the host image
+//	tmp/                   what is not finished; emptied at each start
+//
+// Everything is built in tmp and renamed to its place, so that what has a
+// name is whole.
+package image
