@@ -1,6 +1,9 @@
 package agent
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // EntryKind says what an entry is.
 type EntryKind string
@@ -45,6 +48,21 @@ type Call struct {
 	Arguments string `json:"arguments"`
 	// Cut is set when the reply ended within the arguments.
 	Cut bool `json:"cut,omitempty"`
+}
+
+// Object is the arguments as a JSON object, for vendors that accept nothing
+// else when they are shown a call again. What is none is wrapped, so that the
+// model still sees what it wrote.
+func (c Call) Object() json.RawMessage {
+	var object map[string]json.RawMessage
+	if json.Unmarshal([]byte(c.Arguments), &object) == nil && object != nil {
+		return json.RawMessage(c.Arguments)
+	}
+	wrapped, err := json.Marshal(map[string]string{"malformed": c.Arguments})
+	if err != nil { // a map of strings always has a JSON form
+		return json.RawMessage("{}")
+	}
+	return wrapped
 }
 
 // ResultStatus is how a tool call ended.

@@ -30,7 +30,10 @@ type Request struct {
 	Tools        []Tool
 	// MaxOutputTokens bounds the reply, reasoning included. It is always sent.
 	MaxOutputTokens int64
-	Effort          Effort
+	// Reasoning says that the model thinks; only then are Effort and earlier
+	// thinking sent, which other models refuse.
+	Reasoning bool
+	Effort    Effort
 }
 
 // DeltaKind says what a streamed piece belongs to.
@@ -73,7 +76,8 @@ func (u Usage) Plus(v Usage) Usage {
 	}
 }
 
-// Reply is all that a model answered.
+// Reply is all that a model answered. A zero Usage means that the vendor told
+// none; what it bills must then be counted.
 type Reply struct {
 	Entries []Entry
 	Usage   Usage

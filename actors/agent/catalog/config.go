@@ -1,0 +1,117 @@
+package catalog
+
+import "github.com/bothy-computer/bothy/actors/ledger"
+
+// Protocol is how a vendor's server is spoken to.
+type Protocol string
+
+const (
+	OpenAI     Protocol = "openai"      // the Responses API
+	OpenAIChat Protocol = "openai-chat" // Chat Completions
+	Anthropic  Protocol = "anthropic"   // Messages
+	Embedded   Protocol = "embedded"    // package script
+)
+
+// Config adds to, or replaces, what the environment gives. Vendors and models
+// with a name that is known replace the one known, in its place.
+type Config struct {
+	// Default is the model of an account that names none; "" is the first
+	// model whose vendor is configured, else script.
+	Default string   `yaml:"default"`
+	Vendors []Vendor `yaml:"vendors"`
+	Models  []Model  `yaml:"models"`
+}
+
+// Vendor is a server that has models.
+type Vendor struct {
+	Name     string   `yaml:"name"`
+	Protocol Protocol `yaml:"protocol"`
+	BaseURL  string   `yaml:"baseURL"` // "" is the protocol's own vendor
+	// KeyVariable names the environment variable that holds the API key. ""
+	// means that the server wants none.
+	KeyVariable string `yaml:"keyVariable"`
+	// Summaries asks OpenAI for readable reasoning, which it refuses to
+	// organisations that it has not verified.
+	Summaries bool `yaml:"reasoningSummaries"`
+
+	key      string
+	keyless  bool // its own server, so a missing key is no obstacle
+	embedded bool
+}
+
+// Model is a model that may be named in requests. A model without a price is
+// refused unless it is declared free.
+type Model struct {
+	Name   string `yaml:"name"`
+	Vendor string `yaml:"vendor"`
+	// VendorName is what the vendor calls it; "" is Name.
+	VendorName string            `yaml:"vendorName"`
+	Price      ledger.ModelPrice `yaml:"price"` // micro-dollars for a million tokens
+	Free       bool              `yaml:"free"`
+	// WindowTokens is all that it can be shown and answer together;
+	// MaxOutputTokens bounds one reply. 0 is DefaultWindowTokens and
+	// DefaultMaxOutputTokens.
+	WindowTokens    int64 `yaml:"windowTokens"`
+	MaxOutputTokens int64 `yaml:"maxOutputTokens"`
+	Reasoning       bool  `yaml:"reasoning"` // it thinks, and takes an effort
+}
+
+// Bounds of a model that names none.
+const (
+	DefaultWindowTokens    = 128_000
+	DefaultMaxOutputTokens = 32_768
+)
+
+// The variables that configure vendors without a file.
+const (
+	openaiKey, openaiURL       = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+	anthropicKey, anthropicURL = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
+)
+
+// builtinVendors are the vendors known without configuration.
+func builtinVendors(getenv func(string) string) []Vendor {
+	return []Vendor{
+		{Name: "openai", Protocol: OpenAI, BaseURL: getenv(openaiURL), KeyVariable: openaiKey, keyless: getenv(openaiURL) != ""},
+		{Name: "anthropic", Protocol: Anthropic, BaseURL: getenv(anthropicURL), KeyVariable: anthropicKey},
+		{Name: "script", Protocol: Embedded, embedded: true},
+	}
+}
+
+// price is list prices in thousandths of a dollar for a million tokens, which
+// no vendor undercuts.
+func price(input, cached, written, output int64) ledger.ModelPrice {
+	const milli = ledger.USD / 1000
+	return ledger.ModelPrice{
+		Input: ledger.MicroUSD(input) * milli, CachedInput: ledger.MicroUSD(cached) * milli,
+		CacheWrite: ledger.MicroUSD(written) * milli, Output: ledger.MicroUSD(output) * milli,
+	}
+}
+
+// builtinModels are the models known without configuration, at their vendors'
+// list prices when this was written. Prices change: configuration replaces
+// them.
+func builtinModels(getenv func(string) string) []Model {
+	gpt := func(name string, p ledger.ModelPrice) Model {
+		return Model{Name: name, Vendor: "openai", Price: p, WindowTokens: 400_000, Reasoning: true}
+	}
+	list := []Model{
+		gpt("gpt-5.2", price(1750, 175, 0, 14_000)),
+		gpt("gpt-5.1", price(1250, 125, 0, 10_000)),
+		gpt("gpt-5.1-codex", price(1250, 125, 0, 10_000)),
+		gpt("gpt-5-codex", price(1250, 125, 0, 10_000)),
+		gpt("gpt-5", price(1250, 125, 0, 10_000)),
+		gpt("gpt-5-mini", price(250, 25, 0, 2_000)),
+		gpt("gpt-5-nano", price(50, 5, 0, 400)),
+	}
+	if getenv(anthropicKey) == "" {
+		return list
+	}
+	claude := func(name string, p ledger.ModelPrice) Model {
+		return Model{Name: name, Vendor: "anthropic", Price: p, WindowTokens: 200_000, Reasoning: true}
+	}
+	return append(list,
+		claude("claude-sonnet-4-6", price(3000, 300, 3750, 15_000)),
+		claude("claude-opus-4-6", price(5000, 500, 6250, 25_000)),
+		claude("claude-haiku-4-5", price(1000, 100, 1250, 5_000)),
+	)
+}
