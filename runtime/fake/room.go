@@ -1,0 +1,95 @@
+package fake
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// reserve takes memory for a running computer, or runtime.ErrFull.
+func (d *Driver) reserve(id runtime.ID, bytes int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if all := d.opts.Room.MemoryBytes; all > 0 && d.takenBytes()-d.memory[id]+bytes > all {
+		return fmt.Errorf("%w: %d bytes of memory are asked for, %d are free", runtime.ErrFull, bytes, all-d.takenBytes())
+	}
+	d.memory[id] = bytes
+	return nil
+}
+
+func (d *Driver) release(id runtime.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.memory, id)
+}
+
+// takenBytes is what running computers hold; the caller holds mu.
+func (d *Driver) takenBytes() (sum int64) {
+	for _, bytes := range d.memory {
+		sum += bytes
+	}
+	return sum
+}
+
+// Capacity implements runtime.Sizer.
+func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
+	var room runtime.Capacity
+	err := d.call(ctx, Call{Op: Capacity}, func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		room = d.opts.Room
+		room.Images = slices.Clone(room.Images)
+		room.MemoryFree = max(0, room.MemoryBytes-d.takenBytes())
+		room.StorageFree = room.StorageBytes
+		return nil
+	})
+	return room, err
+}
+
+// Usage implements runtime.Meterer. A fake computer uses what SetUsage says.
+func (d *Driver) Usage(ctx context.Context, id runtime.ID) (runtime.Usage, error) {
+	var usage runtime.Usage
+	err := d.look(ctx, Call{Op: Usage, ID: id}, func(c *computer) error {
+		usage = c.usage
+		return nil
+	})
+	return usage, err
+}
+
+// SetUsage says what Usage answers from now on.
+func (d *Driver) SetUsage(id runtime.ID, usage runtime.Usage) error {
+	c, err := d.lock(id)
+	if err != nil {
+		return err
+	}
+	defer c.mu.Unlock()
+	c.usage = usage
+	return nil
+}
+
+// Egress tells whether a computer may open connections to the outside.
+func (d *Driver) Egress(id runtime.ID) (bool, error) {
+	c, err := d.lock(id)
+	if err != nil {
+		return false, err
+	}
+	defer c.mu.Unlock()
+	return c.egress, nil
+}
+
+// Workspace implements runtime.Workspacer: a real directory, owned by the
+// user of the test.
+func (d *Driver) Workspace(ctx context.Context, id runtime.ID) (runtime.WorkspaceRoot, error) {
+	var root runtime.WorkspaceRoot
+	err := d.look(ctx, Call{Op: Workspace, ID: id}, func(*computer) error {
+		if d.opts.Dir == "" {
+			return fmt.Errorf("%w: the fake driver was made without a directory", runtime.ErrUnsupported)
+		}
+		root = runtime.WorkspaceRoot{Path: d.workspace(id), UID: os.Getuid(), GID: os.Getgid()}
+		return nil
+	})
+	return root, err
+}

@@ -1,0 +1,153 @@
+package runtimetest
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// abilities checks what the driver has beside Driver and Execer.
+func abilities(t *testing.T, m *machine) {
+	if d, ok := m.Driver.(runtime.Pauser); ok {
+		t.Run("pause", func(t *testing.T) { pauses(t, m, d) })
+	}
+	if d, ok := m.Driver.(runtime.Thawer); ok {
+		t.Run("thaw", func(t *testing.T) { thaws(t, m, d) })
+	}
+	if d, ok := m.Driver.(runtime.Resizer); ok {
+		t.Run("resize", func(t *testing.T) { resizes(t, m, d) })
+	}
+	if d, ok := m.Driver.(runtime.Networker); ok {
+		t.Run("egress", func(t *testing.T) { opens(t, m, d) })
+	}
+	if d, ok := m.Driver.(runtime.Meterer); ok {
+		t.Run("usage", func(t *testing.T) { meters(t, m, d) })
+	}
+	if d, ok := m.Driver.(runtime.Sizer); ok {
+		t.Run("capacity", func(t *testing.T) { sizes(t, m, d) })
+	}
+	if d, ok := m.Driver.(runtime.Workspacer); ok {
+		t.Run("workspace", func(t *testing.T) { keepsWorkspace(t, m, d) })
+	}
+}
+
+func pauses(t *testing.T, m *machine, d runtime.Pauser) {
+	id := m.running(t)
+	before := m.status(t, id)
+	for range 2 {
+		must(t, "pause", d.Pause(limited(t), 1, id))
+		if s := m.inPhase(t, id, runtime.Frozen); s.PID != before.PID {
+			t.Errorf("pausing changed the process from %d to %d", before.PID, s.PID)
+		}
+	}
+	for range 2 {
+		must(t, "resume", d.Resume(limited(t), 1, id))
+		m.inPhase(t, id, runtime.Running)
+	}
+	if m.commands() != nil {
+		m.prints(t, id, 1, "echo awake", "awake\n")
+	}
+	must(t, "pause", d.Pause(limited(t), 1, id))
+	must(t, "stop what is paused", m.Stop(limited(t), 1, id, grace))
+	m.inPhase(t, id, runtime.Stopped)
+}
+
+func thaws(t *testing.T, m *machine, d runtime.Thawer) {
+	id := m.running(t)
+	must(t, "thaw what runs", d.Thaw(limited(t), 2, id))
+	if s := m.inPhase(t, id, runtime.Running); s.Epoch != 2 {
+		t.Errorf("epoch is %d, want 2", s.Epoch)
+	}
+	if p, ok := d.(runtime.Pauser); ok {
+		must(t, "pause", p.Pause(limited(t), 2, id))
+		must(t, "thaw", d.Thaw(limited(t), 3, id))
+		m.inPhase(t, id, runtime.Running)
+	}
+}
+
+func resizes(t *testing.T, m *machine, d runtime.Resizer) {
+	id := m.running(t)
+	before := m.status(t, id)
+	const want = 160 << 20
+	must(t, "resize", d.Resize(limited(t), 1, id, runtime.Resources{MemoryBytes: want}))
+	must(t, "stop", m.Stop(limited(t), 1, id, grace))
+	must(t, "start", m.Start(limited(t), 1, id))
+	after := m.status(t, id)
+	if after.Spec.Resources.MemoryBytes != want {
+		t.Errorf("after resize and restart memory is %d, want %d", after.Spec.Resources.MemoryBytes, want)
+	}
+	if after.Spec.Resources.PIDs != before.Spec.Resources.PIDs {
+		t.Errorf("resizing memory changed PIDs from %d to %d", before.Spec.Resources.PIDs, after.Spec.Resources.PIDs)
+	}
+}
+
+func opens(t *testing.T, m *machine, d runtime.Networker) {
+	id := m.running(t)
+	for _, allowed := range []bool{true, true, false, false} {
+		must(t, "set egress", d.SetEgress(limited(t), 1, id, allowed))
+		if got := m.status(t, id).Spec.Egress; got != allowed {
+			t.Errorf("egress is %v, want %v", got, allowed)
+		}
+	}
+}
+
+func meters(t *testing.T, m *machine, d runtime.Meterer) {
+	id := m.running(t)
+	var last runtime.Usage
+	look := func(after string) {
+		t.Helper()
+		now, err := d.Usage(limited(t), id)
+		must(t, "usage", err)
+		if now.CPU < last.CPU || now.MemoryTime < last.MemoryTime || now.StorageTime < last.StorageTime || now.EgressBytes < last.EgressBytes {
+			t.Errorf("after %s usage went back from %+v to %+v", after, last, now)
+		}
+		last = now
+	}
+	look("start")
+	if m.commands() != nil {
+		m.prints(t, id, 1, "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo $i", "20000\n")
+		look("a command")
+	}
+	must(t, "stop", m.Stop(limited(t), 1, id, grace))
+	look("stop")
+	must(t, "start", m.Start(limited(t), 1, id))
+	look("a second start")
+}
+
+func sizes(t *testing.T, m *machine, d runtime.Sizer) {
+	room, err := d.Capacity(limited(t))
+	must(t, "capacity", err)
+	if room.MemoryFree > room.MemoryBytes || room.StorageFree > room.StorageBytes || room.MemoryFree < 0 || room.StorageFree < 0 {
+		t.Errorf("more is free than there is: %+v", room)
+	}
+	if !slices.Contains(room.Images, m.suite.Spec.Image) {
+		t.Errorf("images are %v, without %s, which computers start from", room.Images, m.suite.Spec.Image)
+	}
+}
+
+func keepsWorkspace(t *testing.T, m *machine, d runtime.Workspacer) {
+	id := m.created(t)
+	root, err := d.Workspace(limited(t), id)
+	must(t, "workspace of what never started", err)
+	must(t, "write", os.WriteFile(root.Path+"/from-outside", []byte("out"), 0o644))
+	must(t, "own", os.Chown(root.Path+"/from-outside", root.UID, root.GID))
+	must(t, "start", m.Start(limited(t), 1, id))
+	if m.commands() != nil {
+		m.prints(t, id, 1, "cat from-outside; echo in > from-inside", "out")
+		text, err := os.ReadFile(root.Path + "/from-inside")
+		if err != nil || string(text) != "in\n" {
+			t.Errorf("what the computer wrote is %q, %v", text, err)
+		}
+	}
+	must(t, "stop", m.Stop(limited(t), 1, id, grace))
+	again, err := d.Workspace(limited(t), id)
+	must(t, "workspace of what stopped", err)
+	if again != root {
+		t.Errorf("the workspace moved from %+v to %+v", root, again)
+	}
+	if text, err := os.ReadFile(again.Path + "/from-outside"); err != nil || string(text) != "out" {
+		t.Errorf("after a stop the file is %q, %v", text, err)
+	}
+}
