@@ -1,0 +1,191 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/idmap"
+	"github.com/bothy-computer/bothy/runtime/image"
+	"github.com/bothy-computer/bothy/runtime/meter"
+	"github.com/bothy-computer/bothy/runtime/network"
+	"github.com/bothy-computer/bothy/runtime/volume"
+	"github.com/bothy-computer/bothy/runtime/warden"
+	"github.com/bothy-computer/bothy/runtime/warden/cgroup"
+)
+
+var (
+	_ runtime.Driver     = (*Driver)(nil)
+	_ runtime.Execer     = (*Driver)(nil)
+	_ runtime.Thawer     = (*Driver)(nil)
+	_ runtime.Networker  = (*Driver)(nil)
+	_ runtime.Resizer    = (*Driver)(nil)
+	_ runtime.Pauser     = (*Driver)(nil)
+	_ runtime.Meterer    = (*Driver)(nil)
+	_ runtime.Workspacer = (*Driver)(nil)
+	_ runtime.Sizer      = (*Driver)(nil)
+)
+
+// Options say where computers live and what they stand on. All fields but
+// those of the second group are required.
+type Options struct {
+	Dir    string // this node's own; every directory above it must be o+x
+	NodeID string // the node's uuid, which names its cgroup and its links
+	Images *image.Store
+	Pool   *volume.Pool
+	Warden *warden.Client
+	Log    *slog.Logger
+
+	Warm      int              // blank computers kept ready, at most MaxWarm; 0 for none
+	WarmImage string           // of this image; "" means "host"
+	GuestPath string           // path of the guest's static binary; "" means the embedded one
+	RangeDir  string           // where the nodes of this machine share out user ids; "" means idmap.DefaultDir
+	Now       func() time.Time // nil means time.Now
+}
+
+// Driver runs computers with runc. Make one with Open.
+type Driver struct {
+	Options
+	runc   string // path of the binary
+	guest  string // path of the unpacked guest
+	tree   cgroup.Tree
+	group  cgroup.Group // of this node
+	net    *network.Network
+	book   *meter.Book
+	guests *guests
+	io     *throttle // nil where the disk cannot be throttled
+	locks  locks
+	warm   *warm
+	mend   []string // what this machine lacks
+
+	life  context.Context
+	end   context.CancelFunc
+	aside sync.WaitGroup
+}
+
+// Open takes up the directory: computers that run go on untouched, and what an
+// earlier node left half-made is cleared away.
+func Open(o Options) (*Driver, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	d := &Driver{Options: o, locks: locks{held: map[string]*lock{}}}
+	d.life, d.end = context.WithCancel(context.Background())
+	for _, step := range []func() error{d.findMachine, d.makeDirs, d.openParts, d.recover} {
+		if err := step(); err != nil {
+			d.end()
+			return nil, fmt.Errorf("open container driver: %w", err)
+		}
+	}
+	d.aside.Go(d.sample)
+	d.aside.Go(d.refill)
+	return d, nil
+}
+
+func (o *Options) check() error {
+	if o.Dir == "" || o.NodeID == "" || o.Images == nil || o.Pool == nil || o.Warden == nil || o.Log == nil {
+		return fmt.Errorf("open container driver: %w: a required option is missing", runtime.ErrInvalid)
+	}
+	if o.Warm < 0 || o.Warm > MaxWarm {
+		return fmt.Errorf("open container driver: %w: warm is 0 to %d", runtime.ErrInvalid, MaxWarm)
+	}
+	if o.RangeDir == "" {
+		o.RangeDir = idmap.DefaultDir
+	}
+	if o.WarmImage == "" {
+		o.WarmImage = "host"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return nil
+}
+
+func (d *Driver) findMachine() (err error) {
+	if d.runc, err = exec.LookPath("runc"); err != nil {
+		return fmt.Errorf("%w: runc is not installed (apt-get install runc)", runtime.ErrUnsupported)
+	}
+	if d.tree, err = cgroup.Detect(); err != nil {
+		return err
+	}
+	d.group = warden.Group(d.tree, d.NodeID)
+	d.io, err = findThrottle(d.Dir)
+	if err != nil {
+		d.mend = append(d.mend, "no disk bandwidth limits: "+err.Error())
+	}
+	return reachable(d.Dir)
+}
+
+func (d *Driver) openParts() (err error) {
+	if d.guest, err = unpackGuest(d.Dir, d.GuestPath); err != nil {
+		return err
+	}
+	if d.book, err = meter.Open(filepath.Join(d.Dir, "meter.json")); err != nil {
+		return err
+	}
+	if d.guests, err = openGuests(d.computers()); err != nil {
+		return err
+	}
+	d.net, err = network.Open(network.Options{Node: d.NodeID, Log: d.Log})
+	d.warm = newWarm()
+	return err
+}
+
+// Close lets go of the directory and leaves computers running.
+func (d *Driver) Close() error {
+	d.end()
+	d.aside.Wait()
+	return errors.Join(d.book.Save(), d.guests.close())
+}
+
+// Banner is what an operator is told when a node starts.
+type Banner struct {
+	Can     []string // abilities, such as "exec"
+	Missing []string // what this machine lacks, and how to mend it
+}
+
+// Abilities reports what computers of this machine can do.
+func (d *Driver) Abilities() Banner {
+	b := Banner{
+		Can: []string{
+			"runc in user namespaces", "limits by " + d.tree.String(), "exec", "pause", "resize", "egress", "meter",
+		},
+		Missing: d.mend,
+	}
+	if d.Pool.Quota() {
+		b.Can = append(b.Can, "storage quota")
+	} else {
+		b.Missing = append(b.Missing, "no hard storage limits: the volume pool is not btrfs")
+	}
+	if d.Warm > 0 {
+		b.Can = append(b.Can, fmt.Sprintf("%d warm computers of %s", d.Warm, d.WarmImage))
+	}
+	return b
+}
+
+// reachable checks that a computer's root, who is nobody here, may walk to
+// its own root directory.
+func reachable(dir string) error {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("%w: %s must be passable for computers: chmod o+x %s", runtime.ErrUnsupported, dir, dir)
+		}
+		if dir == "/" {
+			return nil
+		}
+	}
+}

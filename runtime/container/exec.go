@@ -1,0 +1,105 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/guest"
+)
+
+// guests keeps a client for each computer that was spoken to, since a
+// connection costs more than a short command. Entries go when a life ends.
+type guests struct {
+	dir *os.File // of all computers, kept open
+
+	mu  sync.Mutex
+	all map[runtime.ID]*guest.Client
+}
+
+func openGuests(computers string) (*guests, error) {
+	dir, err := os.Open(computers)
+	if err != nil {
+		return nil, fmt.Errorf("open computers: %w", err)
+	}
+	return &guests{dir: dir, all: map[runtime.ID]*guest.Client{}}, nil
+}
+
+// of finds the computer's client. Its socket is named through an open
+// directory, because the name of a unix socket may not be longer than 107
+// bytes and a data directory may lie deep.
+func (g *guests) of(id runtime.ID) *guest.Client {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.all[id]
+	if c == nil {
+		c = guest.Dial(fmt.Sprintf("/proc/self/fd/%d/%s/%s", g.dir.Fd(), id, socketFile))
+		g.all[id] = c
+	}
+	return c
+}
+
+// forget drops the client of a life that has ended.
+func (g *guests) forget(id runtime.ID) {
+	g.mu.Lock()
+	c := g.all[id]
+	delete(g.all, id)
+	g.mu.Unlock()
+	if c != nil {
+		_ = c.Close() // closes idle connections only, and says nothing
+	}
+}
+
+func (g *guests) close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, c := range g.all {
+		_ = c.Close()
+		delete(g.all, id)
+	}
+	return g.dir.Close()
+}
+
+// Exec implements runtime.Execer. It holds no lock while the command runs: a
+// Stop ends the command, and Exec then returns runtime.ErrNotRunning.
+func (d *Driver) Exec(ctx context.Context, epoch runtime.Epoch, id runtime.ID, cmd runtime.Cmd) (runtime.Exit, error) {
+	if err := d.mayExec(ctx, epoch, id); err != nil {
+		return runtime.Exit{Code: -1}, err
+	}
+	exit, err := d.guests.of(id).Exec(ctx, cmd)
+	if err == nil || ctx.Err() != nil {
+		return exit, err
+	}
+	if st, lookErr := d.Inspect(context.WithoutCancel(ctx), id); lookErr == nil && st.Phase != runtime.Running {
+		return exit, fmt.Errorf("exec in %s: %w: %w", id, runtime.ErrNotRunning, err)
+	}
+	return exit, fmt.Errorf("exec in %s: %w", id, err)
+}
+
+func (d *Driver) mayExec(ctx context.Context, epoch runtime.Epoch, id runtime.ID) error {
+	r, release, err := d.admit(ctx, epoch, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	st, err := d.status(id, r)
+	if err != nil {
+		return err
+	}
+	if st.Phase != runtime.Running {
+		return fmt.Errorf("exec in %s, which is %s: %w", id, st.Phase, runtime.ErrNotRunning)
+	}
+	return nil
+}
+
+// Guest gives access to the whole protocol of a running computer's guest, for
+// gateways. The client ends with the computer's present life. The caller
+// checks owner and epoch.
+func (d *Driver) Guest(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (*guest.Client, error) {
+	if err := d.mayExec(ctx, epoch, id); err != nil {
+		return nil, err
+	}
+	return d.guests.of(id), nil
+}

@@ -1,0 +1,63 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bothy-computer/bothy/runtime/warden"
+)
+
+// wardenArg makes the test binary a warden: wardenArg DIR NODE.
+const wardenArg = "warden-of-the-test"
+
+// guestBinary is built once for all tests.
+var guestBinary string
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == wardenArg {
+		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+		if err := warden.Main(context.Background(), warden.Options{Dir: os.Args[2], Node: os.Args[3], Log: log}); err != nil {
+			log.Error("warden ended", "err", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) == 5 && os.Args[1] == driveArg {
+		drive(os.Args[2], os.Args[3], os.Args[4])
+		os.Exit(0)
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "guest")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	guestBinary = filepath.Join(dir, "guest")
+	build := exec.Command("go", "build", "-o", guestBinary, "../../cmd/guest")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build guest: %v\n%s", err, out)
+		return 1
+	}
+	before := machine()
+	code := m.Run()
+	for what, was := range before {
+		for name := range machine()[what] {
+			if !was[name] && strings.Contains(name, testMark) {
+				fmt.Fprintf(os.Stderr, "left behind: %s %s\n", what, name)
+				code = 1
+			}
+		}
+	}
+	return code
+}

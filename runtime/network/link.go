@@ -1,0 +1,142 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// insideName is what a computer calls its link.
+const insideName = "eth0"
+
+// makeLink makes the pair and sets up both ends.
+func (n *Network) makeLink(index, pid int) error {
+	name := n.linkName(index)
+	if _, err := netlink.LinkByName(name); err == nil {
+		if inside(pid) {
+			return nil
+		}
+		if _, err := deleteLink(name); err != nil { // half-made, or of an earlier life
+			return err
+		}
+	}
+	pair := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: insideName, PeerNamespace: netlink.NsPid(pid),
+	}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return fmt.Errorf("make link: %w", err)
+	}
+	err := n.setUp(name, index, pid)
+	if err != nil {
+		_, undo := deleteLink(name)
+		return errors.Join(err, undo)
+	}
+	return nil
+}
+
+func (n *Network) setUp(name string, index, pid int) error {
+	machine, computer := addresses(index)
+	// Set before the link is up: nothing from it is ever taken with a foreign
+	// source, and replies from outside may pass to it.
+	for file, value := range map[string]string{
+		"ipv4/conf/" + name + "/rp_filter":    "1",
+		"ipv4/conf/" + name + "/forwarding":   "1",
+		"ipv6/conf/" + name + "/disable_ipv6": "1",
+	} {
+		if err := sysctl(file, value); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := raise(name, machine); err != nil {
+		return err
+	}
+	return inNamespace(pid, func() error {
+		if err := raise(insideName, computer); err != nil {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{Gw: machine.Addr().AsSlice()})
+	})
+}
+
+// raise gives a link of the present namespace its address and turns it on.
+func raise(name string, at netip.Prefix) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("find link %s: %w", name, err)
+	}
+	address := &netlink.Addr{IPNet: &net.IPNet{IP: at.Addr().AsSlice(), Mask: net.CIDRMask(at.Bits(), 32)}}
+	if err := netlink.AddrReplace(link, address); err != nil {
+		return fmt.Errorf("set address of %s: %w", name, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("turn on %s: %w", name, err)
+	}
+	return nil
+}
+
+// inside says whether the process's namespace has a link of ours.
+func inside(pid int) bool {
+	err := inNamespace(pid, func() error {
+		_, err := netlink.LinkByName(insideName)
+		return err
+	})
+	return err == nil
+}
+
+// deleteLink removes a link and with it the end inside; false when there was
+// none.
+func deleteLink(name string) (bool, error) {
+	link, err := netlink.LinkByName(name)
+	var absent netlink.LinkNotFoundError
+	if errors.As(err, &absent) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("find link %s: %w", name, err)
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		return false, fmt.Errorf("delete link %s: %w", name, err)
+	}
+	return true, nil
+}
+
+// linkNames lists the machine's links with a prefix.
+func linkNames(prefix string) ([]string, error) {
+	paths, err := filepath.Glob("/sys/class/net/" + prefix + "*")
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		names[i] = filepath.Base(p)
+	}
+	return names, nil
+}
+
+// SentBytes is what a computer has sent through its present link; 0 without
+// one.
+func (n *Network) SentBytes(index int) (int64, error) {
+	// What the machine's end received is what the computer sent.
+	data, err := os.ReadFile("/sys/class/net/" + n.linkName(index) + "/statistics/rx_bytes")
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read link counter: %w", err)
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+}
+
+func sysctl(file, value string) error {
+	if err := os.WriteFile("/proc/sys/net/"+file, []byte(value), 0o644); err != nil {
+		return fmt.Errorf("set %s: %w", file, err)
+	}
+	return nil
+}

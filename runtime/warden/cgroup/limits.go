@@ -1,0 +1,140 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// periodMicros is the accounting period of cpu quotas, the kernel's default.
+const periodMicros = 100_000
+
+// Limits bound a group. A zero field is left as it is.
+type Limits struct {
+	MemoryBytes int64 // no swap on top
+	MilliCPU    int64 // 1000 is one core
+	PIDs        int64
+}
+
+// SetLimits changes the limits of a living group.
+func (g Group) SetLimits(l Limits) error {
+	if l.MemoryBytes > 0 {
+		if err := g.setMemory(l.MemoryBytes); err != nil {
+			return fmt.Errorf("limit memory to %d bytes: %w", l.MemoryBytes, err)
+		}
+	}
+	if l.MilliCPU > 0 {
+		quota := l.MilliCPU * periodMicros / 1000
+		file, value := "cpu.cfs_quota_us", strconv.FormatInt(quota, 10)
+		if g.tree.V2() {
+			file, value = "cpu.max", fmt.Sprintf("%d %d", quota, periodMicros)
+		}
+		if err := g.set("cpu", file, value); err != nil {
+			return fmt.Errorf("limit cpu to %d/1000: %w", l.MilliCPU, err)
+		}
+	}
+	if l.PIDs > 0 {
+		if err := g.set("pids", "pids.max", strconv.FormatInt(l.PIDs, 10)); err != nil {
+			return fmt.Errorf("limit processes to %d: %w", l.PIDs, err)
+		}
+	}
+	return nil
+}
+
+// setMemory keeps memory ≤ memory+swap at each step, which v1 insists on.
+func (g Group) setMemory(limit int64) error {
+	value := strconv.FormatInt(limit, 10)
+	if g.tree.V2() {
+		if err := g.set("memory", "memory.swap.max", "0"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return g.set("memory", "memory.max", value)
+	}
+	order := []string{"memory.memsw.limit_in_bytes", "memory.limit_in_bytes"}
+	now, err := g.number("memory", "memory.limit_in_bytes")
+	if err != nil {
+		return err
+	}
+	if limit < now {
+		order[0], order[1] = order[1], order[0]
+	}
+	for _, file := range order {
+		err := g.set("memory", file, value)
+		if errors.Is(err, fs.ErrNotExist) && strings.Contains(file, "memsw") {
+			continue // a kernel without swap accounting
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetShare gives the group a share of the processor of percent against a
+// single process outside of it that asks for all (100 is equal).
+func (g Group) SetShare(percent int64) error {
+	if g.tree.V2() {
+		return g.set("cpu", "cpu.weight", strconv.FormatInt(percent, 10))
+	}
+	return g.set("cpu", "cpu.shares", strconv.FormatInt(percent*1024/100, 10))
+}
+
+// CPU is the processor time used by the group since it was made.
+func (g Group) CPU() (time.Duration, error) {
+	if !g.tree.V2() {
+		ns, err := g.number("cpuacct", "cpuacct.usage")
+		return time.Duration(ns), err
+	}
+	dir, err := g.Dir("cpu")
+	if err != nil {
+		return 0, err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "cpu.stat"))
+	if err != nil {
+		return 0, fmt.Errorf("read cpu time: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if micros, ok := strings.CutPrefix(strings.TrimSpace(line), "usage_usec "); ok {
+			n, err := strconv.ParseInt(micros, 10, 64)
+			return time.Duration(n) * time.Microsecond, err
+		}
+	}
+	return 0, fmt.Errorf("read cpu time: no usage_usec in %s", dir)
+}
+
+// Memory is what the group holds now, in bytes, page cache included.
+func (g Group) Memory() (int64, error) {
+	if g.tree.V2() {
+		return g.number("memory", "memory.current")
+	}
+	return g.number("memory", "memory.usage_in_bytes")
+}
+
+func (g Group) set(controller, file, value string) error {
+	dir, err := g.Dir(controller)
+	if err != nil {
+		return err
+	}
+	return write(filepath.Join(dir, file), value)
+}
+
+func (g Group) number(controller, file string) (int64, error) {
+	dir, err := g.Dir(controller)
+	if err != nil {
+		return 0, err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, file))
+	if errors.Is(err, syscall.ENODEV) {
+		err = fs.ErrNotExist // removed while it was read
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+}
