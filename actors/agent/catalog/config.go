@@ -77,8 +77,7 @@ func builtinVendors(getenv func(string) string) []Vendor {
 	}
 }
 
-// price is list prices in thousandths of a dollar for a million tokens, which
-// no vendor undercuts.
+// price is list prices in thousandths of a dollar for a million tokens.
 func price(input, cached, written, output int64) ledger.ModelPrice {
 	const milli = ledger.USD / 1000
 	return ledger.ModelPrice{

@@ -25,7 +25,7 @@ const (
 	// tokens.
 	stateBytesPerToken = 3
 	// foreignPercent is added for vendors whose vocabulary is not this one.
-	foreignPercent = 40
+	foreignPercent = 75
 )
 
 // Counter counts by OpenAI's o200k vocabulary, which is loaded at the first
