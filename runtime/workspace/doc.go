@@ -1,0 +1,15 @@
+// Package workspace serves the files of one computer's workspace, whether the
+// computer runs or not.
+//
+// The computer is not trusted: while we work in its tree it may turn a
+// directory into a link, or a file into a pipe that never ends. So every
+// access goes through os.Root, which leads nowhere else however names change,
+// every opened file is looked at before it is read, and nothing is followed
+// or read without a bound.
+//
+//	path.go   from what a user writes to a name in the workspace
+//	fs.go     opening a workspace, reading
+//	write.go  writing, directories, moving, removing
+//	list.go   what is there
+//	grep.go   what is in it
+package workspace
