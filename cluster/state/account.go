@@ -8,22 +8,21 @@ import (
 
 // Account is a tenant: it owns things and pays for them.
 type Account struct {
-	ID           AccountID     `cbor:"1,keyasint"`
-	Name         string        `cbor:"2,keyasint"`
-	Unbilled     bool          `cbor:"3,keyasint"` // never charged, never refused for money
-	Balance      MicroUSD      `cbor:"4,keyasint"`
-	Reserved     MicroUSD      `cbor:"5,keyasint"` // sum of its open reservations
-	TotalSpent   MicroUSD      `cbor:"6,keyasint"`
-	DailyLimit   *MicroUSD     `cbor:"7,keyasint"` // per UTC day; nil is none
-	MonthlyLimit *MicroUSD     `cbor:"8,keyasint"` // per UTC month; nil is none
-	Day          string        `cbor:"9,keyasint"` // that DaySpent counts, 2006-01-02
-	DaySpent     MicroUSD      `cbor:"10,keyasint"`
-	Month        string        `cbor:"11,keyasint"` // 2006-01
-	MonthSpent   MicroUSD      `cbor:"12,keyasint"`
-	Default      EnvironmentID `cbor:"13,keyasint"` // its default environment, or ""
-	CreatedAt    time.Time     `cbor:"14,keyasint"`
-	UpdatedAt    time.Time     `cbor:"15,keyasint"`
-	Runs         RunTotals     `cbor:"16,keyasint"`
+	ID           AccountID `cbor:"1,keyasint"`
+	Name         string    `cbor:"2,keyasint"`
+	Unbilled     bool      `cbor:"3,keyasint"` // never charged, never refused for money
+	Balance      MicroUSD  `cbor:"4,keyasint"`
+	Reserved     MicroUSD  `cbor:"5,keyasint"` // sum of its open reservations
+	TotalSpent   MicroUSD  `cbor:"6,keyasint"`
+	DailyLimit   *MicroUSD `cbor:"7,keyasint"` // per UTC day; nil is none
+	MonthlyLimit *MicroUSD `cbor:"8,keyasint"` // per UTC month; nil is none
+	Day          string    `cbor:"9,keyasint"` // that DaySpent counts, 2006-01-02
+	DaySpent     MicroUSD  `cbor:"10,keyasint"`
+	Month        string    `cbor:"11,keyasint"` // 2006-01
+	MonthSpent   MicroUSD  `cbor:"12,keyasint"`
+	CreatedAt    time.Time `cbor:"14,keyasint"`
+	UpdatedAt    time.Time `cbor:"15,keyasint"`
+	Runs         RunTotals `cbor:"16,keyasint"`
 }
 
 // RunTotals counts an account's runs for summaries.
@@ -73,7 +72,8 @@ func (a Account) on(now time.Time) Account {
 	return a
 }
 
-// CreateAccount makes an account. Its name must be free.
+// CreateAccount makes an account. Its name must be free. Its Idempotency is the
+// administrator's, so keys of all CreateAccounts are one set. It replies with Made.
 type CreateAccount struct {
 	Account     Account      `cbor:"1,keyasint"`
 	Idempotency *Idempotency `cbor:"2,keyasint,omitempty"`
@@ -81,14 +81,20 @@ type CreateAccount struct {
 
 func (cmd CreateAccount) apply(tx *Tx) error {
 	a := cmd.Account
+	if done, err := tx.once("", cmd.Idempotency, Resource{"account", string(a.ID)}); err != nil || done {
+		return err
+	}
+	if a.Balance < 0 || a.Balance > MaxBalance {
+		return fault.New(fault.Invalid, "a balance of %d; it is 0 to %d micro-USD", a.Balance, MaxBalance).WithField("balance")
+	}
 	if _, taken, err := tx.AccountNamed(a.Name); err != nil {
 		return err
 	} else if taken {
 		return fault.New(fault.Conflict, "an account named %q exists", a.Name).WithField("name")
 	}
+	a.Reserved, a.TotalSpent, a.DaySpent, a.MonthSpent, a.Runs = 0, 0, 0, 0, RunTotals{}
 	a.CreatedAt, a.UpdatedAt = tx.now, tx.now
-	tx.Reply(Resource{"account", string(a.ID)})
-	return accounts.put(tx.w, a.on(tx.now))
+	return accounts.create(tx.w, a.on(tx.now))
 }
 
 // User is a person or program of an account.
@@ -131,7 +137,7 @@ func (cmd CreateUser) apply(tx *Tx) error {
 		return err
 	}
 	cmd.User.CreatedAt = tx.now
-	return users.put(tx.w, cmd.User)
+	return users.create(tx.w, cmd.User)
 }
 
 // owned turns another account's record into NotFound, as if it did not exist.

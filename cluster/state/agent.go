@@ -87,7 +87,7 @@ func (cmd CreateAgent) apply(tx *Tx) error {
 		return err
 	}
 	a.Version, a.CreatedAt, a.UpdatedAt = 1, tx.now, tx.now
-	return agents.put(tx.w, a)
+	return agents.create(tx.w, a)
 }
 
 // UpdateAgent replaces an agent that has not changed since version Seen.

@@ -24,14 +24,6 @@ type Append struct {
 	Finish   *Finish      `cbor:"10,keyasint,omitempty"`
 }
 
-// Finish ends a run.
-type Finish struct {
-	Status  RunStatus `cbor:"1,keyasint"`
-	Message MessageID `cbor:"2,keyasint"` // of the answer, when there is one
-	Content string    `cbor:"3,keyasint"`
-	Error   string    `cbor:"4,keyasint"`
-}
-
 func (cmd Append) apply(tx *Tx) error {
 	r, ok, err := tx.AnyRun(cmd.Run)
 	if err != nil {
@@ -65,12 +57,14 @@ func (cmd Append) apply(tx *Tx) error {
 	r.Epoch, r.Setup = cmd.Epoch, r.Setup || cmd.Setup
 	if cmd.Step != nil {
 		r.Steps++
-		r.Usage = r.Usage.Add(*cmd.Step)
+		step := *cmd.Step
+		step.Cost = 0 // what was charged is counted when it is settled
+		r.Usage = r.Usage.Add(step)
 		t.InputTokens += cmd.Step.InputTokens
 		t.OutputTokens += cmd.Step.OutputTokens
 	}
 	if cmd.Finish != nil {
-		if err := cmd.finish(tx, &t, &r); err != nil {
+		if err := tx.finishRun(&t, &r, *cmd.Finish); err != nil {
 			return err
 		}
 	}
@@ -98,7 +92,7 @@ func (cmd Append) events(tx *Tx, t *Thread) error {
 
 func (cmd Append) money(tx *Tx, t *Thread, r *Run) error {
 	if cmd.Settle != nil {
-		charged, err := tx.settle(*cmd.Settle, t.ID)
+		charged, err := tx.settle(*cmd.Settle, *r)
 		if err != nil {
 			return err
 		}
@@ -111,68 +105,4 @@ func (cmd Append) money(tx *Tx, t *Thread, r *Run) error {
 	next := *cmd.Reserve
 	next.Account, next.Run = r.Account, r.ID
 	return tx.reserve(next)
-}
-
-func (cmd Append) finish(tx *Tx, t *Thread, r *Run) error {
-	if !cmd.Finish.Status.Over() {
-		return fault.New(fault.Invalid, "a run cannot end as %q", cmd.Finish.Status)
-	}
-	open, err := tx.ReservationsOf(r.ID)
-	if err != nil {
-		return err
-	}
-	for _, left := range open {
-		if err := tx.release(left); err != nil {
-			return err
-		}
-	}
-	r.Status, r.Error, r.EndedAt, r.LastSeq = cmd.Finish.Status, cmd.Finish.Error, tx.now, t.LastSeq
-	if cmd.Finish.Content != "" {
-		m := Message{ID: cmd.Finish.Message, Role: "assistant", Content: cmd.Finish.Content, Run: r.ID}
-		if err := tx.say(t, m); err != nil {
-			return err
-		}
-	}
-	t.Run = ""
-	switch r.Status {
-	case RunSuccess:
-		t.Status = ThreadCompleted
-	case RunFailed:
-		t.Status = ThreadFailed
-	default:
-		t.Status = ThreadCancelled
-	}
-	return tx.runEnded(*r)
-}
-
-// runEnded takes the run off its computer and adds it to its account's totals.
-func (tx *Tx) runEnded(r Run) error {
-	c, ok, err := tx.AnyComputer(r.Computer)
-	if err != nil {
-		return err
-	}
-	if ok {
-		c.Live = max(0, c.Live-1)
-		c.UpdatedAt = tx.now
-		tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
-		tx.computerChanged(c)
-		if err := computers.put(tx.w, c); err != nil {
-			return err
-		}
-	}
-	a, err := tx.Account(r.Account, tx.now)
-	if err != nil {
-		return err
-	}
-	switch r.Status {
-	case RunSuccess:
-		a.Runs.Succeeded++
-	case RunFailed:
-		a.Runs.Failed++
-	default:
-		a.Runs.Cancelled++
-	}
-	a.Runs.Millis += r.EndedAt.Sub(r.CreatedAt).Milliseconds()
-	a.Runs.Tokens += r.Usage.InputTokens + r.Usage.OutputTokens
-	return accounts.put(tx.w, a)
 }

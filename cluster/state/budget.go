@@ -1,6 +1,7 @@
 package state
 
 import (
+	"math"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -93,8 +94,26 @@ func (a Account) Affords(amount MicroUSD) error {
 	return nil
 }
 
+// room is how much more the account may spend, open reservations counted as spent.
+func (a Account) room() MicroUSD {
+	if a.Unbilled {
+		return math.MaxInt64
+	}
+	room := a.Balance - a.Reserved
+	if a.DailyLimit != nil {
+		room = min(room, *a.DailyLimit-a.DaySpent-a.Reserved)
+	}
+	if a.MonthlyLimit != nil {
+		room = min(room, *a.MonthlyLimit-a.MonthSpent-a.Reserved)
+	}
+	return max(0, room)
+}
+
 // reserve opens a reservation or refuses it with Payment.
 func (tx *Tx) reserve(r Reservation) error {
+	if r.Amount < 0 || r.Amount > MaxBalance || r.Floor < 0 || r.Floor > r.Amount {
+		return fault.New(fault.Invalid, "a reservation of %d with a floor of %d", r.Amount, r.Floor)
+	}
 	a, err := tx.Account(r.Account, tx.now)
 	if err != nil {
 		return err
@@ -105,18 +124,12 @@ func (tx *Tx) reserve(r Reservation) error {
 	if r.Amount == 0 {
 		return nil
 	}
-	if r.Amount < 0 || r.Floor < 0 || r.Floor > r.Amount {
-		return fault.New(fault.Invalid, "a reservation of %d with a floor of %d", r.Amount, r.Floor)
-	}
-	if _, exists, err := reservations.find(tx.w, string(r.ID)); err != nil || exists {
-		return err
-	}
 	a.Reserved += r.Amount
 	r.CreatedAt = tx.now
 	if err := accounts.put(tx.w, a); err != nil {
 		return err
 	}
-	return reservations.put(tx.w, r)
+	return reservations.create(tx.w, r)
 }
 
 // Settlement ends a reservation with what was really used.
@@ -127,12 +140,15 @@ type Settlement struct {
 	Description string        `cbor:"4,keyasint"`
 }
 
-// settle closes a reservation and charges its cost. One that is no longer open
-// was settled before: nothing more is charged. It returns what was charged.
-func (tx *Tx) settle(s Settlement, thread ThreadID) (MicroUSD, error) {
+// settle closes a run's reservation and charges its cost. One that is no longer
+// open was settled before: nothing more is charged. It returns what was charged.
+func (tx *Tx) settle(s Settlement, run Run) (MicroUSD, error) {
 	r, open, err := reservations.find(tx.w, string(s.Reservation))
 	if err != nil || !open {
 		return 0, err
+	}
+	if r.Run != run.ID {
+		return 0, fault.New(fault.Conflict, "reservation %s is not of run %s", r.ID, run.ID)
 	}
 	if s.Cost < 0 || s.Cost > r.Amount {
 		return 0, fault.New(fault.Invalid, "a settlement of %d for a reservation of %d", s.Cost, r.Amount)
@@ -141,7 +157,7 @@ func (tx *Tx) settle(s Settlement, thread ThreadID) (MicroUSD, error) {
 		return 0, err
 	}
 	return s.Cost, tx.charge(Charge{ID: s.Charge, Account: r.Account, Type: "execution", Amount: s.Cost,
-		Description: s.Description, Thread: thread, Run: r.Run})
+		Description: s.Description, Thread: run.Thread, Run: r.Run})
 }
 
 func (tx *Tx) release(r Reservation) error {
@@ -156,7 +172,7 @@ func (tx *Tx) release(r Reservation) error {
 	return reservations.remove(tx.w, string(r.ID))
 }
 
-// charge takes money from an account, or adds it for a credit, and writes the line.
+// charge takes money from an account and writes the line of its bill.
 func (tx *Tx) charge(c Charge) error {
 	a, err := tx.Account(c.Account, tx.now)
 	if err != nil {
@@ -165,23 +181,19 @@ func (tx *Tx) charge(c Charge) error {
 	if a.Unbilled || c.Amount == 0 {
 		return nil
 	}
-	if c.Type == "credit" {
-		a.Balance += c.Amount
-	} else {
-		a.Balance -= c.Amount
-		a.TotalSpent += c.Amount
-		a.DaySpent += c.Amount
-		a.MonthSpent += c.Amount
-	}
+	a.Balance -= c.Amount
+	a.TotalSpent += c.Amount
+	a.DaySpent += c.Amount
+	a.MonthSpent += c.Amount
 	a.UpdatedAt = tx.now
 	c.CreatedAt = tx.now
 	if err := accounts.put(tx.w, a); err != nil {
 		return err
 	}
-	return charges.put(tx.w, c)
+	return charges.create(tx.w, c)
 }
 
-// AddCredit raises an account's balance. It replies with the balance before.
+// AddCredit raises an account's balance, up to MaxBalance. It replies with Made.
 type AddCredit struct {
 	Account     AccountID    `cbor:"1,keyasint"`
 	Charge      ChargeID     `cbor:"2,keyasint"`
@@ -191,8 +203,8 @@ type AddCredit struct {
 }
 
 func (cmd AddCredit) apply(tx *Tx) error {
-	if cmd.Amount <= 0 {
-		return fault.New(fault.Invalid, "amount must be more than 0").WithField("amount")
+	if cmd.Amount <= 0 || cmd.Amount > MaxBalance {
+		return fault.New(fault.Invalid, "amount must be more than 0 and at most %d micro-USD", MaxBalance).WithField("amount")
 	}
 	if done, err := tx.once(cmd.Account, cmd.Idempotency, Resource{"charge", string(cmd.Charge)}); err != nil || done {
 		return err
@@ -201,11 +213,14 @@ func (cmd AddCredit) apply(tx *Tx) error {
 	if err != nil {
 		return err
 	}
+	if a.Balance > MaxBalance-cmd.Amount {
+		return fault.New(fault.Invalid, "the balance would be over %d micro-USD", MaxBalance).WithField("amount")
+	}
 	a.Balance, a.UpdatedAt = a.Balance+cmd.Amount, tx.now
 	if err := accounts.put(tx.w, a); err != nil {
 		return err
 	}
-	return charges.put(tx.w, Charge{ID: cmd.Charge, Account: cmd.Account, Type: "credit",
+	return charges.create(tx.w, Charge{ID: cmd.Charge, Account: cmd.Account, Type: "credit",
 		Amount: cmd.Amount, Description: cmd.Description, CreatedAt: tx.now})
 }
 

@@ -56,7 +56,7 @@ func (cmd Bootstrap) apply(tx *Tx) error {
 		return err
 	}
 	cmd.Node.JoinedAt = tx.now
-	if err := nodes.put(tx.w, cmd.Node); err != nil {
+	if err := nodes.create(tx.w, cmd.Node); err != nil {
 		return err
 	}
 	if err := (CreateAccount{Account: cmd.Account}).apply(tx); err != nil {

@@ -36,6 +36,10 @@ type Computer struct {
 	// IdleStopped is set when it stopped because nobody used it: a request
 	// wakes it, where one stopped by its user stays stopped.
 	IdleStopped bool `cbor:"23,keyasint"`
+	// Counters are the machine's own at the last tick, on the node CountersOn:
+	// the next tick adds what they grew by since.
+	Counters   Metered `cbor:"24,keyasint"`
+	CountersOn NodeID  `cbor:"25,keyasint"`
 }
 
 // Wish is what a computer's user wants of it.
@@ -72,6 +76,7 @@ var computers = table[Computer]{
 		{"phase", func(c Computer) ([]string, string, bool) {
 			return []string{string(c.Phase)}, stampText(c.CreatedAt), true
 		}},
+		{"gone", func(c Computer) ([]string, string, bool) { return nil, stampText(c.UpdatedAt), c.Phase == Deleted }},
 	},
 }
 
@@ -125,16 +130,23 @@ func (tx *Tx) own(id ComputerID, epoch Epoch) (Computer, error) {
 	if !ok || c.Phase == Deleted {
 		return c, fault.New(fault.NotFound, "Computer not found: %s", id)
 	}
-	if c.Epoch != epoch || c.Node != tx.by.Node {
+	if !tx.owns(c, epoch) {
 		return c, fault.New(fault.Moved, "computer %s is at epoch %d on node %s; this command is of epoch %d on node %s", id, c.Epoch, c.Node, epoch, tx.by.Node)
 	}
 	return c, nil
 }
 
+// owns reports whether the command comes from the computer's owner in its
+// epoch. A command without an incarnation comes from nobody: no lease was
+// checked for it.
+func (tx *Tx) owns(c Computer, epoch Epoch) bool {
+	return c.Epoch == epoch && c.Node == tx.by.Node && tx.by.Incarnation != 0
+}
+
 // Claim makes a node the owner of a computer and begins a new epoch. Seen is
 // the epoch the proposer decided from. While the present owner's lease holds
-// it is refused, unless the owner never made the computer or hands it over
-// itself (drain). It replies with the new epoch.
+// it is refused, unless the owner hands it over itself (drain) or takes it up
+// again. It replies with the new epoch.
 type Claim struct {
 	Computer ComputerID `cbor:"1,keyasint"`
 	Node     NodeID     `cbor:"2,keyasint"`
@@ -189,27 +201,50 @@ func (cmd SetWish) apply(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	return tx.wish(c, cmd.Wish)
+	switch cmd.Wish {
+	case WishDeleted:
+		return tx.deleteComputer(c)
+	case WishStopped, WishRunning:
+		return tx.wish(c, cmd.Wish)
+	}
+	return fault.New(fault.Invalid, "no such wish: %q", cmd.Wish)
 }
 
 func (tx *Tx) wish(c Computer, w Wish) error {
-	if c.Wish == WishDeleted && w != WishDeleted {
+	if c.Wish == WishDeleted {
 		return fault.New(fault.Conflict, "computer %s is being deleted", c.ID)
 	}
 	c.Wish, c.UpdatedAt = w, tx.now
 	c.IdleStopped = false
-	if w == WishDeleted && c.Node == "" && c.Live == 0 {
-		// Nobody ever made it: there is nothing to clean up first.
-		c.Phase = Deleted
-	} else if w == WishDeleted {
-		c.Phase = Deleting
+	tx.computerChanged(c)
+	return computers.put(tx.w, c)
+}
+
+// deleteComputer asks the owner to end the computer's runs and then the
+// computer. One that nobody ever claimed has no owner to ask and nothing to
+// clean up: it is gone at once.
+func (tx *Tx) deleteComputer(c Computer) error {
+	if c.Phase == Deleted {
+		return nil
 	}
+	if err := tx.cancelRuns(c); err != nil {
+		return err
+	}
+	phase := Deleting
+	if c.Node == "" {
+		if err := tx.abandonRuns(c, "the computer was deleted"); err != nil {
+			return err
+		}
+		phase, c.Live = Deleted, 0
+	}
+	c.Wish, c.Phase, c.UpdatedAt, c.IdleStopped = WishDeleted, phase, tx.now, false
 	tx.computerChanged(c)
 	return computers.put(tx.w, c)
 }
 
 // SetPhase records what the owner found or did. Idle marks a stop that nobody
-// asked for: the wish becomes stopped with it.
+// asked for: the wish becomes stopped with it, unless a run began meanwhile.
+// Runs still in progress when a computer becomes deleted are ended with it.
 type SetPhase struct {
 	Computer ComputerID `cbor:"1,keyasint"`
 	Epoch    Epoch      `cbor:"2,keyasint"`
@@ -224,21 +259,31 @@ func (cmd SetPhase) apply(tx *Tx) error {
 	if err != nil {
 		return err
 	}
+	was := c.Phase
 	if c.Phase, err = c.Phase.To(cmd.Phase); err != nil {
 		return err
+	}
+	if c.Phase == Deleted {
+		if err := tx.abandonRuns(c, "the computer was deleted"); err != nil {
+			return err
+		}
+		c.Live = 0
 	}
 	c.Error, c.UpdatedAt = cmd.Error, tx.now
 	if cmd.HasData {
 		c.DataNode = c.Node
 	}
 	if cmd.Phase == Running {
-		c.StartedAt, c.IdleStopped = tx.now, false
+		c.IdleStopped = false
+		if was != Running && was != Updating {
+			c.StartedAt = tx.now
+		}
 	}
-	if cmd.Idle {
+	if cmd.Idle && c.Live == 0 && c.Wish != WishDeleted {
 		c.Wish, c.IdleStopped = WishStopped, true
 	}
-	if !cmd.Phase.Up() && c.Reservation != "" {
-		if err := tx.releaseComputer(&c); err != nil {
+	if !cmd.Phase.Up() {
+		if _, err := tx.releaseComputer(&c); err != nil {
 			return err
 		}
 	}
@@ -246,13 +291,18 @@ func (cmd SetPhase) apply(tx *Tx) error {
 	return computers.put(tx.w, c)
 }
 
-func (tx *Tx) releaseComputer(c *Computer) error {
+// releaseComputer gives back what is held for a computer's next minutes, and
+// returns how much that was.
+func (tx *Tx) releaseComputer(c *Computer) (held MicroUSD, err error) {
+	if c.Reservation == "" {
+		return 0, nil
+	}
 	r, open, err := reservations.find(tx.w, string(c.Reservation))
 	c.Reservation = ""
 	if err != nil || !open {
-		return err
+		return 0, err
 	}
-	return tx.release(r)
+	return r.Amount, tx.release(r)
 }
 
 // releaseComputers settles the computers of a node whose lease has run out, at
@@ -267,7 +317,7 @@ func releaseComputers(tx *Tx, node NodeID) error {
 	})
 	for _, c := range held {
 		if err == nil {
-			err = tx.releaseComputer(&c)
+			_, err = tx.releaseComputer(&c)
 		}
 		if err == nil {
 			err = computers.put(tx.w, c)

@@ -70,8 +70,12 @@ func (r Result) Err() error {
 }
 
 var (
-	encMode = must(cbor.EncOptions{Sort: cbor.SortCanonical, Time: cbor.TimeUnixDynamic}.EncMode())
-	decMode = must(cbor.DecOptions{MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 20}.DecMode())
+	// Times keep their nanoseconds: an index entry is found again only under
+	// the very time it was written with.
+	encMode = must(cbor.EncOptions{Sort: cbor.SortCanonical, Time: cbor.TimeRFC3339NanoUTC}.EncMode())
+	// Text need not be UTF-8: what a command in a computer prints is any bytes,
+	// and an entry that is in the log must be readable.
+	decMode = must(cbor.DecOptions{MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 20, UTF8: cbor.UTF8DecodeInvalid}.DecMode())
 )
 
 func must[T any](v T, err error) T {
@@ -101,7 +105,13 @@ func Propose(id CommandID, acked uint64, cmd Command) (Proposal, error) {
 	if len(body) > MaxEntryBytes-4096 {
 		return Proposal{}, fault.New(fault.TooLarge, "%s is %d bytes; one entry holds %d", kind, len(body), MaxEntryBytes)
 	}
-	return Proposal{ID: id, Acked: acked, Kind: kind, Body: body}, nil
+	p := Proposal{ID: id, Acked: acked, Kind: kind, Body: body}
+	// What cannot be read back (a date in the year 12000) would stop every
+	// replica once it is in the log.
+	if _, err := p.decode(); err != nil {
+		return Proposal{}, fault.New(fault.Invalid, "%s cannot be stored: %w", kind, err)
+	}
+	return p, nil
 }
 
 // ErrUnknownKind means that an entry holds a command this build has no code
@@ -131,7 +141,8 @@ type Applied struct {
 // Apply applies one encoded entry at index to w. Each command succeeds or
 // fails alone. An entry at or below the applied index does nothing (raft
 // replays the log after a restart). An error means that the replica cannot go
-// on: the store is broken, or the entry needs a newer build.
+// on: the store is broken, or the entry needs a newer build. What w then holds
+// of the entry must not be committed.
 func Apply(w Writer, index uint64, encoded []byte) (Applied, error) {
 	done := Applied{Index: index}
 	last, err := AppliedIndex(w)
@@ -142,16 +153,26 @@ func Apply(w Writer, index uint64, encoded []byte) (Applied, error) {
 	if err := Decode(encoded, &entry); err != nil {
 		return done, fmt.Errorf("decode entry %d: %w", index, err)
 	}
-	now := time.Unix(0, entry.Stamp).UTC()
+	stamp, err := LastStamp(w)
+	if err != nil {
+		return done, err
+	}
+	// A leader new in its term may not have applied all that the one before
+	// it stamped: time stands still here before it goes back.
+	stamp = max(stamp, entry.Stamp)
+	watched := &watchedWriter{Writer: w}
 	for _, p := range entry.Proposals {
-		result, changes, err := applyOne(w, now, p)
+		result, changes, err := applyOne(watched, time.Unix(0, stamp).UTC(), p)
+		if watched.err != nil {
+			err = watched.err
+		}
 		if err != nil {
 			return done, fmt.Errorf("entry %d: %w", index, err)
 		}
 		done.Results = append(done.Results, result)
 		done.Changes = append(done.Changes, changes...)
 	}
-	if err := w.Set(keyStamp, encodeUint(uint64(entry.Stamp))); err != nil {
+	if err := w.Set(keyStamp, encodeUint(uint64(stamp))); err != nil {
 		return done, err
 	}
 	return done, w.Set(keyApplied, encodeUint(index))

@@ -121,17 +121,22 @@ type CreateEnvironment struct {
 
 func (cmd CreateEnvironment) apply(tx *Tx) error {
 	e, c := cmd.Environment, cmd.Computer
-	if done, err := tx.once(e.Account, cmd.Idempotency, Resource{"environment", string(e.ID)}); err != nil || done {
-		return err
-	}
 	have, ok, err := tx.DefaultEnvironment(e.Account)
 	if err != nil {
 		return err
 	}
+	makes := Resource{"environment", string(e.ID)}
 	if ok && cmd.IfNoDefault {
-		tx.Reply(Made{Resource: Resource{"environment", string(have.ID)}, Replayed: true})
+		makes.ID = string(have.ID)
+	}
+	if done, err := tx.once(e.Account, cmd.Idempotency, makes); err != nil || done {
+		return err
+	}
+	if ok && cmd.IfNoDefault {
+		tx.Reply(Made{Resource: makes, Replayed: true})
 		return nil
 	}
+	e.Default = e.Default && !e.Inactive
 	if ok && e.Default {
 		if err := tx.setDefault(have, false); err != nil {
 			return err
@@ -140,15 +145,17 @@ func (cmd CreateEnvironment) apply(tx *Tx) error {
 	e.Version, e.Computer, e.CreatedAt, e.UpdatedAt = 1, c.ID, tx.now, tx.now
 	c.Account, c.Environment, c.Epoch, c.Node = e.Account, e.ID, 0, ""
 	c.Wish, c.Phase, c.CreatedAt, c.UpdatedAt = WishStopped, Provisioning, tx.now, tx.now
-	if err := computers.put(tx.w, c); err != nil {
+	c.Live, c.Metered, c.Reservation = 0, Metered{}, ""
+	if err := computers.create(tx.w, c); err != nil {
 		return err
 	}
 	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
-	return environments.put(tx.w, e)
+	return environments.create(tx.w, e)
 }
 
 // UpdateEnvironment replaces an environment that has not changed since version
-// Seen, and its computer's limits with it. Setting Default unsets the one before.
+// Seen, and its computer's egress with it. Setting Default unsets the one
+// before; an inactive environment is never the default.
 type UpdateEnvironment struct {
 	Environment Environment `cbor:"1,keyasint"`
 	Seen        uint64      `cbor:"2,keyasint"`
@@ -163,20 +170,18 @@ func (cmd UpdateEnvironment) apply(tx *Tx) error {
 	if have.Version != cmd.Seen {
 		return changedSince("environment", string(have.ID))
 	}
+	e.Default, e.Computer = e.Default && !e.Inactive, have.Computer
 	if e.Default && !have.Default {
 		if err := tx.unsetDefault(e.Account); err != nil {
 			return err
 		}
-	}
-	if e.Inactive {
-		e.Default = false
 	}
 	if e.Inactive != have.Inactive || e.NoInternet != have.NoInternet {
 		if err := tx.adjustComputer(e); err != nil {
 			return err
 		}
 	}
-	e.Version, e.Computer, e.CreatedAt, e.UpdatedAt = have.Version+1, have.Computer, have.CreatedAt, tx.now
+	e.Version, e.CreatedAt, e.UpdatedAt = have.Version+1, have.CreatedAt, tx.now
 	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
 	return environments.put(tx.w, e)
 }
@@ -185,12 +190,12 @@ func (cmd UpdateEnvironment) apply(tx *Tx) error {
 // stops it when the environment was deactivated.
 func (tx *Tx) adjustComputer(e Environment) error {
 	c, ok, err := tx.AnyComputer(e.Computer)
-	if err != nil || !ok {
+	if err != nil || !ok || c.Wish == WishDeleted {
 		return err
 	}
 	c.Egress, c.UpdatedAt = !e.NoInternet, tx.now
 	if e.Inactive {
-		c.Wish = WishStopped
+		c.Wish, c.IdleStopped = WishStopped, false
 	}
 	tx.computerChanged(c)
 	return computers.put(tx.w, c)
@@ -206,6 +211,7 @@ func (tx *Tx) unsetDefault(account AccountID) error {
 
 func (tx *Tx) setDefault(e Environment, to bool) error {
 	e.Default, e.UpdatedAt, e.Version = to, tx.now, e.Version+1
+	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
 	return environments.put(tx.w, e)
 }
 
@@ -247,13 +253,10 @@ func (cmd DeleteEnvironment) apply(tx *Tx) error {
 	if err := environments.remove(tx.w, string(e.ID)); err != nil {
 		return err
 	}
+	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
 	c, ok, err := tx.AnyComputer(e.Computer)
 	if err != nil || !ok {
 		return err
 	}
-	if err := tx.cancelRuns(c); err != nil {
-		return err
-	}
-	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
-	return tx.wish(c, WishDeleted)
+	return tx.deleteComputer(c)
 }

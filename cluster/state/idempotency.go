@@ -34,11 +34,23 @@ var answered = table[Answered]{
 	},
 }
 
-// Answered returns what an idempotency key made, or false. It is a Conflict
-// when the key was used for another request.
+// Answered returns what an idempotency key made within its lifetime, counted to
+// the newest entry, or false. It is a Conflict when the key was used for
+// another request.
 func (v *View) Answered(account AccountID, i Idempotency) (Answered, bool, error) {
+	stamp, err := LastStamp(v.r)
+	if err != nil {
+		return Answered{}, false, err
+	}
+	return v.answeredAt(account, i, time.Unix(0, stamp))
+}
+
+func (v *View) answeredAt(account AccountID, i Idempotency, now time.Time) (Answered, bool, error) {
 	a, ok, err := answered.find(v.r, string(account)+"/"+i.Key)
-	if err == nil && ok && a.Hash != i.Hash {
+	if err != nil || !ok || now.Sub(a.At) >= IdempotencyLifetime {
+		return Answered{}, false, err
+	}
+	if a.Hash != i.Hash {
 		err = fault.New(fault.Conflict, "Idempotency-Key %q was used for another request", i.Key).
 			WithCode("IDEMPOTENCY_KEY_REUSED").WithField("Idempotency-Key")
 	}
@@ -59,11 +71,11 @@ func (tx *Tx) once(account AccountID, i *Idempotency, makes Resource) (done bool
 		tx.Reply(Made{Resource: makes})
 		return false, nil
 	}
-	before, found, err := tx.Answered(account, *i)
+	before, found, err := tx.answeredAt(account, *i, tx.now)
 	if err != nil {
 		return false, err
 	}
-	if found && tx.now.Sub(before.At) < IdempotencyLifetime {
+	if found {
 		tx.Reply(Made{Resource: before.Resource, Replayed: true})
 		return true, nil
 	}

@@ -25,6 +25,10 @@ type Epoch uint64
 // MicroUSD is money: millionths of a dollar.
 type MicroUSD int64
 
+// MaxBalance bounds what an account can hold, so that sums of it neither
+// overflow nor lose digits in JSON.
+const MaxBalance MicroUSD = 1 << 53
+
 // Resource is what an idempotency key stands for: the thing its request made.
 type Resource struct {
 	Kind string `cbor:"1,keyasint"` // thread, run, agent, environment, ...

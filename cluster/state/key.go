@@ -71,7 +71,7 @@ func (cmd CreateKey) apply(tx *Tx) error {
 		return err
 	}
 	cmd.Key.CreatedAt = tx.now
-	return keys.put(tx.w, cmd.Key)
+	return keys.create(tx.w, cmd.Key)
 }
 
 // RevokeKey ends a key at once. Revoking twice is success.

@@ -8,6 +8,7 @@ import (
 // Every key begins with the raft group's id, a constant: with it records can
 // move to another group without being rewritten. Then comes a table, then the
 // parts, each ended by a zero byte so that no part is a prefix of another.
+// Records whose parts hold one are refused: see table.clean.
 //
 //	g0 <table> 0 <part> 0 <part> 0 ...
 const group = "g0"
@@ -17,8 +18,7 @@ var (
 	keyStamp   = key("meta", "stamp")
 )
 
-// key joins a table and text parts. Parts never hold a zero byte: ids and
-// names are validated before they enter a command.
+// key joins a table and text parts.
 func key(table string, parts ...string) []byte {
 	n := len(group) + 1 + len(table) + 1
 	for _, p := range parts {

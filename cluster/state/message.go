@@ -17,7 +17,7 @@ type Message struct {
 	CreatedAt   time.Time `cbor:"9,keyasint"`
 }
 
-// MaxMessageBytes bounds a message's content.
+// MaxMessageBytes bounds what a user may say in one message.
 const MaxMessageBytes = 256 << 10
 
 var messages = table[Message]{
@@ -59,5 +59,5 @@ func (v *View) Messages(account AccountID, thread ThreadID, p Page, newestFirst 
 func (tx *Tx) say(t *Thread, m Message) error {
 	t.Messages++
 	m.Thread, m.AfterSeq, m.Number, m.CreatedAt = t.ID, t.LastSeq, t.Messages, tx.now
-	return messages.put(tx.w, m)
+	return messages.create(tx.w, m)
 }

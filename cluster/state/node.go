@@ -76,6 +76,10 @@ func (cmd TakeIncarnation) apply(tx *Tx) error {
 			return err
 		}
 		n.Incarnation, n.Nonce, n.Expired = n.Incarnation+1, cmd.Nonce, false
+		if n.Renewal != 0 {
+			// An ExpireLease for the life before must not end this one.
+			n.Renewal++
+		}
 	}
 	n.PeerAddr, n.HTTPAddr, n.GossipAddr = cmd.Addrs.Peer, cmd.Addrs.HTTP, cmd.Addrs.Gossip
 	n.Version, n.Commands = cmd.Addrs.Version, cmd.Addrs.Commands

@@ -130,6 +130,9 @@ func (cmd StartRun) apply(tx *Tx) error {
 	if done, err := tx.once(cmd.Account, cmd.Idempotency, Resource{"run", string(cmd.Run.ID)}); err != nil || done {
 		return err
 	}
+	if cmd.Message != nil && len(cmd.Message.Content) > MaxMessageBytes {
+		return fault.New(fault.TooLarge, "content is %d bytes; the limit is %d", len(cmd.Message.Content), MaxMessageBytes).WithField("content")
+	}
 	t, err := cmd.thread(tx)
 	if err != nil {
 		return err
@@ -149,7 +152,7 @@ func (cmd StartRun) apply(tx *Tx) error {
 	r := cmd.Run
 	r.Thread, r.Account, r.Computer, r.Status = t.ID, t.Account, t.Computer, RunPending
 	r.FirstSeq, r.CreatedAt = t.LastSeq+1, tx.now
-	if err := runs.put(tx.w, r); err != nil {
+	if err := runs.create(tx.w, r); err != nil {
 		return err
 	}
 	if cmd.Message != nil {
@@ -190,8 +193,11 @@ func (cmd StartRun) reserve(tx *Tx, t Thread) error {
 // runBegan counts the run on its computer and wakes the computer's owner.
 func (tx *Tx) runBegan(r Run) error {
 	c, ok, err := tx.AnyComputer(r.Computer)
-	if err != nil || !ok {
+	if err != nil {
 		return err
+	}
+	if !ok || c.Wish == WishDeleted {
+		return fault.New(fault.Conflict, "the computer of thread %s was deleted", r.Thread)
 	}
 	c.Live++
 	tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
@@ -238,8 +244,7 @@ func (tx *Tx) requestCancel(id RunID) error {
 	return runs.put(tx.w, r)
 }
 
-// cancelRuns asks every run on a computer to stop. Runs that no owner can end,
-// because none ever claimed the computer, are ended here.
+// cancelRuns asks every run on a computer to stop.
 func (tx *Tx) cancelRuns(c Computer) error {
 	var live []Run
 	if err := tx.LiveRuns(c.ID, func(r Run) bool { live = append(live, r); return true }); err != nil {

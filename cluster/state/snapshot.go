@@ -1,6 +1,10 @@
 package state
 
-import "time"
+import (
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
 
 // LeftDiskLifetime is how long the disk of a computer that moved away is kept
 // on the node it left.
@@ -44,7 +48,8 @@ func (v *View) SnapshotsOn(node NodeID, visit func(Snapshot) bool) error {
 }
 
 // KeepDisk records that a node still holds the disk of a computer that moved
-// away. The same node and epoch are recorded once.
+// away. The same node and epoch are recorded once; the disk in use is refused,
+// for a record of it would let it expire.
 type KeepDisk struct {
 	ID       SnapshotID `cbor:"1,keyasint"`
 	Computer ComputerID `cbor:"2,keyasint"`
@@ -55,8 +60,11 @@ type KeepDisk struct {
 
 func (cmd KeepDisk) apply(tx *Tx) error {
 	c, ok, err := tx.AnyComputer(cmd.Computer)
-	if err != nil || !ok {
+	if err != nil || !ok || c.Phase == Deleted {
 		return err
+	}
+	if c.Node == cmd.Node && c.Epoch == cmd.Epoch {
+		return fault.New(fault.Conflict, "computer %s did not leave node %s", c.ID, cmd.Node)
 	}
 	kept := false
 	err = snapshots.each(tx.w, "computer", []string{string(c.ID)}, true, func(s Snapshot) bool {
@@ -66,6 +74,6 @@ func (cmd KeepDisk) apply(tx *Tx) error {
 	if err != nil || kept {
 		return err
 	}
-	return snapshots.put(tx.w, Snapshot{ID: cmd.ID, Account: c.Account, Computer: c.ID, Node: cmd.Node, Epoch: cmd.Epoch,
+	return snapshots.create(tx.w, Snapshot{ID: cmd.ID, Account: c.Account, Computer: c.ID, Node: cmd.Node, Epoch: cmd.Epoch,
 		Name: cmd.Name, ExpiresAt: tx.now.Add(LeftDiskLifetime), CreatedAt: tx.now})
 }

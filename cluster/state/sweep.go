@@ -1,27 +1,33 @@
 package state
 
-import (
-	"time"
+import "time"
+
+// Bounds of one Sweep, so that it never holds up the log.
+const (
+	MaxSweep = 500  // records it removes
+	MaxPrune = 5000 // text pieces it removes
 )
 
-// MaxSweep bounds how many records one Sweep removes, so that it never holds
-// up the log.
-const MaxSweep = 500
-
 // Sweep removes what is past its time: idempotency keys, join tokens, request
-// windows, left disks' records, and the text pieces of runs that ended long
-// ago. The leader sends it when Due says so; it replies with how many it removed.
+// windows, the records of left disks and of deleted computers, deleted threads
+// with all they hold, and the text pieces of runs that ended long ago. The
+// leader sends it when Due says so. It replies with how many records it dealt
+// with: at MaxSweep or more there is more to do at once.
 type Sweep struct{}
 
 func (Sweep) apply(tx *Tx) error {
 	left := MaxSweep
 	for _, step := range []func(*Tx, int) (int, error){
 		func(tx *Tx, n int) (int, error) {
-			return sweep(tx, &answered, "age", tx.now.Add(-IdempotencyLifetime), n, nil)
+			return sweep(tx, &answered, "age", tx.now.Add(-IdempotencyLifetime), n)
 		},
-		func(tx *Tx, n int) (int, error) { return sweep(tx, &tokens, "expiry", tx.now, n, nil) },
-		func(tx *Tx, n int) (int, error) { return sweep(tx, &windows, "end", tx.now, n, nil) },
-		func(tx *Tx, n int) (int, error) { return sweep(tx, &snapshots, "expiry", tx.now, n, nil) },
+		func(tx *Tx, n int) (int, error) { return sweep(tx, &tokens, "expiry", tx.now, n) },
+		func(tx *Tx, n int) (int, error) { return sweep(tx, &windows, "end", tx.now, n) },
+		func(tx *Tx, n int) (int, error) { return sweep(tx, &snapshots, "expiry", tx.now, n) },
+		func(tx *Tx, n int) (int, error) {
+			return sweep(tx, &computers, "gone", tx.now.Add(-LeftDiskLifetime), n)
+		},
+		purgeThreads,
 		pruneRuns,
 	} {
 		if left <= 0 {
@@ -39,18 +45,13 @@ func (Sweep) apply(tx *Tx) error {
 
 // sweep removes up to n records whose position in a scopeless, time-ordered
 // index is before until.
-func sweep[T any](tx *Tx, t *table[T], ix string, until time.Time, n int, then func(T) error) (int, error) {
+func sweep[T any](tx *Tx, t *table[T], ix string, until time.Time, n int) (int, error) {
 	due, err := t.before(tx.w, ix, until, n)
 	if err != nil {
 		return 0, err
 	}
 	for _, rec := range due {
-		if then != nil {
-			err = then(rec)
-		} else {
-			err = t.remove(tx.w, t.id(rec))
-		}
-		if err != nil {
+		if err := t.remove(tx.w, t.id(rec)); err != nil {
 			return 0, err
 		}
 	}
@@ -80,32 +81,33 @@ func (t *table[T]) before(r Reader, ix string, until time.Time, n int) ([]T, err
 	return due, nil
 }
 
-// pruneRuns drops text pieces, which completed items repeat in whole. A run's
-// pieces count as one record each against the bound, but a run is never left half done.
+// pruneRuns drops text pieces, which completed items repeat in whole. A run
+// with more pieces than are left to one Sweep is gone on with in the next.
 func pruneRuns(tx *Tx, n int) (int, error) {
-	removed := 0
 	due, err := runs.before(tx.w, "ended", tx.now.Add(-PruneAfter), n)
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range due {
-		if removed >= n {
-			break
-		}
-		k, err := tx.pruneText(r)
+	pieces := MaxPrune
+	for i, r := range due {
+		k, err := tx.pruneText(r, pieces)
 		if err != nil {
-			return removed, err
+			return i, err
 		}
+		if k == pieces {
+			return n, nil
+		}
+		pieces -= k
 		r.Pruned = true
 		if err := runs.put(tx.w, r); err != nil {
-			return removed, err
+			return i, err
 		}
-		removed += k + 1
 	}
-	return removed, nil
+	return len(due), nil
 }
 
-func (tx *Tx) pruneText(r Run) (int, error) {
+// pruneText drops up to n text pieces of a run, the oldest first.
+func (tx *Tx) pruneText(r Run, n int) (int, error) {
 	var pieces []uint64
 	err := tx.Events(r.Thread, r.FirstSeq-1, func(e Event) bool {
 		if e.Seq > r.LastSeq {
@@ -114,7 +116,7 @@ func (tx *Tx) pruneText(r Run) (int, error) {
 		if e.Kind == EventText {
 			pieces = append(pieces, e.Seq)
 		}
-		return true
+		return len(pieces) < n
 	})
 	for _, seq := range pieces {
 		if err == nil {
@@ -124,6 +126,59 @@ func (tx *Tx) pruneText(r Run) (int, error) {
 	return len(pieces), err
 }
 
+// purgeThreads removes deleted threads whose run has ended: their events,
+// messages and runs, and when all of those are gone the threads.
+func purgeThreads(tx *Tx, n int) (int, error) {
+	due, err := threads.before(tx.w, "deleted", tx.now.Add(-PruneAfter), n)
+	if err != nil {
+		return 0, err
+	}
+	removed := 0
+	for _, t := range due {
+		if removed >= n {
+			break
+		}
+		k, err := tx.purgeThread(t, n-removed)
+		if err != nil {
+			return removed, err
+		}
+		removed += k
+	}
+	return removed, nil
+}
+
+func (tx *Tx) purgeThread(t Thread, n int) (int, error) {
+	log := key("event", string(t.ID))
+	if err := tx.w.DeleteRange(log, after(log)); err != nil {
+		return 0, err
+	}
+	removed, err := removeScope(tx, &messages, "thread", string(t.ID), n)
+	if err != nil || removed == n {
+		return removed, err
+	}
+	k, err := removeScope(tx, &runs, "thread", string(t.ID), n-removed)
+	if removed += k; err != nil || removed == n {
+		return removed, err
+	}
+	return removed + 1, threads.remove(tx.w, string(t.ID))
+}
+
+// removeScope removes up to n records of an index's scope.
+func removeScope[T any](tx *Tx, t *table[T], ix, scope string, n int) (int, error) {
+	var ids []string
+	prefix := t.scopePrefix(ix, []string{scope})
+	err := tx.w.Scan(prefix, after(prefix), false, func(k, _ []byte) bool {
+		ids = append(ids, lastPart(k))
+		return len(ids) < n
+	})
+	for _, id := range ids {
+		if err == nil {
+			err = t.remove(tx.w, id)
+		}
+	}
+	return len(ids), err
+}
+
 // Due reports whether a Sweep at the given time would remove something.
 func (v *View) Due(now time.Time) (bool, error) {
 	for _, any := range []func() (bool, error){
@@ -131,6 +186,8 @@ func (v *View) Due(now time.Time) (bool, error) {
 		func() (bool, error) { return some(v.r, &tokens, "expiry", now) },
 		func() (bool, error) { return some(v.r, &windows, "end", now) },
 		func() (bool, error) { return some(v.r, &snapshots, "expiry", now) },
+		func() (bool, error) { return some(v.r, &computers, "gone", now.Add(-LeftDiskLifetime)) },
+		func() (bool, error) { return some(v.r, &threads, "deleted", now.Add(-PruneAfter)) },
 		func() (bool, error) { return some(v.r, &runs, "ended", now.Add(-PruneAfter)) },
 	} {
 		if yes, err := any(); yes || err != nil {

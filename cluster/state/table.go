@@ -2,9 +2,13 @@ package state
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
+
+// CodeExists marks the Conflict of making a thing under an id that is taken.
+const CodeExists = "EXISTS"
 
 // table keeps records of one type: each under its key, with an entry in every
 // index that wants it and an exact count of each index's scopes, all in the
@@ -57,18 +61,41 @@ func (t *table[T]) get(r Reader, id string) (T, error) {
 	return rec, err
 }
 
-// put writes the record and moves its index entries from where they were.
-func (t *table[T]) put(w Writer, rec T) error {
+// create writes a new record. An id that is taken is a Conflict: making a thing
+// over another would lose what the other's indexes, log and money say.
+func (t *table[T]) create(w Writer, rec T) error {
 	id := t.id(rec)
-	old, existed, err := t.find(w, id)
+	if id == "" {
+		return fault.New(fault.Invalid, "%s without an id", t.noun)
+	}
+	b, err := w.Get(t.key(id))
 	if err != nil {
 		return err
 	}
+	if b != nil {
+		return fault.New(fault.Conflict, "%s exists: %s", t.noun, id).WithCode(CodeExists)
+	}
+	return t.write(w, nil, rec)
+}
+
+// put writes the record and moves its index entries from where they were.
+func (t *table[T]) put(w Writer, rec T) error {
+	old, existed, err := t.find(w, t.id(rec))
+	if err != nil {
+		return err
+	}
+	if !existed {
+		return t.write(w, nil, rec)
+	}
+	return t.write(w, &old, rec)
+}
+
+func (t *table[T]) write(w Writer, was *T, rec T) error {
+	id := t.id(rec)
+	if err := t.clean(rec); err != nil {
+		return err
+	}
 	for _, ix := range t.indexes {
-		var was *T
-		if existed {
-			was = &old
-		}
 		if err := t.move(w, ix, was, &rec, id); err != nil {
 			return err
 		}
@@ -78,6 +105,22 @@ func (t *table[T]) put(w Writer, rec T) error {
 		return err
 	}
 	return w.Set(t.key(id), b)
+}
+
+// clean refuses a record whose keys would not end where their parts end.
+func (t *table[T]) clean(rec T) error {
+	parts := []string{t.id(rec)}
+	for _, ix := range t.indexes {
+		if scope, position, ok := ix.at(rec); ok {
+			parts = append(append(parts, scope...), position)
+		}
+	}
+	for _, p := range parts {
+		if strings.IndexByte(p, 0) >= 0 {
+			return fault.New(fault.Invalid, "%s: %q holds a zero byte", t.noun, p)
+		}
+	}
+	return nil
 }
 
 // remove deletes the record and its index entries; an absent one is no error.

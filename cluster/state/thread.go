@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -28,7 +29,7 @@ type Thread struct {
 	Cost         MicroUSD      `cbor:"17,keyasint"`
 	CreatedAt    time.Time     `cbor:"18,keyasint"`
 	UpdatedAt    time.Time     `cbor:"19,keyasint"`
-	// Turns orders messages and events in one transcript: see Message.AfterSeq.
+	// Deleted hides it from everybody; Sweep removes it once its run has ended.
 	Deleted bool `cbor:"20,keyasint"`
 }
 
@@ -60,6 +61,9 @@ var threads = table[Thread]{
 		}},
 		{"status", func(t Thread) ([]string, string, bool) {
 			return []string{string(t.Account), string(t.Status)}, byAge(t), !t.Deleted
+		}},
+		{"deleted", func(t Thread) ([]string, string, bool) {
+			return nil, stampText(t.UpdatedAt), t.Deleted && t.Run == ""
 		}},
 	},
 }
@@ -125,8 +129,10 @@ func (tx *Tx) createThread(t Thread) (Thread, error) {
 		return t, err
 	}
 	t.Computer, t.Status, t.CreatedAt, t.UpdatedAt = e.Computer, ThreadActive, tx.now, tx.now
+	t.Messages, t.LastSeq, t.Run, t.LastRun, t.Deleted = 0, 0, "", "", false
+	t.InputTokens, t.OutputTokens, t.Cost = 0, 0, 0
 	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
-	return t, threads.put(tx.w, t)
+	return t, threads.create(tx.w, t)
 }
 
 func (tx *Tx) activeEnvironment(account AccountID, id EnvironmentID) (Environment, error) {
@@ -155,9 +161,12 @@ func (cmd PatchThread) apply(tx *Tx) error {
 	if cmd.Title != nil {
 		t.Title = *cmd.Title
 	}
-	if cmd.Status != nil {
-		if t.Run != "" && *cmd.Status != t.Status {
+	if cmd.Status != nil && *cmd.Status != t.Status {
+		if t.Run != "" {
 			return fault.New(fault.Conflict, "Thread is busy (execution in progress); cancel it first").WithField("status")
+		}
+		if *cmd.Status == ThreadRunning || !slices.Contains(ThreadStatuses(), *cmd.Status) {
+			return fault.New(fault.Invalid, "a thread cannot be set to %q", *cmd.Status).WithField("status")
 		}
 		t.Status = *cmd.Status
 	}
@@ -172,7 +181,8 @@ func (cmd PatchThread) apply(tx *Tx) error {
 	return threads.put(tx.w, t)
 }
 
-// DeleteThread hides a thread and asks its run, if any, to stop.
+// DeleteThread hides a thread and asks its run, if any, to stop. Its log and
+// messages are removed by a later Sweep.
 type DeleteThread struct {
 	Account AccountID `cbor:"1,keyasint"`
 	Thread  ThreadID  `cbor:"2,keyasint"`
@@ -191,69 +201,4 @@ func (cmd DeleteThread) apply(tx *Tx) error {
 	t.Deleted, t.UpdatedAt = true, tx.now
 	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
 	return threads.put(tx.w, t)
-}
-
-// MaxCopyRecords bounds how many messages and events a copy may take along.
-const MaxCopyRecords = 5000
-
-// CopyThread makes a thread with another's messages and what its runs said and
-// did, so that the conversation can go on in two ways.
-type CopyThread struct {
-	Account     AccountID    `cbor:"1,keyasint"`
-	From        ThreadID     `cbor:"2,keyasint"`
-	To          ThreadID     `cbor:"3,keyasint"`
-	Title       string       `cbor:"4,keyasint"` // "" is "<title> Copy"
-	Idempotency *Idempotency `cbor:"5,keyasint,omitempty"`
-}
-
-func (cmd CopyThread) apply(tx *Tx) error {
-	from, err := tx.Thread(cmd.Account, cmd.From)
-	if err != nil {
-		return err
-	}
-	if done, err := tx.once(cmd.Account, cmd.Idempotency, Resource{"thread", string(cmd.To)}); err != nil || done {
-		return err
-	}
-	to := Thread{ID: cmd.To, Account: from.Account, User: from.User, Environment: from.Environment, Computer: from.Computer,
-		Agent: from.Agent, Title: cmd.Title, Status: ThreadCompleted, App: from.App, Metadata: from.Metadata,
-		Messages: from.Messages, LastSeq: from.LastSeq, CreatedAt: tx.now, UpdatedAt: tx.now}
-	if to.Title == "" {
-		to.Title = from.Title + " Copy"
-	}
-	if err := tx.copyLog(from, to); err != nil {
-		return err
-	}
-	return threads.put(tx.w, to)
-}
-
-func (tx *Tx) copyLog(from, to Thread) error {
-	msgs, err := tx.Messages(from.Account, from.ID, Page{Limit: MaxCopyRecords + 1}, false)
-	if err != nil {
-		return err
-	}
-	var said []Event
-	err = tx.Events(from.ID, 0, func(e Event) bool {
-		if e.Kind == EventItemCompleted {
-			said = append(said, e)
-		}
-		return len(said) <= MaxCopyRecords
-	})
-	if err != nil {
-		return err
-	}
-	if len(msgs.Items)+len(said) > MaxCopyRecords {
-		return fault.New(fault.TooLarge, "the thread has more than %d messages and items; copies are bounded", MaxCopyRecords)
-	}
-	for i, m := range msgs.Items {
-		m.ID, m.Thread = MessageID(string(to.ID)+"_m"+encodeText(uint64(i))), to.ID
-		if err := messages.put(tx.w, m); err != nil {
-			return err
-		}
-	}
-	for _, e := range said {
-		if err := putEvent(tx.w, to.ID, e); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -7,11 +7,15 @@ import "github.com/bothy-computer/bothy/cluster/fault"
 type Tick struct {
 	Computer ComputerID `cbor:"1,keyasint"`
 	Epoch    Epoch      `cbor:"2,keyasint"`
-	Metered  Metered    `cbor:"3,keyasint"` // Cost: all that is due since the computer was made
-	Charge   ChargeID   `cbor:"4,keyasint"`
+	// Metered.Cost is all that is due since the computer was made. What the
+	// budget does not cover is not taken; it stays due while later ticks count it.
+	Metered Metered  `cbor:"3,keyasint"`
+	Charge  ChargeID `cbor:"4,keyasint"`
 	// Next reserves the computer's next minutes; the reservation before is settled.
 	Next   ReservationID `cbor:"5,keyasint"`
 	Amount MicroUSD      `cbor:"6,keyasint"`
+	// Counters are the machine's own, which Metered was made from.
+	Counters Metered `cbor:"7,keyasint"`
 }
 
 // RecordUsage carries the ticks of all running computers of one node. It
@@ -36,20 +40,27 @@ func (cmd RecordUsage) apply(tx *Tx) error {
 	return nil
 }
 
-// tick charges what one computer used since its last tick and reserves ahead.
-// A computer that moved or is gone is skipped.
+// tick charges what one computer used since its last tick, never more than was
+// held for it or the account has room for, and reserves ahead. A computer that
+// moved or is gone is skipped.
 func (tx *Tx) tick(t Tick) (covered bool, err error) {
 	c, found, err := tx.AnyComputer(t.Computer)
-	if err != nil || !found || c.Epoch != t.Epoch || c.Node != tx.by.Node {
+	if err != nil || !found || c.Phase == Deleted || !tx.owns(c, t.Epoch) {
 		return true, err
 	}
-	due := max(0, t.Metered.Cost-c.Metered.Cost)
-	c.Metered = larger(c.Metered, t.Metered)
-	if c.Reservation != "" {
-		if err := tx.releaseComputer(&c); err != nil {
-			return false, err
-		}
+	held, err := tx.releaseComputer(&c)
+	if err != nil {
+		return false, err
 	}
+	a, err := tx.Account(c.Account, tx.now)
+	if err != nil {
+		return false, err
+	}
+	due := min(max(0, t.Metered.Cost-c.Metered.Cost), max(held, a.room()))
+	before := c.Metered.Cost
+	c.Metered = larger(c.Metered, t.Metered)
+	c.Metered.Cost = before + due
+	c.Counters, c.CountersOn = t.Counters, tx.by.Node
 	if err := tx.charge(Charge{ID: t.Charge, Account: c.Account, Type: "computer", Amount: due,
 		Description: "Computer " + string(c.ID)}); err != nil {
 		return false, err

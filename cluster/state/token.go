@@ -25,23 +25,31 @@ var tokens = table[JoinToken]{
 	},
 }
 
-// CreateToken keeps a join token's hash for TokenLifetime.
+// CreateToken keeps a join token's hash for TokenLifetime. Kept twice, it is
+// kept as it was first: a used token stays used.
 type CreateToken struct {
 	Hash string `cbor:"1,keyasint"`
 }
 
 func (cmd CreateToken) apply(tx *Tx) error {
-	return tokens.put(tx.w, JoinToken{Hash: cmd.Hash, ExpiresAt: tx.now.Add(TokenLifetime)})
+	if _, kept, err := tokens.find(tx.w, cmd.Hash); err != nil || kept {
+		return err
+	}
+	return tokens.create(tx.w, JoinToken{Hash: cmd.Hash, ExpiresAt: tx.now.Add(TokenLifetime)})
 }
 
 // AdmitNode consumes a join token and makes its bearer a member. Repeated with
-// the same key it answers the same; the display name must be free.
+// the same key it answers the same; the display name must be free. A member
+// that is admitted again keeps its life: its incarnation, lease and results.
 type AdmitNode struct {
 	Token string `cbor:"1,keyasint"` // hash
 	Node  Node   `cbor:"2,keyasint"`
 }
 
 func (cmd AdmitNode) apply(tx *Tx) error {
+	if len(cmd.Node.KeyHash) == 0 {
+		return fault.New(fault.Invalid, "node %s has no key", cmd.Node.ID)
+	}
 	token, ok, err := tokens.find(tx.w, cmd.Token)
 	if err != nil {
 		return err
@@ -49,27 +57,39 @@ func (cmd AdmitNode) apply(tx *Tx) error {
 	if !ok || !tx.now.Before(token.ExpiresAt) {
 		return fault.New(fault.Unauthorized, "the join token is unknown or has expired; make a new one with `bothy token`")
 	}
+	old, member, err := tx.FindNode(cmd.Node.ID)
+	if err != nil {
+		return err
+	}
+	if member && !bytes.Equal(old.KeyHash, cmd.Node.KeyHash) {
+		return fault.New(fault.Conflict, "node %s is a member with another key", cmd.Node.ID)
+	}
 	if token.UsedBy != nil {
-		if bytes.Equal(token.UsedBy, cmd.Node.KeyHash) {
+		if member && bytes.Equal(token.UsedBy, cmd.Node.KeyHash) {
 			return nil
 		}
-		return fault.New(fault.Unauthorized, "the join token was used by another node; make a new one with `bothy token`")
+		return fault.New(fault.Unauthorized, "the join token was used before; make a new one with `bothy token`")
 	}
 	if err := nameFree(tx, cmd.Node); err != nil {
 		return err
-	}
-	if old, exists, err := tx.FindNode(cmd.Node.ID); err != nil {
-		return err
-	} else if exists && !bytes.Equal(old.KeyHash, cmd.Node.KeyHash) {
-		return fault.New(fault.Conflict, "node %s is a member with another key", cmd.Node.ID)
 	}
 	token.UsedBy = cmd.Node.KeyHash
 	if err := tokens.put(tx.w, token); err != nil {
 		return err
 	}
-	cmd.Node.JoinedAt = tx.now
 	tx.changed(Change{Noun: ChangedNode, ID: string(cmd.Node.ID), Node: cmd.Node.ID})
-	return nodes.put(tx.w, cmd.Node)
+	if member {
+		return nodes.put(tx.w, old.renamed(cmd.Node))
+	}
+	cmd.Node.JoinedAt = tx.now
+	return nodes.create(tx.w, cmd.Node)
+}
+
+// renamed is a member with the name and addresses it came back with.
+func (n Node) renamed(back Node) Node {
+	n.Name, n.PeerAddr, n.HTTPAddr, n.GossipAddr = back.Name, back.PeerAddr, back.HTTPAddr, back.GossipAddr
+	n.Version, n.Commands = back.Version, back.Commands
+	return n
 }
 
 func nameFree(tx *Tx, n Node) error {

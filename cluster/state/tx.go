@@ -29,6 +29,35 @@ func (tx *Tx) Reply(v any) { tx.reply = v }
 // changed tells watchers about a record once the entry is committed.
 func (tx *Tx) changed(c Change) { tx.changes = append(tx.changes, c) }
 
+// watchedWriter remembers that the store failed. A failing disk is no refusal,
+// whatever kind its error carries: on the other replicas the command succeeds.
+type watchedWriter struct {
+	Writer
+	err error
+}
+
+func (w *watchedWriter) note(err error) error {
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return err
+}
+
+func (w *watchedWriter) Get(key []byte) ([]byte, error) {
+	value, err := w.Writer.Get(key)
+	return value, w.note(err)
+}
+
+func (w *watchedWriter) Scan(from, to []byte, reverse bool, visit func(key, value []byte) bool) error {
+	return w.note(w.Writer.Scan(from, to, reverse, visit))
+}
+
+func (w *watchedWriter) Set(key, value []byte) error { return w.note(w.Writer.Set(key, value)) }
+func (w *watchedWriter) Delete(key []byte) error     { return w.note(w.Writer.Delete(key)) }
+func (w *watchedWriter) DeleteRange(from, to []byte) error {
+	return w.note(w.Writer.DeleteRange(from, to))
+}
+
 // overlay holds a command's writes above a Writer until it succeeds.
 type overlay struct {
 	base   Writer
@@ -111,8 +140,12 @@ func (o *overlay) Scan(from, to []byte, reverse bool, visit func(key, value []by
 		return true
 	}
 	err := o.base.Scan(from, to, reverse, func(key, value []byte) bool {
-		if !emitOwn(key) {
-			return false
+		if len(own) > 0 && before(own[0], key) {
+			// Visiting may read, and reading ends the life of lent slices.
+			key, value = slices.Clone(key), slices.Clone(value)
+			if !emitOwn(key) {
+				return false
+			}
 		}
 		if _, ok := o.writes[string(key)]; ok || o.dropped(key) {
 			return true

@@ -2,8 +2,10 @@ package state
 
 import "time"
 
-// View reads the records as they were at one index. Every method takes the
-// account it answers for; a record of another account is NotFound.
+// View reads the records as they were at one index. A method that answers for
+// a caller takes the account, and a record of another account is NotFound. One
+// that takes none (Any…, Events, Snapshots, …On, Live…) is for those who act on
+// records: a door first gets the thing itself, by account.
 type View struct {
 	r     Reader
 	close func()
