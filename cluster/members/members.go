@@ -33,7 +33,10 @@ const (
 	updateTimeout = 2 * time.Second
 	// reclaimAfter is how long a dead node's place is kept from the same node
 	// at another address.
-	reclaimAfter = 5 * time.Second
+	reclaimAfter = time.Second
+	// syncEvery is how often two nodes compare all they know; at the latest then
+	// a node is seen that came back at another address.
+	syncEvery = 15 * time.Second
 
 	// A machine that is short of cpu answers late. These are above the
 	// library's figures for a local network, so that fewer healthy nodes are
@@ -127,7 +130,7 @@ func config(o Options) (*memberlist.Config, error) {
 		return nil, errors.New("the gossip key must have 32 bytes")
 	}
 	cfg.ProbeInterval, cfg.ProbeTimeout, cfg.SuspicionMult = probeEvery, probeTimeout, suspicionTimes
-	cfg.DeadNodeReclaimTime = reclaimAfter
+	cfg.DeadNodeReclaimTime, cfg.PushPullInterval = reclaimAfter, syncEvery
 	cfg.Logger = newLogger(o.Log)
 	var err error
 	if cfg.BindAddr, cfg.BindPort, err = splitAddr(o.Bind); err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type cluster struct {
 	links *links.Network
 	nodes []*node
+	ahead atomic.Int64 // how far the identities' clocks are ahead, in nanoseconds
 
 	mu      sync.Mutex
 	addrs   map[state.NodeID]string
@@ -38,17 +40,21 @@ type node struct {
 
 func newCluster(t testing.TB, n int) *cluster {
 	t.Helper()
-	c := &cluster{links: links.New(), addrs: map[state.NodeID]string{}, members: map[state.NodeID][32]byte{}}
+	c := emptyCluster()
 	for range n {
-		c.add(t, c.newMember(t, nil))
+		c.add(t, c.newMember(t))
 	}
 	return c
 }
 
+func emptyCluster() *cluster {
+	return &cluster{links: links.New(), addrs: map[state.NodeID]string{}, members: map[state.NodeID][32]byte{}}
+}
+
 // newMember makes an identity that the cluster has given a certificate.
-func (c *cluster) newMember(t testing.TB, now func() time.Time) *identity.Identity {
+func (c *cluster) newMember(t testing.TB) *identity.Identity {
 	t.Helper()
-	id := openIdentity(t, now)
+	id := openIdentity(t, c.now)
 	if len(c.nodes) == 0 {
 		must(t, id.Bootstrap())
 	} else {
@@ -62,6 +68,8 @@ func (c *cluster) newMember(t testing.TB, now func() time.Time) *identity.Identi
 	c.enroll(id)
 	return id
 }
+
+func (c *cluster) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 func (c *cluster) enroll(id *identity.Identity) {
 	c.mu.Lock()
