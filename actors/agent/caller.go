@@ -40,8 +40,9 @@ type Attempt struct {
 // Watcher sees a model call while it goes on, from the goroutine that made it.
 type Watcher interface {
 	Delta(Delta)
-	// Failed sees each failed attempt before the wait for the next one. An
-	// error ends the call with kind Vetoed, as when the budget has no room.
+	// Failed sees each failed attempt, before the wait for the next one if
+	// there is one. An error then ends the call with kind Vetoed, as when the
+	// budget has no room.
 	Failed(Attempt) error
 }
 
@@ -80,11 +81,12 @@ func (c Caller) Call(ctx context.Context, req Request, step int, prefix string, 
 		if failed.Last {
 			failed.Wait = 0
 		}
-		if err := watch.Failed(*failed); err != nil {
-			return Reply{}, Errorf(Vetoed, "no further attempt: %w", err)
-		}
+		err := watch.Failed(*failed)
 		if failed.Last {
 			return Reply{}, failed.Err
+		}
+		if err != nil {
+			return Reply{}, Errorf(Vetoed, "no further attempt: %w", err)
 		}
 		if err := c.Sleep(ctx, failed.Wait); err != nil {
 			return Reply{}, AsError(err)
