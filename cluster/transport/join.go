@@ -16,13 +16,14 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/identity"
-	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 const (
 	// joinsPerSecond and joinBurst bound the join and renew requests served.
 	joinsPerSecond = 5
 	joinBurst      = 20
+	// maxJoining bounds those served at once: whoever asks is still a stranger.
+	maxJoining = 32
 	// maxJoinBytes bounds a join request and its answer.
 	maxJoinBytes = 256 << 10
 	// joinTimeout bounds one join or renewal, the cluster's agreement included.
@@ -94,26 +95,6 @@ func joinAt(ctx context.Context, id *identity.Identity, token identity.Token, ad
 		return identity.Admission{}, fmt.Errorf("join at %s: the answer holds no admission", addr)
 	}
 	return *ans.Admission, nil
-}
-
-// Renew gets this node a new certificate from a member and uses it from the
-// next connection on. The node is known by its key, so a certificate that has
-// expired already can be renewed too.
-func (t *Transport) Renew(ctx context.Context, at state.NodeID) error {
-	addr, ok := t.o.Resolve(at)
-	if !ok {
-		return t.metrics.nacked(nack(at, UnknownNode, nil))
-	}
-	ca, err := t.o.Identity.Authority()
-	if err != nil {
-		return err
-	}
-	dial := func(ctx context.Context) (net.Conn, error) { return t.o.Dial(ctx, at, addr) }
-	ans, err := askJoin(ctx, t.o.Identity, dial, byHash(t.o.Identity, sha256.Sum256(ca.Raw)), joinRequest{})
-	if err != nil {
-		return fmt.Errorf("renew the certificate at node %s: %w", at, err)
-	}
-	return t.o.Identity.Renewed(ans.Certificate)
 }
 
 // byHash accepts a server that shows the authority with this hash and a
@@ -207,17 +188,6 @@ func (t *Transport) answerJoin(ctx context.Context, b identity.Bearer, req joinR
 		return joinAnswer{}, err
 	}
 	return joinAnswer{Admission: &a}, nil
-}
-
-func (t *Transport) answerRenewal(b identity.Bearer) (joinAnswer, error) {
-	if !t.o.Member(b.Node, identity.KeyHash(b.Key)) {
-		return joinAnswer{}, fault.New(fault.Forbidden, "node %s is not a member of this cluster", b.Node)
-	}
-	cert, err := t.o.Identity.Issue(b)
-	if err != nil {
-		return joinAnswer{}, err
-	}
-	return joinAnswer{Certificate: cert}, nil
 }
 
 // writeJoin writes a value as length (4 bytes, big endian) and JSON.

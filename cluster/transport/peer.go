@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -19,6 +20,7 @@ const (
 // peer is another node, as something to call.
 type peer struct {
 	normal, urgent lane
+	severed        atomic.Bool // no longer in the transport's map
 }
 
 func (p *peer) lane(name laneName) *lane {
@@ -48,8 +50,8 @@ func (t *Transport) peer(node state.NodeID) (*peer, error) {
 		return p, nil
 	}
 	p = &peer{}
-	p.normal.t, p.normal.node = t, node
-	p.urgent.t, p.urgent.node = t, node
+	p.normal.t, p.normal.node, p.normal.severed = t, node, &p.severed
+	p.urgent.t, p.urgent.node, p.urgent.severed = t, node, &p.severed
 	t.peers[node] = p
 	return p, nil
 }
@@ -60,6 +62,7 @@ type lane struct {
 	t    *Transport
 	node state.NodeID
 
+	severed *atomic.Bool
 	mu      sync.Mutex
 	current *line
 	dialing chan struct{} // closed when the dial in progress has ended
@@ -98,6 +101,10 @@ func (l *lane) line(ctx context.Context) (*line, error) {
 
 func (l *lane) dial(done chan struct{}) {
 	c, err := l.t.dial(l.t.ctx, l.node, protoCalls)
+	if err == nil && l.severed.Load() {
+		c.NetConn().Close()
+		err = nack(l.node, Closed, nil)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dialing = nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/identity"
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 // knock handshakes as some peer would and reports whether it was let in.
@@ -92,6 +93,7 @@ func TestExpiredCertificateIsRefusedAndRenewed(t *testing.T) {
 	ctx := within(t, 60*time.Second)
 	_, err := b.Call(ctx, a.id, "echo", nil)
 	must(t, err)
+	must(t, b.renewIfDue(ctx, nil)) // not due: nobody is asked
 
 	c.ahead.Store(int64(identity.CertificateLifetime * 3 / 4))
 	if !b.ident.RenewDue() {
@@ -104,10 +106,12 @@ func TestExpiredCertificateIsRefusedAndRenewed(t *testing.T) {
 	if err := b.Renew(ctx, a.id); !errors.Is(err, identity.ErrStranger) {
 		t.Fatalf("renewed at a node whose own certificate has expired: %v", err)
 	}
-	text, err := a.ident.Issue(a.ident.Bearer())
-	must(t, err)
-	must(t, a.ident.Renewed(text))
-	must(t, b.Renew(ctx, a.id))
+	must(t, a.renewIfDue(ctx, []state.NodeID{a.id}))
+	const away = "6a2f41a3-c54c-4ce8-b2d2-0324e1c32e22"
+	if err := b.renewIfDue(ctx, []state.NodeID{away}); err == nil {
+		t.Fatal("renewed at a node that is not there")
+	}
+	must(t, b.renewIfDue(ctx, []state.NodeID{b.id, away, a.id}))
 	if b.ident.RenewDue() {
 		t.Fatal("due again at once")
 	}

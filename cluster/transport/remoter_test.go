@@ -251,3 +251,35 @@ func TestAsksToADeadNodeFailSoon(t *testing.T) {
 		t.Fatalf("after Stop: got %v", err)
 	}
 }
+
+func BenchmarkAsk(b *testing.B) {
+	c := newCluster(b, 2)
+	remoters, engines := withActors(b, c)
+	pid := engines[1].SpawnFunc(func(ctx *actor.Context) {
+		if env, ok := ctx.Message().(*Envelope); ok {
+			ctx.Respond(env.Answer(nil))
+		}
+	}, "x")
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			b.SetParallelism(max(callers/2, 1))
+			ask := func() error {
+				_, err := remoters[0].Ask(context.Background(), pid, Envelope{Kind: "x", Body: make([]byte, 64)})
+				return err
+			}
+			if callers == 1 {
+				for b.Loop() {
+					must(b, ask())
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := ask(); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

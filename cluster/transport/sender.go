@@ -67,6 +67,12 @@ func (s *sender) put(ctx context.Context, frame []byte) error {
 		return err
 	}
 	select {
+	case <-s.done:
+		s.room.Release(int64(len(frame)))
+		return net.ErrClosed
+	default:
+	}
+	select {
 	case s.frames <- frame:
 		return nil
 	case <-ctx.Done():
@@ -80,6 +86,7 @@ func (s *sender) put(ctx context.Context, frame []byte) error {
 // run writes until the connection breaks or ctx ends. Frames that are ready
 // together go out in one write.
 func (s *sender) run(ctx context.Context) error {
+	defer s.drain()
 	defer close(s.done)
 	w := bufio.NewWriterSize(s.conn, streamBufferBytes)
 	for {
@@ -90,6 +97,18 @@ func (s *sender) run(ctx context.Context) error {
 			}
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// drain drops what is left, so that those who wait for room see the end.
+func (s *sender) drain() {
+	for {
+		select {
+		case frame := <-s.frames:
+			s.room.Release(int64(len(frame)))
+		default:
+			return
 		}
 	}
 }

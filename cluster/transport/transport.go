@@ -47,6 +47,10 @@ type Options struct {
 	// its admission; asked again for the same key it answers the same. Nil
 	// refuses every join.
 	Admit func(ctx context.Context, j Joiner) (identity.Admission, error)
+	// Voters lists the nodes that a new certificate is asked from when a third
+	// of the old one's life is left; one that lists only this node gives itself
+	// a new one. Nil never renews.
+	Voters func() []state.NodeID
 	// Dial opens connections; nil is a plain net.Dialer. The accepting side is
 	// replaced by giving Open another listener.
 	Dial DialFunc
@@ -67,6 +71,7 @@ type Transport struct {
 	streams *streams
 	methods methods
 	joins   *rate.Limiter
+	joining chan struct{} // has a place for each join being served
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -96,14 +101,15 @@ func Open(ln net.Listener, o Options) (*Transport, error) {
 	t := &Transport{
 		o: o, self: o.Identity.Node(), ln: ln, log: o.Log,
 		metrics: newMetrics(o.Registerer, o.Identity),
-		joins:   rate.NewLimiter(joinsPerSecond, joinBurst),
-		conns:   make(map[*wire]state.NodeID),
-		peers:   make(map[state.NodeID]*peer),
+		joins:   rate.NewLimiter(joinsPerSecond, joinBurst), joining: make(chan struct{}, maxJoining),
+		conns: make(map[*wire]state.NodeID),
+		peers: make(map[state.NodeID]*peer),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.raft = newRaftLayer(t)
 	t.streams = newStreams(t)
 	t.work.Go(t.accept)
+	t.work.Go(t.keepCertificate)
 	return t, nil
 }
 
@@ -135,7 +141,10 @@ func (t *Transport) Close() error {
 // be dialled again at once if Resolve still knows it.
 func (t *Transport) Sever(node state.NodeID) {
 	t.mu.Lock()
-	delete(t.peers, node)
+	if p := t.peers[node]; p != nil {
+		p.severed.Store(true) // before its connections end: a dial in progress sees one or the other
+		delete(t.peers, node)
+	}
 	r := t.remoter
 	t.mu.Unlock()
 	if r != nil {
@@ -274,7 +283,13 @@ func (t *Transport) route(c *tls.Conn, w *wire, proto string) {
 			r.serve(c, w.bearer.Node)
 		}
 	case protoJoin:
-		t.serveJoin(c, w.bearer)
+		select {
+		case t.joining <- struct{}{}:
+			t.serveJoin(c, w.bearer)
+			<-t.joining
+		default:
+			t.metrics.refused.WithLabelValues(refusedBusy).Inc()
+		}
 	}
 	w.Close()
 }
