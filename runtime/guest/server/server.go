@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 	"golang.org/x/net/netutil"
 
+	"github.com/bothy-computer/bothy/runtime/guest/filesystem/filesystemconnect"
 	"github.com/bothy-computer/bothy/runtime/guest/proc"
 	"github.com/bothy-computer/bothy/runtime/guest/process/processconnect"
 )
@@ -50,6 +51,8 @@ type Server struct {
 	opts     Options
 	settings settings
 	table    *proc.Table
+	watchers *watchers
+	gauge    gauge
 	http     *http.Server
 }
 
@@ -58,7 +61,8 @@ func New(opts Options) *Server {
 	if opts.Root == "" {
 		opts.Root = "/"
 	}
-	s := &Server{opts: opts, table: proc.NewTable(opts.Reach, opts.Log)}
+	s := &Server{opts: opts, table: proc.NewTable(opts.Reach, opts.Log), watchers: newWatchers()}
+	s.gauge.start()
 	s.settings.set(initRequest{DefaultUser: opts.User, DefaultWorkdir: opts.Workdir})
 	s.http = &http.Server{
 		Handler: s.routes(), MaxHeaderBytes: maxHeaderBytes,
@@ -79,9 +83,15 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	path, processes := processconnect.NewProcessHandler(processService{s}, options)
 	mux.Handle(path, bare(processes))
+	path, files := filesystemconnect.NewFilesystemHandler(fileService{s}, options)
+	mux.Handle(path, files)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /metrics", s.load)
 	mux.HandleFunc("GET /envs", s.envs)
 	mux.HandleFunc("POST /init", s.init)
+	mux.HandleFunc("GET /files", s.download)
+	mux.HandleFunc("POST /files", s.upload)
+	mux.HandleFunc("POST /files/compose", s.compose)
 	return mux
 }
 
@@ -98,12 +108,14 @@ func (s *Server) Serve(ln net.Listener) error {
 // and stops listening.
 func (s *Server) Close(grace time.Duration) error {
 	s.table.Close(grace)
+	failed := s.watchers.close()
 	ctx, cancel := context.WithTimeout(context.Background(), streamPatience)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
-		if err := s.http.Close(); err != nil {
-			return fmt.Errorf("close the guest's connections: %w", err)
-		}
+		failed = errors.Join(failed, s.http.Close())
+	}
+	if failed != nil {
+		return fmt.Errorf("close the guest: %w", failed)
 	}
 	return nil
 }
