@@ -1,0 +1,269 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/compression"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+func testImage(t *testing.T, architecture string, layers ...[]byte) v1.Image {
+	t.Helper()
+	img := empty.Image
+	for i, l := range layers {
+		opts := []tarball.LayerOption{}
+		if i%2 == 1 {
+			opts = append(opts, tarball.WithCompression(compression.ZStd))
+		}
+		added, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(l)), nil }, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if img, err = mutate.AppendLayers(img, added); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", architecture
+	config.Config = v1.Config{Env: []string{"A=b"}, Entrypoint: []string{"/init"}, Cmd: []string{"-v"}, User: "app:app", WorkingDir: "/srv"}
+	if img, err = mutate.ConfigFile(img, config); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func writeLayout(t *testing.T, images ...v1.Image) string {
+	t.Helper()
+	dir := t.TempDir()
+	p, err := layout.Write(dir, empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, img := range images {
+		if err := p.AppendImage(img); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// packDir writes a directory as a tar, and as a compressed one.
+func packDir(t *testing.T, dir string) (plain, zipped string) {
+	t.Helper()
+	plain, zipped = filepath.Join(t.TempDir(), "image.tar"), filepath.Join(t.TempDir(), "image.tar.gz")
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	if err := errors.Join(w.AddFS(os.DirFS(dir)), w.Close(), os.WriteFile(plain, out.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var small bytes.Buffer
+	z := gzip.NewWriter(&small)
+	_, err := z.Write(out.Bytes())
+	if err := errors.Join(err, z.Close(), os.WriteFile(zipped, small.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return plain, zipped
+}
+
+func twoLayers(t *testing.T) v1.Image {
+	return testImage(t, goruntime.GOARCH, tarOf(t, dir("etc"), file("etc/a"), file("etc/b")), tarOf(t, file("etc/.wh.a"), file("srv/c")))
+}
+
+func TestImport(t *testing.T) {
+	img := twoLayers(t)
+	want, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := writeLayout(t, img)
+	plain, zipped := packDir(t, dir)
+	s := openStore(t, Options{machine: testMachine(t)})
+	for name, path := range map[string]string{"from/layout:1": dir, "from-tar": plain, "from-gzip": zipped} {
+		digest, err := s.Import(t.Context(), name, path)
+		if err != nil || digest != want.String() {
+			t.Fatalf("%s: %s, %v", name, digest, err)
+		}
+		if got, err := s.Resolve(t.Context(), name); err != nil || got != digest {
+			t.Fatalf("%s: %s, %v", name, got, err)
+		}
+	}
+	layers, err := s.Layers(t.Context(), want.String())
+	if err != nil || len(layers) != 1 || layers[0].Target != "/" {
+		t.Fatalf("%v, %v", layers, err)
+	}
+	if got := tree(t, layers[0].Path); got != "etc/ etc/b srv/ srv/c" {
+		t.Fatalf("unpacked %s", got)
+	}
+	info, err := s.Info(t.Context(), want.String())
+	if err != nil || strings.Join(info.Names, " ") != "from-gzip from-tar from/layout:1" || info.Bytes == 0 {
+		t.Fatalf("%+v, %v", info, err)
+	}
+	if c := info.Config; c.Env[0] != "A=b" || c.Entrypoint[0] != "/init" || c.Cmd[0] != "-v" || c.User != "app:app" || c.WorkDir != "/srv" {
+		t.Fatalf("%+v", c)
+	}
+	expectNothingUnfinished(t, s)
+}
+
+func TestImportOfADockerSave(t *testing.T) {
+	img := twoLayers(t)
+	path := filepath.Join(t.TempDir(), "saved.tar")
+	tag, err := name.NewTag("app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tarball.WriteToFile(path, tag, img); err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, Options{machine: testMachine(t)})
+	digest, err := s.Import(t.Context(), "app", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := img.ConfigName()
+	if err != nil || digest != want.String() {
+		t.Fatalf("%s, want %v, %v", digest, want, err)
+	}
+	layers, err := s.Layers(t.Context(), digest)
+	if err != nil || tree(t, layers[0].Path) != "etc/ etc/b srv/ srv/c" {
+		t.Fatalf("%v, %v", layers, err)
+	}
+}
+
+func TestImportRefuses(t *testing.T) {
+	good := tarOf(t, file("a"))
+	damaged := writeLayout(t, testImage(t, goruntime.GOARCH, good))
+	swapped := writeLayout(t, testImage(t, goruntime.GOARCH, good))
+	for dir, change := range map[string]func([]byte) []byte{
+		damaged: func(b []byte) []byte { b[len(b)/2] ^= 0xff; return b },
+		swapped: func([]byte) []byte { return tarOf(t, file("another")) },
+	} {
+		largest := ""
+		blobs, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range blobs {
+			if text, err := os.ReadFile(b); err == nil && bytes.HasPrefix(text, []byte{0x1f, 0x8b}) {
+				largest = b
+			}
+		}
+		text, err := os.ReadFile(largest)
+		if err == nil {
+			err = os.WriteFile(largest, change(text), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	notAnImage := filepath.Join(t.TempDir(), "x.tar")
+	escaping := filepath.Join(t.TempDir(), "y.tar")
+	bomb, _ := packDir(t, writeLayout(t, testImage(t, goruntime.GOARCH, tarOf(t, file(strings.Repeat("d/", 100)+"f")))))
+	if err := errors.Join(os.WriteFile(notAnImage, good, 0o600), os.WriteFile(escaping, tarOf(t, file("../index.json")), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ why, path, says string }{
+		{"a damaged layer", damaged, ""},
+		{"another layer", swapped, "and not"},
+		{"another architecture", writeLayout(t, testImage(t, "vax", good)), "vax"},
+		{"two images", writeLayout(t, testImage(t, goruntime.GOARCH, good), testImage(t, goruntime.GOARCH, good, good)), "2 images"},
+		{"no image", notAnImage, "no image"},
+		{"an archive that goes up", escaping, "names"},
+		{"too many names", bomb, "more entries"},
+		{"a hostile layer", writeLayout(t, testImage(t, goruntime.GOARCH, tarOf(t, hardlink("a", "../../../../etc/passwd")))), ".."},
+		{"an empty directory", t.TempDir(), "no image"},
+	} {
+		s := openStore(t, Options{machine: testMachine(t), limits: limits{entries: 50, bytes: 1 << 20}})
+		_, err := s.Import(t.Context(), "x", tt.path)
+		if !errors.Is(err, runtime.ErrInvalid) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v", tt.why, err)
+		}
+		if _, err := s.Resolve(t.Context(), "x"); !errors.Is(err, runtime.ErrNoImage) {
+			t.Errorf("%s has a name: %v", tt.why, err)
+		}
+		expectNothingUnfinished(t, s)
+		if placed, err := os.ReadDir(filepath.Join(s.dir, "images")); err != nil || len(placed) != 0 {
+			t.Errorf("%s was placed: %v, %v", tt.why, placed, err)
+		}
+	}
+}
+
+func TestNamesOfImages(t *testing.T) {
+	dir := writeLayout(t, twoLayers(t))
+	s := openStore(t, Options{machine: testMachine(t)})
+	for _, bad := range []string{"", "host", "..", "sha256:abc", "a b", "a\x00", strings.Repeat("n", maxNameBytes+1)} {
+		if _, err := s.Import(t.Context(), bad, dir); !errors.Is(err, runtime.ErrInvalid) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	digest, err := s.Import(t.Context(), "a/../b", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(t.Context(), nil); err != nil || n != 0 {
+		t.Fatalf("swept %d with a name, %v", n, err)
+	}
+	for range 2 {
+		if err := s.Remove(t.Context(), "a/../b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Resolve(t.Context(), digest); err != nil {
+		t.Fatalf("gone before the sweep: %v", err)
+	}
+	if n, err := s.Sweep(t.Context(), []string{digest}); err != nil || n != 0 {
+		t.Fatalf("swept %d in use, %v", n, err)
+	}
+	if n, err := s.Sweep(t.Context(), nil); err != nil || n != 1 {
+		t.Fatalf("swept %d, %v", n, err)
+	}
+	if _, err := s.Layers(t.Context(), digest); !errors.Is(err, runtime.ErrNoImage) {
+		t.Fatalf("still there: %v", err)
+	}
+	if err := s.Remove(t.Context(), Host); !errors.Is(err, runtime.ErrInvalid) {
+		t.Fatalf("removed the host image: %v", err)
+	}
+}
+
+func TestACrashLeavesNothingUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, Options{Dir: dir, machine: testMachine(t)})
+	if _, err := s.temp("import"); err != nil { // as a killed node leaves it
+		t.Fatal(err)
+	}
+	s = openStore(t, Options{Dir: dir, machine: testMachine(t)})
+	expectNothingUnfinished(t, s)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Import(cancelled, "x", writeLayout(t, twoLayers(t))); !errors.Is(err, context.Canceled) {
+		t.Fatalf("cancelled: %v", err)
+	}
+	expectNothingUnfinished(t, s)
+}
+
+func expectNothingUnfinished(t *testing.T, s *Store) {
+	t.Helper()
+	if left, err := os.ReadDir(filepath.Join(s.dir, "tmp")); err != nil || len(left) != 0 {
+		t.Errorf("left unfinished: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,306 @@
+package image
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+const (
+	whiteout       = ".wh."         // before a name: lower layers' entry of it is gone
+	opaqueWhiteout = ".wh..wh..opq" // all that lower layers have in the directory is gone
+	// maxInsideID is the largest user or group that a computer has.
+	maxInsideID = 65_535
+	// maxTarNameBytes bounds names and link targets.
+	maxTarNameBytes = 4095
+	capabilityAttr  = "security.capability"
+)
+
+// unpacker lays the layers of an image over each other in one directory. The
+// layers may be hostile. Every name is resolved by the kernel as if the
+// directory were the root of all (RESOLVE_IN_ROOT), so that links lead where
+// they would lead inside, and nowhere else.
+type unpacker struct {
+	root    int // handle of the directory
+	entries int // how many more there may be
+	bytes   int64
+	skipped int
+	// mine holds what the current layer has put down, and what is above that:
+	// a layer's whiteouts are about the layers below it.
+	mine map[string]bool
+}
+
+func newUnpacker(dir string, l limits) (*unpacker, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the image's directory: %w", err)
+	}
+	return &unpacker{root: fd, entries: l.entries, bytes: l.bytes}, nil
+}
+
+func (u *unpacker) close() { unix.Close(u.root) }
+
+// layer unpacks one tar over what is there.
+func (u *unpacker) layer(from io.Reader) error {
+	u.mine = map[string]bool{}
+	entries := tar.NewReader(from)
+	for {
+		header, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return badTar(err)
+		}
+		if u.entries--; u.entries < 0 {
+			return fmt.Errorf("%w: it has more entries than an image may", runtime.ErrInvalid)
+		}
+		if err := u.entry(header, entries); err != nil {
+			return badTar(fmt.Errorf("%.200q: %w", header.Name, err))
+		}
+	}
+}
+
+func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	name, err := insideName(h.Name)
+	if err != nil {
+		return err
+	}
+	if name == "." {
+		return u.describe(u.root, ".", h)
+	}
+	parent, err := u.directory(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	base := path.Base(name)
+	switch {
+	case base == opaqueWhiteout:
+		return u.clear(parent, path.Dir(name))
+	case strings.HasPrefix(base, whiteout):
+		hidden := strings.TrimPrefix(base, whiteout)
+		if hidden == "" || hidden == "." || hidden == ".." || u.mine[path.Join(path.Dir(name), hidden)] {
+			return nil
+		}
+		return removeAt(parent, hidden)
+	}
+	u.claim(name)
+	return u.put(parent, base, h, content)
+}
+
+// claim notes that this layer has put a name down.
+func (u *unpacker) claim(name string) {
+	for ; name != "." && !u.mine[name]; name = path.Dir(name) {
+		u.mine[name] = true
+	}
+}
+
+func (u *unpacker) put(parent int, base string, h *tar.Header, content io.Reader) error {
+	if h.Typeflag == tar.TypeDir {
+		if !isDirAt(parent, base) {
+			if err := removeAt(parent, base); err != nil {
+				return err
+			}
+			if err := unix.Mkdirat(parent, base, 0o755); err != nil {
+				return err
+			}
+		}
+		return u.describe(parent, base, h)
+	}
+	if h.Typeflag == tar.TypeLink {
+		return u.link(parent, base, h)
+	}
+	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeGNUSparse && h.Typeflag != tar.TypeSymlink {
+		u.skipped++ // a computer has the devices it is given
+		return nil
+	}
+	if err := removeAt(parent, base); err != nil {
+		return err
+	}
+	if h.Typeflag == tar.TypeSymlink {
+		if len(h.Linkname) > maxTarNameBytes {
+			return fmt.Errorf("%w: the link's target is longer than %d bytes", runtime.ErrInvalid, maxTarNameBytes)
+		}
+		if err := unix.Symlinkat(h.Linkname, parent, base); err != nil {
+			return err
+		}
+		return unix.Fchownat(parent, base, insideID(h.Uid), insideID(h.Gid), unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err := u.file(parent, base, h, content); err != nil {
+		return err
+	}
+	return u.describe(parent, base, h)
+}
+
+func (u *unpacker) file(parent int, base string, h *tar.Header, content io.Reader) error {
+	// By what it says it holds: a sparse file has that size with few bytes.
+	if u.bytes -= h.Size; h.Size < 0 || u.bytes < 0 {
+		return fmt.Errorf("%w: with it the files hold more bytes than an image may", runtime.ErrInvalid)
+	}
+	fd, err := unix.Openat(parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), base)
+	_, err = io.Copy(f, content)
+	return errors.Join(err, f.Close())
+}
+
+// describe gives a file or directory that we have just made, or found to be a
+// directory, its owner, mode, time and capabilities. Of its other attributes
+// none is taken over: overlays act on some.
+func (u *unpacker) describe(parent int, base string, h *tar.Header) error {
+	if err := unix.Fchownat(parent, base, insideID(h.Uid), insideID(h.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if err := unix.Fchmodat(parent, base, uint32(h.Mode)&0o7777, 0); err != nil {
+		return err
+	}
+	if caps := h.PAXRecords["SCHILY.xattr."+capabilityAttr]; caps != "" && h.Typeflag == tar.TypeReg {
+		if err := unix.Lsetxattr(fdPath(parent, base), capabilityAttr, []byte(caps), 0); err != nil {
+			return err
+		}
+	}
+	seconds := unix.NsecToTimespec(h.ModTime.UnixNano())
+	return unix.UtimesNanoAt(parent, base, []unix.Timespec{seconds, seconds}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// link gives a file that is there another name.
+func (u *unpacker) link(parent int, base string, h *tar.Header) error {
+	target, err := insideName(h.Linkname)
+	if err != nil {
+		return err
+	}
+	from, err := u.open(path.Dir(target))
+	if err != nil {
+		return fmt.Errorf("%w: a link to %.200q: %w", runtime.ErrInvalid, h.Linkname, err)
+	}
+	defer unix.Close(from)
+	var a, b unix.Stat_t
+	if err := unix.Fstatat(from, path.Base(target), &a, unix.AT_SYMLINK_NOFOLLOW); err != nil || a.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return fmt.Errorf("%w: a link to %.200q, which is no file of the image", runtime.ErrInvalid, h.Linkname)
+	}
+	if unix.Fstatat(parent, base, &b, unix.AT_SYMLINK_NOFOLLOW) == nil && a.Ino == b.Ino {
+		return nil // it has that name already, and must not lose it
+	}
+	if err := removeAt(parent, base); err != nil {
+		return err
+	}
+	return unix.Linkat(from, path.Base(target), parent, base, 0)
+}
+
+// clear removes from a directory what this layer has not put there.
+func (u *unpacker) clear(dir int, name string) error {
+	entries, err := os.ReadDir(fdPath(dir, "."))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		inside := path.Join(name, e.Name())
+		if !u.mine[inside] {
+			if err := removeAt(dir, e.Name()); err != nil {
+				return err
+			}
+			continue
+		}
+		if !e.IsDir() {
+			continue
+		}
+		below, err := unix.Openat(dir, e.Name(), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		err = u.clear(below, inside)
+		unix.Close(below)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// directory opens a directory of the image and makes what of it is missing,
+// as some layers name a file before its directory.
+func (u *unpacker) directory(name string) (int, error) {
+	fd, err := u.open(name)
+	if !errors.Is(err, unix.ENOENT) || name == "." {
+		return fd, err
+	}
+	parent, err := u.directory(path.Dir(name))
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(parent)
+	if u.entries--; u.entries < 0 {
+		return -1, fmt.Errorf("%w: it has more entries than an image may", runtime.ErrInvalid)
+	}
+	if err := unix.Mkdirat(parent, path.Base(name), 0o755); err != nil {
+		return -1, err
+	}
+	if err := unix.Fchmodat(parent, path.Base(name), 0o755, 0); err != nil {
+		return -1, err
+	}
+	return u.open(name)
+}
+
+func (u *unpacker) open(name string) (int, error) {
+	return unix.Openat2(u.root, name, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+}
+
+// insideName turns a name in a tar into one below the image's root.
+func insideName(name string) (string, error) {
+	if len(name) > maxTarNameBytes || strings.ContainsRune(name, 0) {
+		return "", fmt.Errorf("%w: the name is longer than %d bytes or holds a NUL", runtime.ErrInvalid, maxTarNameBytes)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", fmt.Errorf("%w: the name %.200q holds \"..\"", runtime.ErrInvalid, name)
+		}
+	}
+	return path.Clean("./" + name), nil
+}
+
+// insideID keeps ids that a computer has. Others would belong to nobody.
+func insideID(id int) int {
+	if id < 0 || id > maxInsideID {
+		return nobodyID
+	}
+	return id
+}
+
+func isDirAt(parent int, base string) bool {
+	var st unix.Stat_t
+	err := unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+}
+
+// removeAt removes a name with all that is below it, following nothing.
+func removeAt(parent int, base string) error {
+	err := unix.Unlinkat(parent, base, 0)
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return os.RemoveAll(fdPath(parent, base))
+}
+
+// fdPath names an entry of an open directory for calls that take only paths.
+// base is a single name.
+func fdPath(dir int, base string) string {
+	return filepath.Join(fmt.Sprintf("/proc/self/fd/%d", dir), base)
+}
