@@ -1,0 +1,334 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/bothy-computer/bothy/cluster/state/statetest"
+)
+
+// history drives a cluster with random commands from several nodes. What is
+// proposed is applied once to three times, at once or later, as proposals are
+// that are sent again after an unclear answer.
+type history struct {
+	*fixture
+	rt      *rapid.T
+	unclear []Proposal
+	answers map[CommandID]Result
+	made    int // things made so far, for ids
+}
+
+func newHistory(rt *rapid.T) *history {
+	h := &history{fixture: newFixture(rt), rt: rt, answers: map[CommandID]Result{}}
+	h.makeEnvironment(acct, "env_2", "comp_2")
+	h.makeEnvironment(other, "env_b", "comp_b")
+	h.do(SetLimits{Account: other, SetDaily: true, Daily: ptr(MicroUSD(40_000))})
+	return h
+}
+
+func pick[T any](h *history, name string, from ...T) T {
+	return rapid.SampledFrom(from).Draw(h.rt, name)
+}
+
+func (h *history) chance(percent int, of string) bool {
+	return rapid.IntRange(1, 100).Draw(h.rt, of) <= percent
+}
+
+func (h *history) id(prefix string) string { h.made++; return fmt.Sprintf("%s_%d", prefix, h.made) }
+
+func (h *history) amount() MicroUSD { return MicroUSD(rapid.IntRange(0, 9000).Draw(h.rt, "amount")) }
+
+// step proposes one to three commands in an entry, with some that were sent before.
+func (h *history) step() {
+	h.pass(time.Duration(rapid.IntRange(0, 900).Draw(h.rt, "seconds")) * time.Second)
+	var ps []Proposal
+	for range rapid.IntRange(1, 3).Draw(h.rt, "commands") {
+		n, cmd := h.command()
+		p := h.propose(n, cmd)
+		if p.ID.Incarnation != 0 && h.chance(20, "acks") {
+			p.Acked = h.counter[n] - min(h.counter[n], 6)
+		}
+		ps = append(ps, p)
+		for h.chance(30, "resend") {
+			h.unclear = append(h.unclear, p)
+		}
+	}
+	for len(h.unclear) > 0 && h.chance(50, "late") {
+		i := rapid.IntRange(0, len(h.unclear)-1).Draw(h.rt, "which")
+		ps = append(ps, h.unclear[i])
+		h.unclear = append(h.unclear[:i], h.unclear[i+1:]...)
+	}
+	done := h.entry(ps...)
+	for i, r := range done.Results {
+		h.answered(ps[i], r)
+	}
+}
+
+// answered checks that a command sent again gets the answer it got first, or
+// is told that its sender's life or its answer's is over.
+func (h *history) answered(p Proposal, r Result) {
+	if p.ID.Incarnation == 0 {
+		return
+	}
+	first, again := h.answers[p.ID]
+	if !again {
+		h.answers[p.ID] = r
+		return
+	}
+	if r.Fault != nil && r.Fault.Kind == "moved" {
+		return
+	}
+	a, _ := Encode(first)
+	b, _ := Encode(r)
+	if !bytes.Equal(a, b) {
+		h.rt.Fatalf("%v %s answered %+v and then %+v", p.ID, p.Kind, first, r)
+	}
+}
+
+func (h *history) command() (NodeID, Command) {
+	n := pick(h, "node", n1, n2, n3)
+	groups := [][]func(NodeID) Command{
+		{h.start, h.start, h.append, h.append, h.append, h.append, h.finish, h.cancel},
+		{h.claim, h.claim, h.phase, h.wish, h.usage, h.usage, h.keepDisk},
+		{h.renew, h.expire, h.life},
+		{h.environment, h.makeDefault, h.deleteEnvironment, h.patch, h.deleteThread, h.copy},
+		{h.credit, h.requests, h.agent, h.sweep, h.limits},
+	}
+	group := groups[pick(h, "group", 0, 0, 0, 1, 1, 1, 2, 3, 4)]
+	cmd := rapid.SampledFrom(group).Draw(h.rt, "command")(n)
+	if _, unnumbered := cmd.(TakeIncarnation); unnumbered {
+		return "", cmd
+	}
+	return n, cmd
+}
+
+func (h *history) start(NodeID) Command {
+	cmd := StartRun{Account: pick(h, "account", acct, other), Run: Run{ID: RunID(h.id("run"))}}
+	cmd.Message = &Message{ID: MessageID(h.id("msg")), Role: "user", Content: "go on"}
+	if h.chance(70, "reserves") {
+		cmd.Reserve = &Reservation{ID: ReservationID(h.id("resv")), Amount: h.amount()}
+	}
+	if ts, _ := all(h.store, &threads); len(ts) > 0 && h.chance(60, "old thread") {
+		cmd.Thread = rapid.SampledFrom(ts).Draw(h.rt, "thread").ID
+	} else {
+		cmd.Create = &Thread{ID: ThreadID(h.id("thread")), Account: cmd.Account, Environment: pick(h, "env", env, "env_2", "env_b")}
+	}
+	if h.chance(30, "keyed") {
+		cmd.Idempotency = &Idempotency{Key: pick(h, "key", "x", "y"), Hash: pick(h, "hash", "1", "1", "2")}
+	}
+	return cmd
+}
+
+// live draws a run, mostly of those in progress, and its computer.
+func (h *history) live() (Run, Computer) {
+	var live []Run
+	recs, _ := all(h.store, &runs)
+	for _, r := range recs {
+		if !r.Status.Over() || h.made%10 == 0 {
+			live = append(live, r)
+		}
+	}
+	if len(live) == 0 {
+		return Run{ID: "none", Thread: "none"}, Computer{}
+	}
+	r := rapid.SampledFrom(live).Draw(h.rt, "run")
+	c, _, _ := h.view().AnyComputer(r.Computer)
+	return r, c
+}
+
+func (h *history) append(NodeID) Command {
+	r, c := h.live()
+	t, _, _ := h.view().AnyThread(r.Thread)
+	cmd := Append{Thread: r.Thread, Run: r.ID, Epoch: c.Epoch, FirstSeq: t.LastSeq + 1}
+	if h.chance(15, "wrong") {
+		cmd.FirstSeq += uint64(rapid.IntRange(0, 2).Draw(h.rt, "seq"))
+		cmd.Epoch += Epoch(rapid.IntRange(0, 1).Draw(h.rt, "epoch"))
+	}
+	for range rapid.IntRange(0, 4).Draw(h.rt, "events") {
+		cmd.Events = append(cmd.Events, Event{Kind: pick(h, "kind", EventText, EventText, EventItemCompleted), Text: "a piece"})
+	}
+	if open, _ := h.view().ReservationsOf(r.ID); len(open) > 0 && h.chance(70, "settles") {
+		cmd.Settle = &Settlement{Reservation: open[0].ID, Charge: ChargeID(h.id("rec")), Cost: open[0].Amount * MicroUSD(rapid.IntRange(0, 4).Draw(h.rt, "cost")) / 4}
+	}
+	if h.chance(50, "reserves") {
+		cmd.Reserve = &Reservation{ID: ReservationID(h.id("resv")), Amount: h.amount()}
+	}
+	return cmd
+}
+
+func (h *history) finish(n NodeID) Command {
+	cmd := h.append(n).(Append)
+	cmd.Finish = &Finish{Status: pick(h, "status", RunSuccess, RunFailed, RunCancelled, RunRunning), Message: MessageID(h.id("msg")), Content: "done"}
+	return cmd
+}
+
+func (h *history) cancel(NodeID) Command {
+	r, _ := h.live()
+	return CancelRun{Account: r.Account, Thread: r.Thread}
+}
+
+func (h *history) anyComputer() Computer {
+	cs, _ := all(h.store, &computers)
+	return rapid.SampledFrom(append(cs, Computer{ID: "none"})).Draw(h.rt, "computer")
+}
+
+func (h *history) claim(n NodeID) Command {
+	c := h.anyComputer()
+	return Claim{Computer: c.ID, Node: pick(h, "to", n, n, n1, n2), Seen: c.Epoch - Epoch(rapid.IntRange(0, 9).Draw(h.rt, "old")/9)}
+}
+
+func (h *history) phase(NodeID) Command {
+	c := h.anyComputer()
+	return SetPhase{Computer: c.ID, Epoch: c.Epoch, Phase: pick(h, "phase", append(Phases(), Running, Starting, Deleted)...), Idle: h.chance(20, "idle"), HasData: true}
+}
+
+func (h *history) wish(NodeID) Command {
+	c := h.anyComputer()
+	return SetWish{Account: c.Account, Computer: c.ID, Wish: pick(h, "wish", WishRunning, WishRunning, WishStopped, WishDeleted, "fly")}
+}
+
+func (h *history) usage(NodeID) Command {
+	var cmd RecordUsage
+	for range rapid.IntRange(1, 3).Draw(h.rt, "ticks") {
+		c := h.anyComputer()
+		cmd.Ticks = append(cmd.Ticks, Tick{Computer: c.ID, Epoch: c.Epoch, Metered: Metered{Cost: c.Metered.Cost + h.amount()},
+			Charge: ChargeID(h.id("rec")), Next: ReservationID(h.id("resv")), Amount: h.amount()})
+	}
+	return cmd
+}
+
+func (h *history) keepDisk(n NodeID) Command {
+	c := h.anyComputer()
+	return KeepDisk{ID: SnapshotID(h.id("snap")), Computer: c.ID, Node: n, Epoch: c.Epoch}
+}
+
+func (h *history) renew(n NodeID) Command { return RenewLease{Node: n, Incarnation: h.fixture.life[n]} }
+
+func (h *history) expire(n NodeID) Command {
+	to := pick(h, "dead", n1, n2, n3)
+	return ExpireLease{Node: to, Renewal: h.node(to).Renewal - uint64(rapid.IntRange(0, 3).Draw(h.rt, "old")/3)}
+}
+
+// life starts a node again; it numbers its commands anew once it knows its incarnation.
+func (h *history) life(n NodeID) Command {
+	if next := h.node(n).Incarnation + 1; h.fixture.life[n] != next {
+		h.fixture.life[n], h.counter[n] = next, 0
+	}
+	return TakeIncarnation{Node: n, Nonce: fmt.Sprintf("%s-%d", n, h.fixture.life[n])}
+}
+
+func (h *history) environment(NodeID) Command {
+	e := Environment{ID: EnvironmentID(h.id("env")), Account: acct, Default: h.chance(50, "default")}
+	return CreateEnvironment{Environment: e, Computer: Computer{ID: ComputerID(h.id("comp"))}, IfNoDefault: h.chance(30, "if none")}
+}
+
+func (h *history) anyEnvironment() Environment {
+	es, _ := all(h.store, &environments)
+	return rapid.SampledFrom(append(es, Environment{ID: "none"})).Draw(h.rt, "environment")
+}
+
+func (h *history) makeDefault(NodeID) Command {
+	e := h.anyEnvironment()
+	if h.chance(50, "by update") {
+		seen := e.Version
+		e.Default, e.Inactive = h.chance(50, "default"), h.chance(30, "inactive")
+		return UpdateEnvironment{Environment: e, Seen: seen}
+	}
+	return SetDefaultEnvironment{Account: e.Account, Environment: e.ID}
+}
+
+func (h *history) deleteEnvironment(NodeID) Command {
+	e := h.anyEnvironment()
+	return DeleteEnvironment{Account: e.Account, Environment: e.ID}
+}
+
+func (h *history) anyThread() Thread {
+	ts, _ := all(h.store, &threads)
+	return rapid.SampledFrom(append(ts, Thread{ID: "none"})).Draw(h.rt, "thread")
+}
+
+func (h *history) patch(NodeID) Command {
+	t := h.anyThread()
+	return PatchThread{Account: t.Account, Thread: t.ID, Status: ptr(pick(h, "status", append(ThreadStatuses(), "odd")...))}
+}
+
+func (h *history) deleteThread(NodeID) Command {
+	t := h.anyThread()
+	return DeleteThread{Account: t.Account, Thread: t.ID}
+}
+
+func (h *history) copy(NodeID) Command {
+	t := h.anyThread()
+	return CopyThread{Account: t.Account, From: t.ID, To: ThreadID(h.id("thread"))}
+}
+
+func (h *history) credit(NodeID) Command {
+	return AddCredit{Account: pick(h, "account", acct, other, "none"), Charge: ChargeID(h.id("rec")), Amount: h.amount(),
+		Idempotency: &Idempotency{Key: pick(h, "key", "x", "y", "z"), Hash: "3"}}
+}
+
+func (h *history) requests(NodeID) Command {
+	if h.chance(30, "return") {
+		w, _, _ := windows.find(h.store, "s")
+		return ReturnRequests{Scope: "s", Start: w.Start, Count: 1}
+	}
+	return TakeRequests{Scope: "s", Limit: 10, Span: 15 * time.Minute, Want: rapid.IntRange(1, 4).Draw(h.rt, "want")}
+}
+
+func (h *history) agent(NodeID) Command {
+	if as, _ := all(h.store, &agents); len(as) > 0 && h.chance(50, "delete") {
+		a := rapid.SampledFrom(as).Draw(h.rt, "agent")
+		return DeleteAgent{Account: a.Account, ID: a.ID}
+	}
+	return CreateAgent{Agent: Agent{ID: AgentID(h.id("agent")), Account: acct}}
+}
+
+func (h *history) sweep(NodeID) Command { return Sweep{} }
+
+func (h *history) limits(NodeID) Command {
+	return SetLimits{Account: pick(h, "account", acct, other), SetMonthly: true, Monthly: pick(h, "monthly", nil, ptr(h.amount()*10))}
+}
+
+// Whatever was proposed, sent again and lost, everything still adds up.
+func TestHistoriesAddUp(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(rt)
+		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
+			h.step()
+			h.check()
+		}
+	})
+}
+
+// A replica that stops at any entry and is given the log again from any earlier
+// one ends equal to the byte to one that never stopped.
+func TestReplicasAgree(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(rt)
+		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
+			h.step()
+		}
+		replica, saved := statetest.New(), statetest.New()
+		for at := 0; at < len(h.log); {
+			if _, err := Apply(replica, uint64(at+1), h.log[at]); err != nil {
+				rt.Fatalf("apply %d again: %v", at+1, err)
+			}
+			at++
+			if rapid.IntRange(0, 9).Draw(rt, "saves") == 0 {
+				saved = replica.Clone()
+			}
+			if rapid.IntRange(0, 9).Draw(rt, "crashes") == 0 {
+				replica = saved.Clone()
+				kept, _ := AppliedIndex(replica)
+				at = rapid.IntRange(0, int(kept)).Draw(rt, "replays from")
+			}
+		}
+		if diff := h.store.Diff(replica); diff != "" {
+			rt.Fatal(diff)
+		}
+	})
+}
