@@ -15,7 +15,7 @@ import (
 // memoryReserveBytes is what the node and the machine keep for themselves.
 const memoryReserveBytes = 512 << 20
 
-// Capacity implements runtime.Sizer.
+// Capacity implements runtime.Sizer. Images holds names and digests.
 func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
 	total, free, err := machineMemory()
 	if err != nil {
@@ -31,7 +31,7 @@ func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
 	}
 	c.StorageFree, c.StorageBytes = d.Pool.Free()
 	for _, image := range images {
-		c.Images = append(c.Images, image.Digest)
+		c.Images = append(append(c.Images, image.Names...), image.Digest)
 	}
 	return c, nil
 }

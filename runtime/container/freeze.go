@@ -7,33 +7,24 @@ import (
 	"github.com/bothy-computer/bothy/runtime"
 )
 
-// Thaw implements runtime.Thawer. A computer that its user paused stays so.
+// Thaw implements runtime.Thawer. It lets a computer go on whoever froze it, so
+// the caller leaves out those that should stay paused. Past the warden's
+// deadline it is refused with warden.ErrFenced.
 func (d *Driver) Thaw(ctx context.Context, epoch runtime.Epoch, id runtime.ID) error {
-	r, release, err := d.admit(ctx, epoch, id)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if r.Paused {
-		return nil
-	}
-	if err := d.Warden.Thaw(ctx, r.Container); err != nil {
-		return fmt.Errorf("thaw %s: %w", id, err)
-	}
-	return nil
+	return d.turn(ctx, epoch, id, d.Warden.Thaw)
 }
 
 // Pause implements runtime.Pauser.
 func (d *Driver) Pause(ctx context.Context, epoch runtime.Epoch, id runtime.ID) error {
-	return d.setPaused(ctx, epoch, id, true)
+	return d.turn(ctx, epoch, id, d.Warden.Freeze)
 }
 
 // Resume implements runtime.Pauser.
 func (d *Driver) Resume(ctx context.Context, epoch runtime.Epoch, id runtime.ID) error {
-	return d.setPaused(ctx, epoch, id, false)
+	return d.turn(ctx, epoch, id, d.Warden.Thaw)
 }
 
-func (d *Driver) setPaused(ctx context.Context, epoch runtime.Epoch, id runtime.ID, paused bool) error {
+func (d *Driver) turn(ctx context.Context, epoch runtime.Epoch, id runtime.ID, how func(context.Context, string) error) error {
 	r, release, err := d.admit(ctx, epoch, id)
 	if err != nil {
 		return err
@@ -44,18 +35,10 @@ func (d *Driver) setPaused(ctx context.Context, epoch runtime.Epoch, id runtime.
 		return err
 	}
 	if f.pid == 0 || !r.Started {
-		return fmt.Errorf("pause or resume %s: %w", id, runtime.ErrNotRunning)
+		return fmt.Errorf("freeze or thaw %s: %w", id, runtime.ErrNotRunning)
 	}
-	turn := d.Warden.Thaw
-	if paused {
-		turn = d.Warden.Freeze
+	if err := how(ctx, r.Container); err != nil {
+		return fmt.Errorf("freeze or thaw %s: %w", id, err)
 	}
-	if err := turn(ctx, r.Container); err != nil {
-		return fmt.Errorf("pause or resume %s: %w", id, err)
-	}
-	if r.Paused == paused {
-		return nil
-	}
-	r.Paused = paused
-	return d.save(id, r)
+	return nil
 }

@@ -22,6 +22,9 @@ type lock struct {
 
 // take waits for the lock of a name and returns what lets go of it.
 func (l *locks) take(ctx context.Context, name string) (func(), error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("wait for %s: %w", name, err)
+	}
 	l.mu.Lock()
 	k := l.held[name]
 	if k == nil {

@@ -16,8 +16,8 @@ import (
 // wardenArg makes the test binary a warden: wardenArg DIR NODE.
 const wardenArg = "warden-of-the-test"
 
-// guestBinary is built once for all tests.
-var guestBinary string
+// scratch holds what all tests share: the guest, built once, and images.
+var scratch, guestBinary string
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == wardenArg {
@@ -36,13 +36,14 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "guest")
+	var err error
+	scratch, err = os.MkdirTemp("", "scratch")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	guestBinary = filepath.Join(dir, "guest")
+	defer os.RemoveAll(scratch)
+	guestBinary = filepath.Join(scratch, "guest")
 	build := exec.Command("go", "build", "-o", guestBinary, "../../cmd/guest")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -51,9 +52,9 @@ func run(m *testing.M) int {
 	}
 	before := machine()
 	code := m.Run()
-	for what, was := range before {
-		for name := range machine()[what] {
-			if !was[name] && strings.Contains(name, testMark) {
+	for what, names := range machine() {
+		for name := range names {
+			if !before[what][name] && strings.Contains(name, testMark) {
 				fmt.Fprintf(os.Stderr, "left behind: %s %s\n", what, name)
 				code = 1
 			}

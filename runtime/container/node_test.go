@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,8 +59,7 @@ func (n *node) open(warm int) {
 
 func openDriver(dir, node string, warm int) (*Driver, *volume.Pool, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	// One image store for all tests: they share the machine's files.
-	images, err := image.Open(image.Options{Dir: imageDir(), Log: log})
+	images, err := sharedImages()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -172,7 +172,13 @@ func until(t testing.TB, what string, fact func() bool) {
 // testMark is in the name of all that tests make on the machine.
 const testMark = "bothytest"
 
-func imageDir() string { return filepath.Join(os.TempDir(), "bothy-test-images") }
+// sharedImages is one store for all tests of this process, because the image
+// of the machine takes a second to make.
+var sharedImages = sync.OnceValues(func() (*image.Store, error) {
+	return image.Open(image.Options{Dir: filepath.Join(scratch, "images"), Log: slog.New(slog.DiscardHandler)})
+})
+
+// rangeDir is not below scratch: test processes at once share the machine.
 func rangeDir() string { return filepath.Join(os.TempDir(), "bothy-test-uids") }
 
 // machine lists what a leak would show in.

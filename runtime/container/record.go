@@ -25,8 +25,6 @@ type record struct {
 	Prepared  bool          `json:"prepared"` // its layer has our users
 	Started   bool          `json:"started"`  // a Start came before
 	StartedAt time.Time     `json:"started_at,omitzero"`
-	Halted    bool          `json:"halted"` // a Stop came after the last Start
-	Paused    bool          `json:"paused"` // by its user, so a lease that returns does not thaw it
 }
 
 // blankPrefix begins the names of computers that nobody has claimed.

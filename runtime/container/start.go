@@ -84,12 +84,6 @@ func (d *Driver) goOn(ctx context.Context, id runtime.ID, r record, f fact) erro
 			return fmt.Errorf("start %s: %w", id, err)
 		}
 	}
-	if r.Paused {
-		r.Paused = false
-		if err := d.save(id, r); err != nil {
-			return err
-		}
-	}
 	return d.answers(ctx, id)
 }
 
@@ -98,7 +92,7 @@ func (d *Driver) begin(ctx context.Context, id runtime.ID, r *record) error {
 	if err := d.applyEgress(ctx, id, *r); err != nil {
 		return err
 	}
-	r.Started, r.Halted, r.Paused, r.StartedAt = true, false, false, d.Now().UTC()
+	r.Started, r.StartedAt = true, d.Now().UTC()
 	return d.save(id, *r)
 }
 

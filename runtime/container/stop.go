@@ -30,25 +30,13 @@ func (d *Driver) Stop(ctx context.Context, epoch runtime.Epoch, id runtime.ID, g
 		return err
 	}
 	defer release()
-	if err := d.halt(ctx, id, &r, grace); err != nil {
+	if err := d.ask(ctx, id, r, grace); err != nil {
+		return fmt.Errorf("stop %s: %w", id, err)
+	}
+	if err := d.dismantle(context.WithoutCancel(ctx), id, r); err != nil {
 		return fmt.Errorf("stop %s: %w", id, err)
 	}
 	return nil
-}
-
-// halt ends a computer's life and notes that somebody wished it.
-func (d *Driver) halt(ctx context.Context, id runtime.ID, r *record, grace time.Duration) error {
-	if err := d.ask(ctx, id, *r, grace); err != nil {
-		return err
-	}
-	if err := d.dismantle(context.WithoutCancel(ctx), id, *r); err != nil {
-		return err
-	}
-	if r.Halted == r.Started && !r.Paused {
-		return nil
-	}
-	r.Halted, r.Paused = r.Started, false
-	return d.save(id, *r)
 }
 
 // ask tells the guest to end everything and waits until it has, at most grace.

@@ -117,6 +117,7 @@ func (n *nursery) run(cmd Command) (Result, error) {
 		listener, err := listen(cmd.Listen)
 		if err != nil {
 			out.started()
+			out.text()
 			return Result{}, err
 		}
 		defer listener.Close()
@@ -125,6 +126,7 @@ func (n *nursery) run(cmd Command) (Result, error) {
 	pid, ended, err := n.fork(cmd.Argv, files)
 	out.started()
 	if err != nil {
+		out.text()
 		return Result{}, err
 	}
 	status, timedOut := n.await(pid, ended, cmd.Timeout)
@@ -194,7 +196,6 @@ func (o *output) started() {
 // drain keeps the beginning and throws away the rest, so that a command never
 // waits for its reader.
 func (o *output) drain() {
-	defer o.read.Close()
 	buf := make([]byte, 4<<10)
 	var kept []byte
 	for {
@@ -212,10 +213,13 @@ func (o *output) text() string {
 	if o.read == nil {
 		return ""
 	}
-	if err := o.read.SetReadDeadline(time.Now().Add(drainTime)); err != nil && !errors.Is(err, os.ErrClosed) {
-		return ""
+	// Closing is what ends the wait for a pipe that knows no deadline.
+	if err := o.read.SetReadDeadline(time.Now().Add(drainTime)); err != nil {
+		o.read.Close()
 	}
-	return <-o.done
+	text := <-o.done
+	o.read.Close()
+	return text
 }
 
 // listen makes the listener that a computer's guest inherits.

@@ -168,7 +168,16 @@ func (s *server) serve(ctx context.Context) error {
 	s.accept(listener)
 	s.stop()
 	work.Wait()
-	return nil
+	return s.tidy()
+}
+
+// tidy takes the node's cgroup away when nothing is in it.
+func (s *server) tidy() error {
+	children, err := s.group.Children()
+	if err != nil || len(children) > 0 {
+		return err
+	}
+	return s.group.Remove()
 }
 
 func (s *server) listen() (*net.UnixListener, error) {

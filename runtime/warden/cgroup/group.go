@@ -48,6 +48,9 @@ func (g Group) dirs() []string {
 	}
 	seen := map[string]bool{}
 	var out []string
+	if g.tree.beside != "" {
+		out = append(out, filepath.Join(g.tree.beside, g.path))
+	}
 	for _, mount := range g.tree.v1 {
 		if !seen[mount] {
 			seen[mount] = true

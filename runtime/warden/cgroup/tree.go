@@ -15,6 +15,7 @@ import (
 type Tree struct {
 	v1      map[string]string // controller → mount point
 	unified string            // mount point of cgroup2, when it carries the controllers
+	beside  string            // mount point of cgroup2 beside v1; runc makes groups there too
 }
 
 // needed are the controllers without which limits would be promises.
@@ -58,6 +59,7 @@ func parse(mountinfo io.Reader) (Tree, error) {
 	if t.v1["memory"] == "" && second != "" {
 		return Tree{unified: second}, t.check(second)
 	}
+	t.beside = second
 	return t, t.check("")
 }
 
