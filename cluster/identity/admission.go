@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 
 	"github.com/bothy-computer/bothy/cluster/state"
 )
@@ -24,6 +25,12 @@ type Admission struct {
 	Peers       []Peer     `json:"peers"`  // voters first; at least the one that answers
 	Gossip      []string   `json:"gossip"` // host:port of members' gossip
 }
+
+// String hides the keys, so that an admission printed by mistake gives nothing away.
+func (a Admission) String() string { return "admission(hidden)" }
+
+// LogValue hides the keys from logs.
+func (a Admission) LogValue() slog.Value { return slog.StringValue(a.String()) }
 
 // NewToken makes a join token for this cluster that leads to addrs, and the
 // hash of its secret, which is all that may be kept of it.

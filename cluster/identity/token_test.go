@@ -74,6 +74,12 @@ func TestTokenIsNotPrinted(t *testing.T) {
 	var out strings.Builder
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("made", "token", token)
 	fmt.Fprintf(&out, "%v %s", token, token)
+	admission := Admission{ClusterKey: []byte("tell nobody")}
+	slog.New(slog.NewTextHandler(&out, nil)).Info("let in", "admission", admission)
+	fmt.Fprintf(&out, "%v %+v", admission, admission)
+	if strings.Contains(out.String(), "tell nobody") || strings.Contains(out.String(), "dGVsbCBub2JvZHk") {
+		t.Fatalf("printed: %s", out.String())
+	}
 	if strings.Contains(out.String(), strings.Split(token.Text(), ".")[2]) {
 		t.Fatalf("printed: %s", out.String())
 	}

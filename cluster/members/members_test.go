@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
@@ -129,6 +130,42 @@ func TestThreeNodesFindEachOther(t *testing.T) {
 	eventually(t, "a and c see b gone", func() bool { return alive(a) == 2 && alive(c) == 2 })
 	if m := seenBy(a, b.o.Node); m.Node == "" || m.Alive {
 		t.Fatalf("a remembers %+v of b", m)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	open(t, func(o *Options) { o.Registerer = reg })
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Fatalf("%v, %v", problems, err)
+	}
+	for _, f := range families {
+		if f.GetName() == "bothy_members_alive" && f.GetMetric()[0].GetGauge().GetValue() == 1 {
+			return
+		}
+	}
+	t.Fatal("a lone node does not count itself alive")
+}
+
+func TestLibraryLinesKeepTheirLevel(t *testing.T) {
+	var out bytes.Buffer
+	log := newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo})))
+	log.Printf("[DEBUG] memberlist: detail")
+	log.Printf("[WARN] memberlist: was late")
+	log.Printf("[ERR] memberlist: failed: %v", "x")
+	got := out.String()
+	for _, want := range []string{`level=INFO msg="was late"`, `level=WARN msg="failed: x"`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not hold %q", got, want)
+		}
+	}
+	if strings.Contains(got, "detail") {
+		t.Error("debug lines come as more")
 	}
 }
 

@@ -31,7 +31,8 @@ const (
 // beside the work, never taken from a later ctx. At the asker it is no actor
 // but a number in a table, with a channel that has room for one answer: a
 // second answer, a late one, or one from another node than was asked is
-// dropped and blocks nobody.
+// dropped and blocks nobody. An answer that cannot be sent comes back to the
+// answering actor as an *Undelivered, like any message.
 type Envelope struct {
 	Kind     string       // what the body is; the receiving node must know it
 	Key      string       // which thing it is about

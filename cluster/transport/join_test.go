@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -194,5 +195,25 @@ func TestJoinTakesNoNonsense(t *testing.T) {
 		eventually(t, "the rest are put off", func() bool {
 			return fault.Is(send(t, []byte{0, 0, 0, 2, '{', '}'}), fault.Unavailable)
 		})
+	})
+}
+
+func FuzzReadJoin(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 2, '{', '}'})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
+	var good bytes.Buffer
+	must(f, writeJoin(&good, joinRequest{Secret: []byte("s"), Name: "n"}))
+	f.Add(good.Bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var req joinRequest
+		if readJoin(bytes.NewReader(b), &req) != nil {
+			return
+		}
+		var again joinRequest
+		var out bytes.Buffer
+		must(t, writeJoin(&out, req))
+		if err := readJoin(&out, &again); err != nil || again.Name != req.Name || again.Addrs != req.Addrs || !bytes.Equal(again.Secret, req.Secret) {
+			t.Fatalf("%+v came back as %+v, %v", req, again, err)
+		}
 	})
 }

@@ -1,9 +1,10 @@
 package transport
 
 import (
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/bothy-computer/bothy/cluster/identity"
 )
@@ -65,9 +66,9 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	}
 	families, err := a.metrics.Gather()
 	must(t, err)
-	for _, f := range families {
-		if f.GetHelp() == "" || !strings.HasPrefix(f.GetName(), "bothy_") {
-			t.Errorf("metric %s: help %q", f.GetName(), f.GetHelp())
-		}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	must(t, err)
+	for _, p := range problems {
+		t.Errorf("metric %s: %s", p.Metric, p.Text)
 	}
 }

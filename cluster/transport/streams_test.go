@@ -92,15 +92,7 @@ func TestAllProtocolsShareThePort(t *testing.T) {
 	})
 	all.Go(func() {
 		for range rounds {
-			resp, err := client.Post("https://"+string(b.id)+"/", "text/plain", strings.NewReader("stream"))
-			if err != nil {
-				t.Error("stream:", err)
-				return
-			}
-			if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "stream" {
-				t.Errorf("stream: %q, %v", body, err)
-			}
-			resp.Body.Close()
+			echoStream(t, client, b)
 		}
 	})
 	all.Go(func() {
@@ -119,6 +111,18 @@ func TestAllProtocolsShareThePort(t *testing.T) {
 	all.Wait()
 	for range rounds {
 		next(t, got)
+	}
+}
+
+func echoStream(t *testing.T, client *http.Client, to *node) {
+	resp, err := client.Post("https://"+string(to.id)+"/", "text/plain", strings.NewReader("stream"))
+	if err != nil {
+		t.Error("stream:", err)
+		return
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "stream" {
+		t.Errorf("stream: %q, %v", body, err)
 	}
 }
 
