@@ -6,7 +6,8 @@
 //	host      this machine's own /usr over a small skeleton of everything else:
 //	          ready at once, nothing downloaded (host.go, etc.go, users.go,
 //	          packages.go)
-//	imported  an OCI archive or layout, unpacked once (import.go, unpack.go)
+//	imported  an OCI archive or layout, unpacked once (import.go, source.go,
+//	          archive.go, unpack.go)
 //
 // The skeleton holds nothing of this machine that a tenant should not see: a
 // file of /etc is in it only when a list says so, everybody may read it, and

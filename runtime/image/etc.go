@@ -60,6 +60,11 @@ const (
 	copiesAtOnce  = 8
 )
 
+// linkedDir holds most files of a skeleton. dpkg never changes one in place,
+// and a skeleton is only read, so where both are on one file system they can
+// be the same files.
+const linkedDir = "var/lib/dpkg/info/"
+
 // copier copies what is shown from a machine into a skeleton.
 type copier struct {
 	machine, root string
@@ -132,6 +137,9 @@ func (c *copier) copyEntry(name string, info fs.FileInfo) error {
 			return err
 		}
 		return keepOwner(to, info)
+	case strings.HasPrefix(name, linkedDir) && info.Mode().IsRegular() && os.Link(filepath.Join(c.machine, name), to) == nil:
+		c.bytes.Add(info.Size())
+		return nil
 	case info.Mode().IsRegular():
 		c.pending.Go(func() error {
 			wrote, err := c.copyFile(name, to, info.Size())

@@ -141,13 +141,13 @@ func (p *Pool) prepare() error {
 }
 
 // whyPlain makes the loop file if there is none yet, and reports why it could
-// not, or "" when there is one. A pool once begun in plain directories stays
-// so: its volumes are there.
+// not, or "" when there is one. Volumes that are in plain directories already
+// keep the pool so.
 func (p *Pool) whyPlain() string {
 	if p.backing.exists() {
 		return ""
 	}
-	if _, err := os.Lstat(p.computers()); err == nil {
+	if begun, err := p.List(); err != nil || len(begun) > 0 {
 		return "the volumes here were begun without btrfs, as plain directories"
 	}
 	size := min(p.opts.SizeBytes, p.diskRoom())

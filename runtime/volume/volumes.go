@@ -123,6 +123,10 @@ func (p *Pool) Rename(ctx context.Context, oldID, newID string) error {
 	if err := errors.Join(checkName(oldID), checkName(newID), ctx.Err()); err != nil {
 		return err
 	}
+	_, haveOld := p.Path(oldID)
+	if _, haveNew := p.Path(newID); haveOld && haveNew {
+		return fmt.Errorf("%w: both %s and %s have a volume", runtime.ErrInvalid, oldID, newID)
+	}
 	// Snapshots first: a volume under its new name says that all is done.
 	if err := move(p.snapshotsOf(oldID), p.snapshotsOf(newID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("rename the snapshots of volume %s: %w", oldID, err)

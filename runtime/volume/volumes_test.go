@@ -134,8 +134,14 @@ func TestVolumesLiveAndGo(t *testing.T) {
 	if _, err := p.Create(ctx, "a", 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Rename(ctx, "a", "left-a"); err == nil {
-		t.Fatal("renamed over another volume")
+	if _, err := p.Snapshot(ctx, "a", "s"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Rename(ctx, "a", "left-a"); !errors.Is(err, runtime.ErrInvalid) {
+		t.Fatalf("renamed over another volume: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(p.snapshotsOf("a"), "s")); err != nil {
+		t.Fatalf("the snapshots went all the same: %v", err)
 	}
 	if ids, err := p.List(); err != nil || !slices.Equal(ids, []string{"a", "left-a"}) {
 		t.Fatalf("%v, %v", ids, err)

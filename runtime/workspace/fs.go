@@ -181,7 +181,7 @@ func plain(doing, clean string, err error) error {
 		err = fmt.Errorf("%w: the computer's storage is full: %w", runtime.ErrFull, err)
 	case is(unix.ENOTEMPTY):
 		err = fmt.Errorf("%w: %w", fs.ErrExist, err)
-	case is(unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.ENAMETOOLONG, unix.EINVAL, unix.ENXIO):
+	case is(unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.ENAMETOOLONG, unix.EINVAL, unix.ENXIO, unix.EXDEV):
 		err = fmt.Errorf("%w: %w", runtime.ErrInvalid, err)
 	}
 	return fmt.Errorf("%s %s: %w", doing, clean, err)
