@@ -41,15 +41,17 @@ func Phases() []Phase {
 
 // moves lists every legal move. A phase with no moves is final. Staying is
 // always legal: doing it twice is success. A running computer whose owner died
-// goes to starting at its next owner, so Running may lead there too.
+// goes to starting at its next owner, so Running may lead there too. An owner
+// that was quick records only that the computer runs: every phase that can
+// lead to starting can lead to running.
 var moves = map[Phase][]Phase{
-	Provisioning: {Starting, Stopped, Failed, Deleting},
+	Provisioning: {Starting, Running, Stopped, Failed, Deleting},
 	Starting:     {Running, Stopping, Stopped, Failed, Deleting},
 	Running:      {Updating, Starting, Stopping, Stopped, Failed, Deleting},
 	Updating:     {Running, Starting, Stopping, Stopped, Failed, Deleting},
-	Stopping:     {Stopped, Starting, Failed, Deleting},
-	Stopped:      {Starting, Provisioning, Failed, Deleting},
-	Failed:       {Provisioning, Starting, Stopped, Deleting},
+	Stopping:     {Stopped, Starting, Running, Failed, Deleting},
+	Stopped:      {Starting, Running, Provisioning, Failed, Deleting},
+	Failed:       {Provisioning, Starting, Running, Stopped, Deleting},
 	Deleting:     {Deleted},
 	Deleted:      nil,
 }
