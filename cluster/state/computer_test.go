@@ -61,7 +61,7 @@ func TestPhasesAndWishes(t *testing.T) {
 	f := newFixture(t)
 	epoch := f.claim(comp, n1)
 	set := func(p Phase) SetPhase { return SetPhase{Computer: comp, Epoch: epoch, Phase: p} }
-	f.refused(n1, set(Running), fault.Conflict, "") // not from provisioning
+	f.refused(n1, set(Updating), fault.Conflict, "") // not from provisioning
 	f.refused(n1, SetWish{Account: acct, Computer: comp, Wish: "fly"}, fault.Invalid, "")
 	f.refused(n1, SetWish{Account: other, Computer: comp, Wish: WishRunning}, fault.NotFound, "")
 	f.ok(n2, SetWish{Account: acct, Computer: comp, Wish: WishRunning})

@@ -9,13 +9,13 @@ import (
 // Every pair of phases: from a row to a column, x is legal, - is refused.
 var phaseMoves = map[Phase]string{
 	//            prov start run upd stopping stopped failed deleting deleted
-	Provisioning: "x    x     -   -   -        x       x      x        -",
+	Provisioning: "x    x     x   -   -        x       x      x        -",
 	Starting:     "-    x     x   -   x        x       x      x        -",
 	Running:      "-    x     x   x   x        x       x      x        -",
 	Updating:     "-    x     x   x   x        x       x      x        -",
-	Stopping:     "-    x     -   -   x        x       x      x        -",
-	Stopped:      "x    x     -   -   -        x       x      x        -",
-	Failed:       "x    x     -   -   -        x       x      x        -",
+	Stopping:     "-    x     x   -   x        x       x      x        -",
+	Stopped:      "x    x     x   -   -        x       x      x        -",
+	Failed:       "x    x     x   -   -        x       x      x        -",
 	Deleting:     "-    -     -   -   -        -       -      x        x",
 	Deleted:      "-    -     -   -   -        -       -      -        x",
 }
