@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,7 @@ type Options struct {
 	WarmImage string           // of this image; "" means "host"
 	GuestPath string           // path of the guest's static binary; "" means the embedded one
 	RangeDir  string           // where the nodes of this machine share out user ids; "" means idmap.DefaultDir
+	Deny      []netip.Prefix   // what computers with egress may not reach besides private ranges and this machine's networks
 	Now       func() time.Time // nil means time.Now
 }
 
@@ -133,7 +135,7 @@ func (d *Driver) openParts() (err error) {
 	if d.guests, err = openGuests(d.computers()); err != nil {
 		return err
 	}
-	d.net, err = network.Open(network.Options{Node: d.NodeID, Log: d.Log})
+	d.net, err = network.Open(network.Options{Node: d.NodeID, Deny: d.Deny, Log: d.Log})
 	d.warm = newWarm()
 	return err
 }

@@ -29,6 +29,7 @@ type node struct {
 	uuid string
 	pool *volume.Pool
 	*Driver
+	epoch runtime.Epoch // of sh and says
 }
 
 // newNode makes an empty node and takes everything of it away at the end.
@@ -41,7 +42,7 @@ func newNode(t testing.TB, warm int) *node {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, dir: dir, uuid: testMark + uuid.NewString()[:8]}
+	n := &node{t: t, dir: dir, epoch: 1, uuid: testMark + uuid.NewString()[:8]}
 	t.Cleanup(n.destroy)
 	n.open(warm)
 	return n
@@ -139,7 +140,7 @@ func (n *node) started(spec runtime.Spec) runtime.ID {
 func (n *node) sh(id runtime.ID, user, script string) (runtime.Exit, string) {
 	n.t.Helper()
 	var out bytes.Buffer
-	exit, err := n.Exec(n.t.Context(), 1, id, runtime.Cmd{
+	exit, err := n.Exec(n.t.Context(), n.epoch, id, runtime.Cmd{
 		Argv: []string{"/bin/sh", "-c", script}, User: user, Stdout: &out, Stderr: &out, Timeout: 30 * time.Second,
 	})
 	if err != nil {

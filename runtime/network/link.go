@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -109,13 +107,15 @@ func deleteLink(name string) (bool, error) {
 
 // linkNames lists the machine's links with a prefix.
 func linkNames(prefix string) ([]string, error) {
-	paths, err := filepath.Glob("/sys/class/net/" + prefix + "*")
+	links, err := netlink.LinkList()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list links: %w", err)
 	}
-	names := make([]string, len(paths))
-	for i, p := range paths {
-		names[i] = filepath.Base(p)
+	var names []string
+	for _, l := range links {
+		if strings.HasPrefix(l.Attrs().Name, prefix) {
+			names = append(names, l.Attrs().Name)
+		}
 	}
 	return names, nil
 }
@@ -123,15 +123,16 @@ func linkNames(prefix string) ([]string, error) {
 // SentBytes is what a computer has sent through its present link; 0 without
 // one.
 func (n *Network) SentBytes(index int) (int64, error) {
-	// What the machine's end received is what the computer sent.
-	data, err := os.ReadFile("/sys/class/net/" + n.linkName(index) + "/statistics/rx_bytes")
-	if errors.Is(err, os.ErrNotExist) {
+	link, err := netlink.LinkByName(n.linkName(index))
+	var absent netlink.LinkNotFoundError
+	if errors.As(err, &absent) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read link counter: %w", err)
 	}
-	return strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	// What the machine's end received is what the computer sent.
+	return int64(link.Attrs().Statistics.RxBytes), nil
 }
 
 func sysctl(file, value string) error {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -145,7 +146,7 @@ func closeUplinks() error {
 	return nil
 }
 
-// uplinks are the links of the default routes, none where the machine is a
+// uplinks are the links that lead to a gateway, none where the machine is a
 // router by its own settings.
 func uplinks() ([]string, error) {
 	router, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
@@ -155,17 +156,22 @@ func uplinks() ([]string, error) {
 	if strings.TrimSpace(string(router)) == "1" {
 		return nil, nil
 	}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{}, netlink.RT_FILTER_DST)
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	var names []string
 	for _, r := range routes {
+		if r.Gw == nil {
+			continue
+		}
 		link, err := netlink.LinkByIndex(r.LinkIndex)
 		if err != nil {
 			return nil, fmt.Errorf("find uplink: %w", err)
 		}
-		names = append(names, link.Attrs().Name)
+		if name := link.Attrs().Name; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names, nil
 }
