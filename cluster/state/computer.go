@@ -252,6 +252,9 @@ type SetPhase struct {
 	Error    string     `cbor:"4,keyasint"`
 	Idle     bool       `cbor:"5,keyasint"`
 	HasData  bool       `cbor:"6,keyasint"` // a layer and workspace now exist on the owner
+	// Woke marks a start for somebody who uses the computer: the wish becomes
+	// running with it, unless the computer is to be deleted.
+	Woke bool `cbor:"7,keyasint"`
 }
 
 func (cmd SetPhase) apply(tx *Tx) error {
@@ -278,6 +281,9 @@ func (cmd SetPhase) apply(tx *Tx) error {
 		if was != Running && was != Updating {
 			c.StartedAt = tx.now
 		}
+	}
+	if cmd.Woke && c.Wish == WishStopped {
+		c.Wish = WishRunning
 	}
 	if cmd.Idle && c.Live == 0 && c.Wish != WishDeleted {
 		c.Wish, c.IdleStopped = WishStopped, true

@@ -1,0 +1,209 @@
+// Package actorstest has a cluster of one process without raft, for tests of
+// what stands on the records: commands are applied to memory at once.
+package actorstest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/state/statetest"
+)
+
+// Records are what the nodes of one test agree on.
+type Records struct {
+	mu     sync.Mutex
+	memory *statetest.Memory
+	index  uint64
+	now    func() time.Time
+	nodes  []*Node
+}
+
+// NewRecords makes an empty cluster whose entries are stamped by now.
+func NewRecords(now func() time.Time) *Records {
+	return &Records{memory: statetest.New(), now: now}
+}
+
+// Node is one node's way to the records; it is an actors.Cluster, an
+// actors.Lease and an actors.Changes.
+type Node struct {
+	id          state.NodeID
+	records     *Records
+	incarnation uint64
+
+	mu      sync.Mutex
+	counter uint64
+	changed map[state.Change]struct{}
+	wake    chan struct{}
+	life    context.Context
+	expire  context.CancelFunc
+	// Fail, when set, is asked before each command and may refuse it.
+	Fail func(state.Command) error
+}
+
+// Join adds a node with a lease that holds until Expire.
+func (r *Records) Join(name string) (*Node, error) {
+	life, expire := context.WithCancel(context.Background())
+	n := &Node{id: state.NodeID("node-" + name), records: r, changed: map[state.Change]struct{}{}, wake: make(chan struct{}, 1), life: life, expire: expire}
+	first := len(r.nodes) == 0
+	r.mu.Lock()
+	r.nodes = append(r.nodes, n)
+	r.mu.Unlock()
+	record := state.Node{ID: n.id, Name: name, KeyHash: []byte(name)}
+	var admit []state.Command
+	if first {
+		account := state.Account{ID: "acct_admin", Name: "admin", Unbilled: true}
+		user := state.User{ID: "user_admin", Account: account.ID, Name: "admin", Role: "owner"}
+		key := state.Key{ID: "key_admin", Hash: "none", Account: account.ID, User: user.ID, Admin: true, NoLimit: true}
+		admit = []state.Command{state.Bootstrap{Cluster: "test", Node: record, Account: account, User: user, Key: key}}
+	} else {
+		admit = []state.Command{state.CreateToken{Hash: name}, state.AdmitNode{Token: name, Node: record}}
+	}
+	admit = append(admit, state.TakeIncarnation{Node: n.id, Nonce: name}, state.RenewLease{Node: n.id, Incarnation: 1})
+	for _, cmd := range admit {
+		if _, err := n.Apply(context.Background(), cmd); err != nil {
+			return nil, fmt.Errorf("join %s: %T: %w", name, cmd, err)
+		}
+	}
+	n.incarnation = 1
+	return n, nil
+}
+
+// Expire ends the node's lease, as the leader would.
+func (n *Node) Expire(by *Node) error {
+	n.expire()
+	record, err := func() (state.Node, error) { v := by.Stale(); defer v.Close(); return v.Node(n.id) }()
+	if err != nil {
+		return err
+	}
+	_, err = by.Apply(context.Background(), state.ExpireLease{Node: n.id, Renewal: record.Renewal})
+	return err
+}
+
+// Self is the node's id.
+func (n *Node) Self() state.NodeID { return n.id }
+
+// Apply applies a command at once.
+func (n *Node) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if n.Fail != nil {
+		if err := n.Fail(cmd); err != nil {
+			return nil, err
+		}
+	}
+	n.mu.Lock()
+	n.counter++
+	id := state.CommandID{Node: n.id, Incarnation: n.incarnation, Counter: n.counter}
+	n.mu.Unlock()
+	p, err := state.Propose(id, 0, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return n.records.apply(p)
+}
+
+func (r *Records) apply(p state.Proposal) (cbor.RawMessage, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.index++
+	entry, err := state.Encode(state.Entry{Stamp: r.now().UnixNano(), Proposals: []state.Proposal{p}})
+	if err != nil {
+		return nil, err
+	}
+	done, err := state.Apply(r.memory, r.index, entry)
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range r.nodes {
+		node.note(done.Changes)
+	}
+	return done.Results[0].Reply, done.Results[0].Err()
+}
+
+func (n *Node) note(changes []state.Change) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range changes {
+		n.changed[c] = struct{}{}
+	}
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Next returns what changed since the last call.
+func (n *Node) Next(ctx context.Context) ([]state.Change, error) {
+	for {
+		n.mu.Lock()
+		changes := make([]state.Change, 0, len(n.changed))
+		for c := range n.changed {
+			changes = append(changes, c)
+		}
+		clear(n.changed)
+		n.mu.Unlock()
+		if len(changes) > 0 {
+			return changes, nil
+		}
+		select {
+		case <-n.wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Read returns a view of the records as they are.
+func (n *Node) Read(context.Context) (*state.View, error) { return n.Stale(), nil }
+
+// Stale is Read: there is only one copy.
+func (n *Node) Stale() *state.View {
+	n.records.mu.Lock()
+	defer n.records.mu.Unlock()
+	return state.NewView(n.records.memory.Clone(), nil)
+}
+
+// Place claims a computer for this node when it has no owner that may act.
+func (n *Node) Place(ctx context.Context, id state.ComputerID) (state.Computer, error) {
+	find := func() (state.Computer, bool, error) {
+		v := n.Stale()
+		defer v.Close()
+		c, ok, err := v.AnyComputer(id)
+		if err != nil || !ok {
+			return c, false, fault.New(fault.NotFound, "Computer not found: %s", id)
+		}
+		owner, known, err := v.FindNode(c.Node)
+		return c, known && owner.Leased(), err
+	}
+	c, owned, err := find()
+	if err != nil || owned {
+		return c, err
+	}
+	if _, err := n.Apply(ctx, state.Claim{Computer: id, Node: n.id, Seen: c.Epoch}); err != nil {
+		return c, err
+	}
+	c, _, err = find()
+	return c, err
+}
+
+// Held reports whether the lease holds.
+func (n *Node) Held() error {
+	if n.life.Err() != nil {
+		return fault.New(fault.Unavailable, "this node's lease does not hold")
+	}
+	return nil
+}
+
+// Context ends with the lease.
+func (n *Node) Context(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	stop := context.AfterFunc(n.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}

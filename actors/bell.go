@@ -1,0 +1,105 @@
+package actors
+
+import (
+	"context"
+	"sync"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+// bell wakes those who wait for a record of this node's replica to change. It
+// is rung by the apply loop, never blocks it, and says only "look again".
+type bell struct {
+	mu      sync.Mutex
+	ears    map[state.Noun]map[string]map[*ear]struct{}
+	drained chan struct{}
+}
+
+// ear is one who waits. A ring while it is busy is kept as one.
+type ear struct {
+	noun state.Noun
+	id   string
+	rung chan struct{}
+}
+
+func newBell() *bell {
+	return &bell{ears: map[state.Noun]map[string]map[*ear]struct{}{}, drained: make(chan struct{})}
+}
+
+// listen waits for one record's changes until the ear is dropped.
+func (b *bell) listen(noun state.Noun, id string) *ear {
+	e := &ear{noun: noun, id: id, rung: make(chan struct{}, 1)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ears[noun] == nil {
+		b.ears[noun] = map[string]map[*ear]struct{}{}
+	}
+	if b.ears[noun][id] == nil {
+		b.ears[noun][id] = map[*ear]struct{}{}
+	}
+	b.ears[noun][id][e] = struct{}{}
+	return e
+}
+
+func (b *bell) drop(e *ear) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.ears[e.noun][e.id], e)
+	if len(b.ears[e.noun][e.id]) == 0 {
+		delete(b.ears[e.noun], e.id)
+	}
+}
+
+// ring wakes whoever waits for the record.
+func (b *bell) ring(c state.Change) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for e := range b.ears[c.Noun][c.ID] {
+		select {
+		case e.rung <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// drain ends every wait: streams close and their clients go elsewhere.
+func (b *bell) drain() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.drained:
+	default:
+		close(b.drained)
+	}
+}
+
+// CodeDraining marks the Unavailable of a wait that ended because its node stops.
+const CodeDraining = "DRAINING"
+
+// wait returns when the ear was rung, ctx ends, or the node drains.
+func (b *bell) wait(ctx context.Context, e *ear) error {
+	select {
+	case <-e.rung:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.drained:
+		return fault.New(fault.Unavailable, "the node is stopping; reconnect to another").WithCode(CodeDraining).WithRetry(retryMailbox)
+	}
+}
+
+// until waits until ready says so of this node's replica.
+func (b *bell) until(ctx context.Context, noun state.Noun, id string, ready func() (bool, error)) error {
+	e := b.listen(noun, id)
+	defer b.drop(e)
+	for {
+		ok, err := ready()
+		if ok || err != nil {
+			return err
+		}
+		if err := b.wait(ctx, e); err != nil {
+			return err
+		}
+	}
+}

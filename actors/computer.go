@@ -1,0 +1,325 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+const (
+	// stopGrace is how long a computer's processes may take to end by themselves.
+	stopGrace = 10 * time.Second
+	// firstRetry and maxRetry space the tries of an action that failed.
+	firstRetry = time.Second
+	maxRetry   = time.Minute
+	// maxStartTries fail before those who wait are told and the computer is failed.
+	maxStartTries = 3
+)
+
+// Messages to a computer's actor.
+type (
+	// look makes it compare wish with fact.
+	look struct{}
+	// wake asks for a running computer; the answer is a grant.
+	wake struct{}
+	// used tells it that a session began (+1) or ended (-1).
+	used struct{ delta int }
+	// did is the outcome of an action.
+	did struct {
+		action action
+		epoch  state.Epoch
+		fact   runtime.Phase
+		status runtime.Status
+		err    error
+	}
+	// seen is what was found on looking.
+	seen struct {
+		record state.Computer
+		owner  bool
+		fact   runtime.Phase
+		status runtime.Status
+		err    error
+	}
+	// idleCheck comes when the computer may have been unused for long enough.
+	idleCheck struct{ since time.Time }
+)
+
+// grant lets its holder act on a running computer in an epoch.
+type grant struct {
+	epoch state.Epoch
+	// fresh is set when nothing of an earlier life was on this node although
+	// the record knows of one: the computer came back empty.
+	fresh bool
+}
+
+// computer compares wish with fact, performs one action, and looks again. It
+// is the only one that acts on its computer, in its epoch.
+type computer struct {
+	cell   *cell
+	id     state.ComputerID
+	deps   *ownership
+	log    *slog.Logger
+	record state.Computer // as last read
+	fact   runtime.Phase  // as last seen; "" before the first look
+	fresh  bool
+	woke   bool // started for a caller, and the wish does not say so yet
+
+	busy    bool // a look or an action is aside
+	again   bool // something changed while busy
+	failed  int  // tries of the present action that failed
+	waiting []func(any, error)
+	users   int
+	since   time.Time // of the last use
+	calloff func()    // of the timer that is set
+}
+
+// ownership is what every actor of owned things needs.
+type ownership struct {
+	cluster Cluster
+	driver  Driver
+	meter   *meter
+	metrics *metrics
+	log     *slog.Logger
+	now     func() time.Time
+	// held reports whether this node may act just now; every action asks.
+	held func() error
+	// lease returns a context that also ends when this node may no longer act.
+	lease func(context.Context) (context.Context, context.CancelFunc)
+}
+
+// Driver is what actors need of a machine: the five verbs and a way in.
+type Driver interface {
+	runtime.Driver
+	runtime.Execer
+}
+
+func newComputer(d *ownership, id state.ComputerID) func(*cell) behaviour {
+	return func(c *cell) behaviour {
+		return &computer{cell: c, id: id, deps: d, log: d.log.With("computer", string(id)), since: d.now()}
+	}
+}
+
+func (c *computer) receive(msg any, answer func(any, error)) {
+	switch m := msg.(type) {
+	case look:
+		c.look()
+	case wake:
+		c.wake(answer)
+	case seen:
+		c.saw(m)
+	case did:
+		c.done(m)
+	case used:
+		c.users = max(0, c.users+m.delta)
+		c.since = c.deps.now()
+		c.watchIdle()
+	case idleCheck:
+		c.checkIdle(m)
+	}
+}
+
+// idle lets the actor go once its computer is down and nothing is going on; the
+// next change of its record, or the next caller, makes it anew.
+func (c *computer) idle() bool {
+	return !c.busy && len(c.waiting) == 0 && c.users == 0 && c.calloff == nil && c.fact != runtime.Running
+}
+
+func (c *computer) stopped() {
+	if c.calloff != nil {
+		c.calloff()
+	}
+	c.refuse(fault.New(fault.Unavailable, "the computer's owner is stopping").WithRetry(retryMailbox))
+}
+
+// look finds out wish and fact aside.
+func (c *computer) look() {
+	if c.busy {
+		c.again = true
+		return
+	}
+	c.busy, c.again = true, false
+	c.cell.do(func(ctx context.Context) any {
+		record, owner, err := c.deps.owned(c.id)
+		if err != nil || !owner {
+			return seen{record: record, owner: owner, err: err}
+		}
+		status, fact, err := inspect(ctx, c.deps.driver, c.id)
+		return seen{record, owner, fact, status, err}
+	})
+}
+
+// owned reads the record and whether this node owns it.
+func (d *ownership) owned(id state.ComputerID) (state.Computer, bool, error) {
+	v := d.cluster.Stale()
+	defer v.Close()
+	c, ok, err := v.AnyComputer(id)
+	return c, ok && c.Node == d.cluster.Self() && c.Phase != state.Deleted, err
+}
+
+func inspect(ctx context.Context, d Driver, id state.ComputerID) (runtime.Status, runtime.Phase, error) {
+	status, err := d.Inspect(ctx, runtime.ID(id))
+	if errors.Is(err, runtime.ErrNotFound) {
+		return status, absent, nil
+	}
+	return status, status.Phase, err
+}
+
+func (c *computer) saw(m seen) {
+	c.busy = false
+	if m.err != nil {
+		c.log.Warn("look at computer", "err", m.err)
+		c.refuse(m.err)
+		return
+	}
+	c.record = m.record
+	if !m.owner {
+		c.refuse(fault.New(fault.Moved, "computer %s belongs to another node", c.id))
+		return
+	}
+	c.fact = m.fact
+	c.act()
+}
+
+// act does the one next thing, or records that nothing is left to do.
+func (c *computer) act() {
+	wish := c.record.Wish
+	if wish != state.WishStopped {
+		c.woke = false
+	} else if c.woke || len(c.waiting) > 0 && c.wakeable() {
+		wish, c.woke = state.WishRunning, true
+	}
+	switch what := next(wish, c.fact); what {
+	case nothing:
+		c.settle()
+	default:
+		c.perform(what)
+	}
+}
+
+// wakeable reports whether a caller may start a computer whose wish is
+// stopped: one that its user stopped stays stopped, unless a run needs it.
+func (c *computer) wakeable() bool {
+	return c.record.IdleStopped || c.record.Phase == state.Provisioning || c.record.Live > 0
+}
+
+// settle answers those who wait, and records the fact if it is news.
+func (c *computer) settle() {
+	c.failed = 0
+	if c.fact == runtime.Running {
+		c.release()
+	} else {
+		c.refuse(fault.New(fault.Conflict, "the computer is stopped; start it first").WithCode("COMPUTER_NOT_RUNNING"))
+	}
+	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke {
+		c.note(state.SetPhase{Phase: phase, HasData: c.fact != absent, Woke: c.woke})
+	}
+	if c.again {
+		c.look()
+	}
+	c.watchIdle()
+}
+
+// release lets those who wait act.
+func (c *computer) release() {
+	for _, answer := range c.waiting {
+		answer(grant{epoch: c.record.Epoch, fresh: c.fresh}, nil)
+	}
+	c.waiting = nil
+}
+
+func (c *computer) refuse(err error) {
+	for _, answer := range c.waiting {
+		answer(nil, err)
+	}
+	c.waiting = nil
+}
+
+// wake parks a caller until the computer runs; of one that is known to run
+// nothing is asked again.
+func (c *computer) wake(answer func(any, error)) {
+	c.since = c.deps.now()
+	if c.fact == runtime.Running && (c.woke || c.record.Wish == state.WishRunning) && !c.busy {
+		answer(grant{epoch: c.record.Epoch, fresh: c.fresh}, nil)
+		return
+	}
+	c.waiting = append(c.waiting, answer)
+	c.look()
+}
+
+// note proposes an owner's command about this computer; that it was refused
+// shows at the next look.
+func (c *computer) note(cmd state.SetPhase) {
+	cmd.Computer, cmd.Epoch = c.id, c.record.Epoch
+	c.cell.do(func(ctx context.Context) any {
+		if _, err := c.deps.cluster.Apply(ctx, cmd); err != nil && ctx.Err() == nil {
+			c.log.Warn("record computer", "phase", cmd.Phase, "err", err)
+		}
+		return nil
+	})
+}
+
+// done takes in the outcome of an action: it looks again, or tries again later.
+func (c *computer) done(m did) {
+	c.busy = false
+	if m.epoch != c.record.Epoch {
+		c.look()
+		return
+	}
+	if m.err == nil {
+		c.failed = 0
+		if m.action == start {
+			c.fresh = m.status.Fresh && c.record.DataNode != ""
+		}
+		if m.action == forget {
+			return
+		}
+		c.look()
+		return
+	}
+	c.failed++
+	c.log.Warn("computer action failed", "action", m.action, "try", c.failed, "err", m.err)
+	if errors.Is(m.err, runtime.ErrStaleEpoch) || fault.Is(m.err, fault.Moved) || fault.Is(m.err, fault.Payment) || c.failed >= maxStartTries {
+		c.refuse(translate(m.err))
+		if m.action == create || m.action == start {
+			c.note(state.SetPhase{Phase: state.Failed, Error: translate(m.err).Error()})
+			return
+		}
+	}
+	wait := min(firstRetry<<min(c.failed-1, 10), maxRetry)
+	c.set(wait, look{})
+}
+
+// set replaces the actor's one timer.
+func (c *computer) set(d time.Duration, msg any) {
+	if c.calloff != nil {
+		c.calloff()
+	}
+	c.calloff = c.cell.after(d, msg)
+}
+
+// watchIdle sets the timer for an idle stop while nobody uses the computer.
+func (c *computer) watchIdle() {
+	if c.calloff != nil {
+		c.calloff()
+		c.calloff = nil
+	}
+	if c.fact == runtime.Running && c.users == 0 && c.record.IdleStop > 0 {
+		c.set(c.record.IdleStop, idleCheck{c.since})
+	}
+}
+
+// checkIdle stops a computer that nobody used since the timer was set.
+func (c *computer) checkIdle(m idleCheck) {
+	c.calloff = nil
+	if c.users > 0 || c.since.After(m.since) || c.record.Live > 0 || c.record.Wish == state.WishDeleted {
+		c.watchIdle()
+		return
+	}
+	c.log.Info("stopping an idle computer", "idle", c.record.IdleStop)
+	c.note(state.SetPhase{Phase: state.Stopping, Idle: true})
+}

@@ -1,0 +1,68 @@
+package actors
+
+import (
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// action is the one thing an owner does next for a computer.
+type action string
+
+const (
+	nothing action = "nothing"
+	create  action = "create"
+	start   action = "start"
+	thaw    action = "thaw"
+	stop    action = "stop"
+	remove  action = "remove"
+	forget  action = "forget" // nothing is left of it: record that
+)
+
+// absent is the fact of a computer that this machine does not hold.
+const absent runtime.Phase = "absent"
+
+// facts lists every fact a driver can report.
+func facts() []runtime.Phase {
+	return []runtime.Phase{absent, runtime.Created, runtime.Running, runtime.Frozen, runtime.Stopped}
+}
+
+// wishes lists every wish.
+func wishes() []state.Wish {
+	return []state.Wish{state.WishRunning, state.WishStopped, state.WishDeleted}
+}
+
+// table says what to do for each wish and fact; a test proves it full. One
+// action is done, then wish and fact are looked at again.
+var table = map[state.Wish]map[runtime.Phase]action{
+	state.WishRunning: {
+		absent: create, runtime.Created: start, runtime.Stopped: start,
+		runtime.Frozen: thaw, runtime.Running: nothing,
+	},
+	state.WishStopped: {
+		absent: nothing, runtime.Created: nothing, runtime.Stopped: nothing,
+		runtime.Frozen: stop, runtime.Running: stop,
+	},
+	state.WishDeleted: {
+		absent: forget, runtime.Created: remove, runtime.Stopped: remove,
+		runtime.Frozen: remove, runtime.Running: remove,
+	},
+}
+
+// next decides.
+func next(wish state.Wish, fact runtime.Phase) action { return table[wish][fact] }
+
+// phaseOf is how a fact is recorded when nothing is left to do.
+func phaseOf(fact runtime.Phase, before state.Phase) state.Phase {
+	switch fact {
+	case runtime.Running:
+		return state.Running
+	case runtime.Stopped, runtime.Created:
+		return state.Stopped
+	case absent:
+		if before == state.Provisioning {
+			return before
+		}
+		return state.Stopped
+	}
+	return before
+}

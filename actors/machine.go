@@ -1,0 +1,208 @@
+package actors
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/bothy-computer/bothy/actors/agent"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/workspace"
+)
+
+// machine is a run's computer: held, and so kept from idling, from the first
+// tool that needs it to the run's end.
+type machine struct {
+	work *work
+
+	mu      sync.Mutex
+	grant   *grant
+	release func()
+	files   *workspace.FS
+	told    bool
+}
+
+func newMachine(w *work) *machine { return &machine{work: w} }
+
+// ready starts the computer at the first call and returns it.
+func (m *machine) ready(ctx context.Context) (agent.Computer, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.grant != nil {
+		return m, nil
+	}
+	g, release, err := m.work.local.hold(ctx, m.work.computer.ID)
+	if err != nil {
+		return nil, err
+	}
+	if g.epoch != m.work.computer.Epoch {
+		release()
+		return nil, fault.New(fault.Moved, "the computer is in epoch %d; this run began in %d", g.epoch, m.work.computer.Epoch)
+	}
+	if err := m.open(ctx); err != nil {
+		release()
+		return nil, translate(err)
+	}
+	m.grant, m.release = &g, release
+	if g.fresh {
+		m.work.journal.push(notice("%s", emptyText))
+	}
+	return m, nil
+}
+
+func (m *machine) open(ctx context.Context) error {
+	w, ok := m.work.driver.(runtime.Workspacer)
+	if !ok {
+		return fmt.Errorf("open the workspace: %w", runtime.ErrUnsupported)
+	}
+	root, err := w.Workspace(ctx, runtime.ID(m.work.computer.ID))
+	if err != nil {
+		return err
+	}
+	m.files, err = workspace.Open(root)
+	if err != nil {
+		return err
+	}
+	if dir := m.work.run.Config.Workdir; dir != "" {
+		return m.files.MkdirAll(dir)
+	}
+	return nil
+}
+
+func (m *machine) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.grant == nil {
+		return
+	}
+	m.release()
+	m.files.Close()
+	m.grant = nil
+}
+
+// emptyText is told to the user and the model when a computer lost its disk.
+const emptyText = "The computer was started anew on another node because its own was lost: files and installed software from before are not there."
+
+// explain tells the model, with the first result, that its computer is empty.
+func (m *machine) explain(r *agent.Result) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.grant != nil && m.grant.fresh && !m.told {
+		r.Text = emptyText + "\n\n" + r.Text
+		m.told = true
+	}
+}
+
+// Exec runs a tool's command with the run's variables.
+func (m *machine) Exec(ctx context.Context, cmd agent.Command) (agent.Exit, error) {
+	out := &shared{w: cmd.Output}
+	exit, err := m.work.local.run(ctx, *m.grant, ExecRequest{Computer: m.work.computer.ID, Command: Command{
+		Argv: cmd.Argv, Env: m.work.variable, Dir: m.dir(cmd.Dir), Stdout: out, Stderr: out, Timeout: cmd.Timeout}})
+	if err != nil {
+		return agent.Exit{}, gone(err)
+	}
+	return agent.Exit{Code: exit.Code, Signal: exit.Signal, TimedOut: exit.TimedOut}, nil
+}
+
+// gone marks the errors after which no tool of this run can work here.
+func gone(err error) error {
+	if fault.Is(err, fault.Moved) || errors.Is(err, runtime.ErrNotRunning) || errors.Is(err, runtime.ErrNotFound) {
+		return fmt.Errorf("%w: %w", agent.ErrComputerGone, err)
+	}
+	return err
+}
+
+// dir is where a command runs: relative to the run's own directory.
+func (m *machine) dir(dir string) string {
+	base := m.work.run.Config.Workdir
+	if base == "" {
+		base = workspaceDir
+	}
+	if path.IsAbs(dir) {
+		return dir
+	}
+	return path.Join(base, dir)
+}
+
+// shared lets stdout and stderr write to one place.
+type shared struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.w == nil {
+		return len(p), nil
+	}
+	return s.w.Write(p)
+}
+
+// name is a tool's path as the workspace takes it.
+func (m *machine) name(p string) string {
+	if strings.HasPrefix(p, agent.OutputDir+"/") {
+		return p // the loop's own files lie at the workspace's root
+	}
+	return m.dir(p)
+}
+
+// ReadFile returns at most the first maxBytes of a file.
+func (m *machine) ReadFile(ctx context.Context, name string, maxBytes int64) (agent.File, error) {
+	f, entry, err := m.files.Open(m.name(name))
+	if err != nil {
+		return agent.File{}, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxBytes))
+	return agent.File{Content: content, Bytes: entry.SizeBytes}, err
+}
+
+// WriteFile replaces or creates a file.
+func (m *machine) WriteFile(ctx context.Context, name string, content []byte) (bool, error) {
+	if err := m.work.held(); err != nil {
+		return false, gone(err)
+	}
+	_, err := m.files.Stat(m.name(name))
+	created := errors.Is(err, fs.ErrNotExist)
+	_, err = m.files.Write(ctx, m.name(name), bytes.NewReader(content), workspace.WriteOptions{})
+	return created, err
+}
+
+// maxAppendable bounds a file that Append extends.
+const maxAppendable = 64 << 20
+
+// Append adds to the end of a file.
+func (m *machine) Append(ctx context.Context, name string, content []byte) error {
+	if err := m.work.held(); err != nil {
+		return gone(err)
+	}
+	before, err := m.files.ReadFile(m.name(name), maxAppendable)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err = m.files.Write(ctx, m.name(name), io.MultiReader(bytes.NewReader(before), bytes.NewReader(content)), workspace.WriteOptions{})
+	return err
+}
+
+// List returns a directory's entries by name.
+func (m *machine) List(ctx context.Context, name string, maxEntries int) ([]agent.DirEntry, bool, error) {
+	all, err := m.files.List(ctx, m.name(name), workspace.ListOptions{Depth: 1, Limit: maxEntries})
+	if err != nil {
+		return nil, false, err
+	}
+	entries := make([]agent.DirEntry, 0, len(all.Entries))
+	for _, e := range all.Entries {
+		entries = append(entries, agent.DirEntry{Name: e.Name(), Dir: e.Kind == workspace.Directory, Link: e.Kind == workspace.Symlink, Bytes: e.SizeBytes})
+	}
+	return entries, all.Truncated, nil
+}
+
+var _ agent.Computer = (*machine)(nil)

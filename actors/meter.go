@@ -1,0 +1,132 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/bothy-computer/bothy/actors/ledger"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// tickEvery is how often a node reports what its computers used.
+const tickEvery = 10 * time.Second
+
+// maxTicks bounds the computers in one report; the rest follow in the next.
+const maxTicks = 1000
+
+// meter counts what this node's computers use and pays for it ahead.
+type meter struct {
+	cluster Cluster
+	driver  Driver
+	price   ledger.ComputerPrice
+	log     *slog.Logger
+}
+
+// tick reads one computer's counters and adds what they grew by to the record.
+// Counters of another machine say nothing here: the first reading on a new
+// owner only marks where its own counters stand.
+func (m *meter) tick(ctx context.Context, c state.Computer, ahead bool) (state.Tick, error) {
+	t := state.Tick{Computer: c.ID, Epoch: c.Epoch, Metered: c.Metered, Counters: c.Counters,
+		Charge: newID[state.ChargeID]("rec"), Next: newID[state.ReservationID]("resv")}
+	if meterer, ok := m.driver.(runtime.Meterer); ok {
+		u, err := meterer.Usage(ctx, runtime.ID(c.ID))
+		if err != nil {
+			return t, err
+		}
+		t.Counters = state.Metered{CPUMillis: u.CPU.Milliseconds(), MemorySeconds: int64(u.MemoryTime / mebibyte),
+			DiskSeconds: int64(u.StorageTime / mebibyte), EgressBytes: u.EgressBytes}
+		if c.CountersOn == m.cluster.Self() {
+			if t.Metered, err = m.grow(c.Metered, c.Counters, t.Counters); err != nil {
+				return t, err
+			}
+		}
+	}
+	if !ahead {
+		return t, nil
+	}
+	shape := ledger.ComputerShape{MilliCPU: c.MilliCPU, MemoryMiB: c.MemoryBytes / mebibyte, StorageMiB: c.DiskBytes / mebibyte}
+	amount, err := m.price.Reserve(shape, ledger.ReserveAhead)
+	t.Amount = state.MicroUSD(amount)
+	return t, err
+}
+
+const mebibyte = 1 << 20
+
+// grow adds to what was metered by how much the counters grew. The cost is the
+// difference of two costs, so that rounding never adds up.
+func (m *meter) grow(before, from, to state.Metered) (state.Metered, error) {
+	after := state.Metered{
+		CPUMillis:     before.CPUMillis + max(0, to.CPUMillis-from.CPUMillis),
+		MemorySeconds: before.MemorySeconds + max(0, to.MemorySeconds-from.MemorySeconds),
+		DiskSeconds:   before.DiskSeconds + max(0, to.DiskSeconds-from.DiskSeconds),
+		EgressBytes:   before.EgressBytes + max(0, to.EgressBytes-from.EgressBytes),
+	}
+	was, err := m.price.Cost(useOf(before))
+	if err != nil {
+		return before, err
+	}
+	is, err := m.price.Cost(useOf(after))
+	after.Cost = before.Cost + state.MicroUSD(is-was)
+	return after, err
+}
+
+func useOf(m state.Metered) ledger.ComputerUse {
+	return ledger.ComputerUse{CPUMillis: m.CPUMillis, MemoryMiBSeconds: m.MemorySeconds, StorageMiBSeconds: m.DiskSeconds}
+}
+
+// reserve pays a computer's first minutes before it starts. Where computers
+// are free there is nothing to ask.
+func (m *meter) reserve(ctx context.Context, c state.Computer) error {
+	if m.price == (ledger.ComputerPrice{}) {
+		return nil
+	}
+	t, err := m.tick(ctx, c, true)
+	if err != nil {
+		return err
+	}
+	refused, err := propose[[]state.ComputerID](ctx, m.cluster, state.RecordUsage{Ticks: []state.Tick{t}})
+	if err == nil && len(refused) > 0 {
+		err = fault.New(fault.Payment, "Insufficient budget to run the computer").WithCode(state.CodeBudget)
+	}
+	return err
+}
+
+// last reports a computer's counters for the last time before it stops.
+func (m *meter) last(ctx context.Context, c state.Computer) error {
+	t, err := m.tick(ctx, c, false)
+	if err != nil {
+		return err
+	}
+	_, err = m.cluster.Apply(ctx, state.RecordUsage{Ticks: []state.Tick{t}})
+	return err
+}
+
+// all reports every running computer of this node and returns those whose
+// next minutes nobody pays for.
+func (m *meter) all(ctx context.Context) ([]state.ComputerID, error) {
+	running, err := applied(m.cluster, func(v *state.View) (list []state.Computer, err error) {
+		err = v.ComputersOn(m.cluster.Self(), func(c state.Computer) bool {
+			if c.Phase.Up() {
+				list = append(list, c)
+			}
+			return len(list) < maxTicks
+		})
+		return list, err
+	})
+	if err != nil || len(running) == 0 {
+		return nil, err
+	}
+	ticks := make([]state.Tick, 0, len(running))
+	for _, c := range running {
+		t, err := m.tick(ctx, c, true)
+		if err != nil {
+			m.log.Warn("meter a computer", "computer", string(c.ID), "err", err)
+			continue
+		}
+		ticks = append(ticks, t)
+	}
+	return propose[[]state.ComputerID](ctx, m.cluster, state.RecordUsage{Ticks: ticks})
+}

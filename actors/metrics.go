@@ -1,0 +1,58 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics is made once for each node, never held in a package variable, so
+// that one test process can run three nodes.
+type metrics struct {
+	actors   *prometheus.GaugeVec
+	panics   *prometheus.CounterVec
+	full     *prometheus.CounterVec
+	mailbox  *prometheus.HistogramVec
+	ask      *prometheus.HistogramVec
+	runs     *prometheus.CounterVec
+	steps    *prometheus.HistogramVec
+	tokens   *prometheus.CounterVec
+	reserved *prometheus.CounterVec
+	create   *prometheus.HistogramVec
+	exec     prometheus.Histogram
+	batch    prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	fast := prometheus.ExponentialBuckets(0.0001, 4, 10)
+	slow := prometheus.ExponentialBuckets(0.01, 2, 14)
+	kind := []string{"kind"}
+	return &metrics{
+		actors:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "bothy_actors", Help: "Live actors."}, kind),
+		panics:   f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_actor_panics_total", Help: "Panics that the guard kept inside an actor."}, kind),
+		full:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_actor_mailbox_full_total", Help: "Letters refused because a mailbox was full."}, kind),
+		mailbox:  f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_actor_mailbox_wait_seconds", Help: "Time a letter waited in its mailbox.", Buckets: fast}, kind),
+		ask:      f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_actor_ask_seconds", Help: "Time from asking an actor to its answer.", Buckets: fast}, kind),
+		runs:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_runs_total", Help: "Runs ended on this node, by outcome."}, []string{"outcome"}),
+		steps:    f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_model_call_seconds", Help: "Time of model calls, by vendor and result.", Buckets: slow}, []string{"vendor", "result"}),
+		tokens:   f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_tokens_total", Help: "Tokens of model calls, by vendor and direction."}, []string{"vendor", "direction"}),
+		reserved: f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_reservations_total", Help: "Reservations by what became of them.", ConstLabels: nil}, []string{"result"}),
+		create:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_computer_start_seconds", Help: "Time for a computer to be ready, by how it was had.", Buckets: slow}, []string{"tier"}),
+		exec:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_exec_seconds", Help: "Time of commands run in computers, from asking to their end.", Buckets: slow}),
+		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
+	}
+}
+
+func (m *metrics) live(k kindOf, n int) { m.actors.WithLabelValues(string(k)).Set(float64(n)) }
+func (m *metrics) panicked(k kindOf)    { m.panics.WithLabelValues(string(k)).Inc() }
+func (m *metrics) refused(k kindOf)     { m.full.WithLabelValues(string(k)).Inc() }
+func (m *metrics) waited(k kindOf, d time.Duration) {
+	m.mailbox.WithLabelValues(string(k)).Observe(d.Seconds())
+}
+func (m *metrics) asked(k kindOf, d time.Duration) {
+	m.ask.WithLabelValues(string(k)).Observe(d.Seconds())
+}
+func (m *metrics) ended(outcome string)                 { m.runs.WithLabelValues(outcome).Inc() }
+func (m *metrics) reservation(result string, n float64) { m.reserved.WithLabelValues(result).Add(n) }

@@ -1,0 +1,258 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/anthdm/hollywood/actor"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/actors/ledger"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/transport"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// lookEvery is how often a node compares all its computers with their records,
+// for what no record tells: a computer that ended by itself, a letter lost.
+const lookEvery = 15 * time.Second
+
+// reconcileEvery is how often a node looks for computers on its machine that
+// are not, or no longer, its own.
+const reconcileEvery = time.Minute
+
+// Changes tells what this node's replica applied. *cluster.Watcher is one.
+type Changes interface {
+	// Next returns what changed since the last call, each record once, waiting
+	// for it until ctx ends.
+	Next(ctx context.Context) ([]state.Change, error)
+}
+
+// Lease is this node's right to act.
+type Lease interface {
+	// Held returns nil while the node may act.
+	Held() error
+	// Context ends when the node may no longer act, or with its parent.
+	Context(parent context.Context) (context.Context, context.CancelFunc)
+}
+
+// Options is what a node's actors work with.
+type Options struct {
+	Cluster   Cluster
+	Lease     Lease
+	Changes   Changes
+	Driver    Driver
+	Transport *transport.Transport // nil on a node that is alone
+	Sealer    Sealer
+	Catalog   *catalog.Catalog
+	Shape     Shape // of an environment's computer
+	Price     ledger.ComputerPrice
+	// StartBalance is what a new account begins with.
+	StartBalance state.MicroUSD
+	Log          *slog.Logger
+	Registerer   prometheus.Registerer
+	Now          func() time.Time
+}
+
+// System is one node's actors and the nouns that doors call.
+type System struct {
+	Threads      *Threads
+	Agents       *Agents
+	Environments *Environments
+	Computers    *Computers
+	Accounts     *Accounts
+	Limits       *Limits
+	Models       Models
+
+	o      Options
+	log    *slog.Logger
+	system *system
+	shop   *workshop
+	local  *local
+	bell   *bell
+	end    context.CancelFunc
+	loops  sync.WaitGroup
+
+	reconciling sync.Mutex
+	orphans     map[runtime.ID]time.Time // since when; guarded by reconciling
+}
+
+// Open starts a node's actors. What this node owns is taken up at once.
+func Open(o Options) (*System, error) {
+	m := newMetrics(o.Registerer)
+	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}}
+	w := &wire{}
+	var remote actor.Remoter
+	if o.Transport != nil {
+		remoter, err := o.Transport.NewRemoter(transport.RemoterOptions{Knows: Knows,
+			Deliver: func(_ *actor.Engine, _ string, env *transport.Envelope, sender *actor.PID) error {
+				return s.system.deliver(s.local, env, sender)
+			}})
+		if err != nil {
+			return nil, err
+		}
+		w.remoter, remote = remoter, remoter
+		w.client = &http.Client{Transport: o.Transport.RoundTripper()}
+	}
+	var err error
+	if s.system, err = newSystem(remote, o.Log, m, o.Now); err != nil {
+		return nil, err
+	}
+	own := &ownership{cluster: o.Cluster, driver: o.Driver, metrics: m, log: o.Log, now: o.Now,
+		held: o.Lease.Held, lease: o.Lease.Context,
+		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, log: o.Log}}
+	s.local = &local{deps: own, system: s.system}
+	safe := vault{o.Sealer}
+	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe}
+	s.Computers = &Computers{cluster: o.Cluster, bell: s.bell, remote: w, local: s.local, now: o.Now}
+	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape}
+	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
+	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
+	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
+	s.Limits = newLimits(o.Cluster, o.Now)
+	ctx, end := context.WithCancel(context.Background())
+	s.end = end
+	s.loops.Go(func() { s.watch(ctx) })
+	s.loops.Go(func() { s.every(ctx, tickEvery, s.tick) })
+	s.loops.Go(func() { s.every(ctx, lookEvery, s.lookAll) })
+	s.loops.Go(func() { s.every(ctx, reconcileEvery, s.Reconcile) })
+	return s, nil
+}
+
+// Handler serves what other nodes ask of this one's computers, for
+// transport.Serve.
+func (s *System) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+execPath, s.local.serveExec)
+	return mux
+}
+
+// Drain ends every stream's wait, so that clients go to another node.
+func (s *System) Drain() { s.bell.drain() }
+
+// Close stops the actors. Computers go on; runs are taken up by whoever owns
+// them next, which may be this node's next life.
+func (s *System) Close() {
+	s.Drain()
+	s.end()
+	s.loops.Wait()
+	s.system.close()
+}
+
+// watch passes on what the replica applied: to those who wait for a record,
+// and to the actors of what this node owns.
+func (s *System) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		changes, err := s.o.Changes.Next(ctx)
+		if err != nil {
+			return
+		}
+		for _, c := range changes {
+			s.bell.ring(c)
+			if c.Node == s.o.Cluster.Self() {
+				s.wake(c)
+			}
+		}
+	}
+}
+
+// wake has the actor of a record that this node owns look at it.
+func (s *System) wake(c state.Change) {
+	var err error
+	switch c.Noun {
+	case state.ChangedComputer:
+		err = s.lookAt(state.ComputerID(c.ID))
+	case state.ChangedRun:
+		err = s.attendTo(state.RunID(c.ID))
+	}
+	if err != nil {
+		// Not lost: lookAll comes back to it.
+		s.log.Warn("wake an actor", "noun", c.Noun, "id", c.ID, "err", err)
+	}
+}
+
+func (s *System) lookAt(id state.ComputerID) error {
+	return s.system.tell(computerKind, string(id), look{}, newComputer(s.shop.ownership, id))
+}
+
+func (s *System) attendTo(id state.RunID) error {
+	run, err := applied(s.o.Cluster, func(v *state.View) (state.Run, error) {
+		r, _, err := v.AnyRun(id)
+		return r, err
+	})
+	if err != nil || run.Thread == "" {
+		return err
+	}
+	return s.system.tell(threadKind, string(run.Thread), attend{}, newThread(s.shop, run.Thread))
+}
+
+// lookAll has every computer of this node compared with its record, and every
+// run on it attended to.
+func (s *System) lookAll(context.Context) error {
+	type owned struct {
+		computers []state.ComputerID
+		runs      []state.RunID
+	}
+	o, err := applied(s.o.Cluster, func(v *state.View) (o owned, err error) {
+		err = v.ComputersOn(s.o.Cluster.Self(), func(c state.Computer) bool {
+			o.computers = append(o.computers, c.ID)
+			return true
+		})
+		for _, id := range o.computers {
+			if err == nil {
+				err = v.LiveRuns(id, func(r state.Run) bool { o.runs = append(o.runs, r.ID); return true })
+			}
+		}
+		return o, err
+	})
+	for _, id := range o.computers {
+		err = errors.Join(err, s.lookAt(id))
+	}
+	for _, id := range o.runs {
+		err = errors.Join(err, s.attendTo(id))
+	}
+	return err
+}
+
+// tick reports what this node's computers used, and stops those whose next
+// minutes nobody pays for.
+func (s *System) tick(ctx context.Context) error {
+	if s.o.Lease.Held() != nil {
+		return nil
+	}
+	unpaid, err := s.shop.meter.all(ctx)
+	for _, id := range unpaid {
+		s.log.Info("stopping a computer that its budget does not cover", "computer", string(id))
+		c, owner, findErr := s.shop.owned(id)
+		if err = errors.Join(err, findErr); findErr != nil || !owner {
+			continue
+		}
+		_, stopErr := s.o.Cluster.Apply(ctx, state.SetWish{Account: c.Account, Computer: id, Wish: state.WishStopped})
+		err = errors.Join(err, stopErr)
+	}
+	return err
+}
+
+// every does something again and again until ctx ends.
+func (s *System) every(ctx context.Context, period time.Duration, do func(context.Context) error) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			bounded, cancel := context.WithTimeout(ctx, period)
+			if err := do(bounded); err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
+				s.log.Warn("periodic work", "err", err)
+			}
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package actors
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// perform does one action aside, in the epoch the decision was made in.
+func (c *computer) perform(what action) {
+	c.busy = true
+	record := c.record
+	c.cell.do(func(ctx context.Context) any {
+		begun := c.deps.now()
+		status, err := c.deps.perform(ctx, what, record)
+		if what == start && err == nil {
+			c.deps.metrics.create.WithLabelValues(tierOf(status)).Observe(c.deps.now().Sub(begun).Seconds())
+		}
+		return did{action: what, epoch: record.Epoch, status: status, err: err}
+	})
+}
+
+// tierOf says how a started computer was had. A closed list.
+func tierOf(s runtime.Status) string {
+	if s.Fresh {
+		return "new"
+	}
+	return "restarted"
+}
+
+// perform acts on the machine. The lease is asked first; the driver refuses an
+// epoch older than it has seen; so a node that was cut off does nothing late.
+func (d *ownership) perform(ctx context.Context, what action, c state.Computer) (runtime.Status, error) {
+	if err := d.held(); err != nil {
+		return runtime.Status{}, err
+	}
+	id, epoch := runtime.ID(c.ID), runtime.Epoch(c.Epoch)
+	switch what {
+	case create:
+		return runtime.Status{}, d.driver.Create(ctx, epoch, specOf(c))
+	case start:
+		return d.start(ctx, c)
+	case thaw:
+		t, ok := d.driver.(runtime.Thawer)
+		if !ok {
+			return runtime.Status{}, fault.New(fault.Unsupported, "this driver cannot thaw a computer")
+		}
+		return runtime.Status{}, t.Thaw(ctx, epoch, id)
+	case stop:
+		if err := d.meter.last(ctx, c); err != nil {
+			d.log.Warn("meter a computer before its stop", "computer", string(c.ID), "err", err)
+		}
+		return runtime.Status{}, d.driver.Stop(ctx, epoch, id, stopGrace)
+	case remove:
+		return runtime.Status{}, d.driver.Remove(ctx, epoch, id)
+	case forget:
+		_, err := d.cluster.Apply(ctx, state.SetPhase{Computer: c.ID, Epoch: c.Epoch, Phase: state.Deleted})
+		return runtime.Status{}, err
+	}
+	return runtime.Status{}, fault.New(fault.Internal, "no such action: %s", what)
+}
+
+// start reserves the first minutes and starts the computer. The record follows
+// the fact, so that whoever waits does not wait for the log too.
+func (d *ownership) start(ctx context.Context, c state.Computer) (runtime.Status, error) {
+	if err := d.meter.reserve(ctx, c); err != nil {
+		return runtime.Status{}, err
+	}
+	before, err := d.driver.Inspect(ctx, runtime.ID(c.ID))
+	if err != nil {
+		return before, err
+	}
+	if n, ok := d.driver.(runtime.Networker); ok && before.Spec.Egress != c.Egress {
+		if err := n.SetEgress(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), c.Egress); err != nil {
+			return before, err
+		}
+	}
+	if err := d.driver.Start(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID)); err != nil {
+		return before, err
+	}
+	status, err := d.driver.Inspect(ctx, runtime.ID(c.ID))
+	status.Fresh = before.Fresh
+	return status, err
+}
+
+// specOf is a record as a driver is told it.
+func specOf(c state.Computer) runtime.Spec {
+	return runtime.Spec{
+		ID: runtime.ID(c.ID), Image: c.Image, Hostname: hostname(c), Egress: c.Egress,
+		Resources: runtime.Resources{MemoryBytes: c.MemoryBytes, MilliCPU: c.MilliCPU, StorageBytes: c.DiskBytes},
+	}
+}
+
+// maxHostname is what Linux and DNS take for one label.
+const maxHostname = 63
+
+// hostname is the computer's name as a legal host name, or its id.
+func hostname(c state.Computer) string {
+	var b []byte
+	for _, r := range c.Name {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			b = append(b, byte(r))
+		case r >= 'A' && r <= 'Z':
+			b = append(b, byte(r-'A'+'a'))
+		case len(b) > 0 && b[len(b)-1] != '-':
+			b = append(b, '-')
+		}
+		if len(b) == maxHostname {
+			break
+		}
+	}
+	for len(b) > 0 && b[len(b)-1] == '-' {
+		b = b[:len(b)-1]
+	}
+	if len(b) == 0 {
+		return string(c.ID)
+	}
+	return string(b)
+}
+
+// kindOfRuntime says what a driver's failure means to a caller.
+var kindOfRuntime = []struct {
+	err  error
+	kind fault.Kind
+}{
+	{runtime.ErrNotFound, fault.NotFound},
+	{runtime.ErrStaleEpoch, fault.Moved},
+	{runtime.ErrNotRunning, fault.Conflict},
+	{runtime.ErrNoImage, fault.Invalid},
+	{runtime.ErrFull, fault.Full},
+	{runtime.ErrUnsupported, fault.Unsupported},
+	{runtime.ErrInvalid, fault.Invalid},
+}
+
+// translate turns a driver's error into a fault, the text kept. One that it
+// does not know is Internal.
+func translate(err error) error {
+	var known *fault.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	for _, k := range kindOfRuntime {
+		if errors.Is(err, k.err) {
+			return fault.New(k.kind, "%w", err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,115 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// orphanAge is how long a computer without a record is left alone: its record
+// may be on its way.
+const orphanAge = 10 * time.Minute
+
+// claim is what a node does about a computer that its machine holds.
+type claim string
+
+const (
+	keep    claim = "keep"    // it is this node's: thaw it and go on
+	leave   claim = "leave"   // it moved: stop it here and keep its disk as a snapshot
+	discard claim = "discard" // it was deleted: remove what is left
+	wait    claim = "wait"    // nobody knows it: look again later
+)
+
+// judge decides about a computer on this machine from its record.
+func judge(self state.NodeID, c state.Computer, known bool) claim {
+	switch {
+	case !known:
+		return wait
+	case c.Phase == state.Deleted:
+		return discard
+	case c.Node == self:
+		return keep
+	}
+	return leave
+}
+
+// Reconcile compares what this machine holds with the records, as confirmed by
+// the cluster: computer by computer what is still this node's own is thawed,
+// what moved away is stopped and its disk kept, what was deleted is removed.
+// It is called when a new life of the node begins, before it acts, and again
+// from time to time.
+func (s *System) Reconcile(ctx context.Context) error {
+	s.reconciling.Lock()
+	defer s.reconciling.Unlock()
+	held, err := s.o.Driver.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list this machine's computers: %w", err)
+	}
+	v, err := s.o.Cluster.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("confirm this machine's computers: %w", err)
+	}
+	defer v.Close()
+	for _, status := range held {
+		c, known, findErr := v.AnyComputer(state.ComputerID(status.ID))
+		if findErr != nil {
+			return findErr
+		}
+		err = errors.Join(err, s.reconcile(ctx, v, status, c, known))
+	}
+	return errors.Join(err, s.lookAll(ctx))
+}
+
+func (s *System) reconcile(ctx context.Context, v *state.View, status runtime.Status, c state.Computer, known bool) error {
+	switch judge(s.o.Cluster.Self(), c, known) {
+	case keep:
+		if t, ok := s.o.Driver.(runtime.Thawer); ok && status.Phase == runtime.Frozen {
+			return t.Thaw(ctx, runtime.Epoch(c.Epoch), status.ID)
+		}
+	case leave:
+		return s.leave(ctx, v, status, c)
+	case discard:
+		return s.o.Driver.Remove(ctx, status.Epoch, status.ID)
+	case wait:
+		return s.orphan(ctx, status)
+	}
+	return nil
+}
+
+// leave ends a computer that goes on elsewhere and records its disk, or
+// removes the disk once its record is gone.
+func (s *System) leave(ctx context.Context, v *state.View, status runtime.Status, c state.Computer) error {
+	if status.Phase == runtime.Running || status.Phase == runtime.Frozen {
+		if err := s.o.Driver.Stop(ctx, status.Epoch, status.ID, 0); err != nil {
+			return fmt.Errorf("stop computer %s, which moved: %w", status.ID, err)
+		}
+	}
+	cmd := state.KeepDisk{ID: newID[state.SnapshotID]("snap"), Computer: c.ID, Node: s.o.Cluster.Self(), Epoch: state.Epoch(status.Epoch)}
+	node, err := v.Node(cmd.Node)
+	if err != nil {
+		return err
+	}
+	cmd.Name = fmt.Sprintf("left on node %s, epoch %d", node.Name, status.Epoch)
+	_, err = s.o.Cluster.Apply(ctx, cmd)
+	return err
+}
+
+// orphan removes a computer that has had no record for long.
+func (s *System) orphan(ctx context.Context, status runtime.Status) error {
+	now := s.o.Now()
+	first, seen := s.orphans[status.ID]
+	if !seen {
+		s.orphans[status.ID] = now
+		return nil
+	}
+	if now.Sub(first) < orphanAge {
+		return nil
+	}
+	delete(s.orphans, status.ID)
+	s.log.Info("removing a computer without a record", "computer", string(status.ID))
+	return s.o.Driver.Remove(ctx, status.Epoch, status.ID)
+}

@@ -1,0 +1,225 @@
+package actors
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/bothy-computer/bothy/actors/actorstest"
+	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime/fake"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// plainSealer keeps values readable, so that tests see what is sealed where.
+type plainSealer struct{}
+
+func (plainSealer) Seal(_, plain []byte) ([]byte, error) {
+	return append([]byte("sealed:"), plain...), nil
+}
+func (plainSealer) Open(_, sealed []byte) ([]byte, error) { return sealed[len("sealed:"):], nil }
+
+// house is one node with its actors, on shared records.
+type house struct {
+	*System
+	node   *actorstest.Node
+	driver *fake.Driver
+	caller Caller
+}
+
+func openHouse(t *testing.T, records *actorstest.Records, world *fake.World, name string, env map[string]string) *house {
+	t.Helper()
+	node, err := records.Join(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	models, err := catalog.FromEnv(func(k string) string { return env[k] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	driver := fake.New(fake.Options{Dir: t.TempDir(), World: world, Node: name, Local: true})
+	sys, err := Open(Options{Cluster: node, Lease: node, Changes: node, Driver: driver, Sealer: plainSealer{}, Catalog: models,
+		Shape: Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30}, StartBalance: 10_000_000,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: prometheus.NewRegistry(), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sys.Close)
+	return &house{System: sys, node: node, driver: driver, caller: Caller{Account: "acct_admin", User: "user_admin"}}
+}
+
+func open(t *testing.T) *house {
+	return openHouse(t, actorstest.NewRecords(time.Now), fake.NewWorld(), "n1", nil)
+}
+
+const patience = 20 * time.Second
+
+// follow collects a run's events until it has ended.
+func follow(t *testing.T, h *house, s Started) []state.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	f := h.Threads.Follow(ctx, s.Thread.ID, s.Run.FirstSeq-1)
+	defer f.Close()
+	var all []state.Event
+	for {
+		events, err := f.Next(ctx)
+		if err != nil {
+			t.Fatalf("after %d events: %v", len(all), err)
+		}
+		for _, e := range events {
+			if all = append(all, e); e.Kind == state.EventRunCompleted {
+				return all
+			}
+		}
+	}
+}
+
+func send(t *testing.T, h *house, content string) Started {
+	t.Helper()
+	s, err := h.Threads.Start(t.Context(), h.caller, NewRun{Create: &NewThread{}, Content: content})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func last(events []state.Event) state.Event { return events[len(events)-1] }
+
+func TestAScriptWritesAndRunsAFile(t *testing.T) {
+	h := open(t)
+	s := send(t, h, "```python file=hello.py\nprint('hello from bothy')\n```\n\n```bash\npython3 hello.py\n```\n")
+	events := follow(t, h, s)
+	end := last(events)
+	if end.Status != string(state.RunSuccess) {
+		t.Fatalf("run ended %s: %s", end.Status, end.Error)
+	}
+	var output string
+	for i, e := range events {
+		if want := s.Run.FirstSeq + uint64(i); e.Seq != want {
+			t.Fatalf("event %d has seq %d, want %d", i, e.Seq, want)
+		}
+		if e.Type == state.ItemToolResult {
+			output += e.Tool.Output
+		}
+	}
+	if !strings.Contains(output, "hello from bothy") {
+		t.Fatalf("the tools answered %q", output)
+	}
+	thread, err := applied(h.node, func(v *state.View) (state.Thread, error) { return v.Thread("acct_admin", s.Thread.ID) })
+	if err != nil || thread.Status != state.ThreadCompleted || thread.Messages != 2 || thread.Run != "" {
+		t.Fatalf("thread is %+v, %v", thread, err)
+	}
+}
+
+func TestABusyThreadRefusesAnotherMessage(t *testing.T) {
+	h := open(t)
+	s := send(t, h, "```bash\nread never\n```\n")
+	_, err := h.Threads.Start(t.Context(), h.caller, NewRun{Thread: s.Thread.ID, Content: "more"})
+	if !fault.Is(err, fault.Conflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	if err := h.Threads.Cancel(t.Context(), h.caller, s.Thread.ID); err != nil {
+		t.Fatal(err)
+	}
+	follow(t, h, s)
+}
+
+func TestCancelEndsARunInItsTool(t *testing.T) {
+	h := open(t)
+	mark := filepath.Join(t.TempDir(), "began")
+	s := send(t, h, "```bash\ntouch "+mark+"; sleep 600\n```\n")
+	waitFor(t, func() bool { return exists(mark) })
+	if err := h.Threads.Cancel(t.Context(), h.caller, s.Thread.ID); err != nil {
+		t.Fatal(err)
+	}
+	events := follow(t, h, s)
+	if end := last(events); end.Status != string(state.RunCancelled) {
+		t.Fatalf("run ended %s: %s", end.Status, end.Error)
+	}
+	lost := false
+	for _, e := range events {
+		lost = lost || e.Type == state.ItemToolResult && e.Status == state.ItemInterrupted
+	}
+	if !lost {
+		t.Fatal("the call that was cut has no result")
+	}
+}
+
+// exists reports whether a command made its mark.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// waitFor waits for a fact, not for a time.
+func waitFor(t *testing.T, fact func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !fact() {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not become true")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestAnotherOwnerGoesOnFromTheLastCommittedStep(t *testing.T) {
+	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	one := openHouse(t, records, world, "n1", nil)
+	two := openHouse(t, records, world, "n2", nil)
+	began, second := filepath.Join(t.TempDir(), "began"), filepath.Join(t.TempDir(), "second")
+	s := send(t, one, "```bash\necho first\n```\n\n```bash retry\nif [ -e "+began+" ]; then touch "+second+"; else touch "+began+"; sleep 600; fi\n```\n")
+	waitFor(t, func() bool { return exists(began) })
+	one.driver.Freeze()
+	if err := one.node.Expire(two.node); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.node.Place(t.Context(), s.Run.Computer); err != nil {
+		t.Fatal(err)
+	}
+	events := follow(t, two, s)
+	if end := last(events); end.Status != string(state.RunSuccess) || !exists(second) {
+		t.Fatalf("run ended %s: %s", end.Status, end.Error)
+	}
+	seen := map[uint64]bool{}
+	for _, e := range events {
+		if seen[e.Seq] {
+			t.Fatalf("event %d came twice", e.Seq)
+		}
+		seen[e.Seq] = true
+	}
+	if v := world.Violations(); len(v) > 0 {
+		t.Fatalf("two owners at once: %v", v)
+	}
+}
+
+func TestSecretsEnterNoRecordInPlainText(t *testing.T) {
+	h := open(t)
+	secret := rand.Text()
+	_, err := h.Environments.Create(t.Context(), h.caller, EnvironmentSpec{Name: "e", Default: true,
+		Secrets: []KeyValue{{"TOKEN", secret}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := send(t, h, "```bash\ntest \"$TOKEN\" = "+secret+" && echo same\n```\n")
+	events := follow(t, h, s)
+	ok := false
+	for _, e := range events {
+		ok = ok || e.Type == state.ItemToolResult && strings.Contains(e.Tool.Output, "same")
+	}
+	if !ok {
+		t.Fatalf("the run did not get its secret: %+v", last(events))
+	}
+}

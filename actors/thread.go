@@ -1,0 +1,147 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+// Messages to a thread's actor.
+type (
+	// attend makes it look at its thread's run.
+	attend struct{}
+	// ended says that the work on a run is over, in the epoch it was begun in.
+	ended struct {
+		run   state.RunID
+		epoch state.Epoch
+		err   error
+	}
+)
+
+// thread does its thread's one run, while this node owns the computer. The
+// work goes on aside; the actor begins it once in an epoch and passes on the
+// wish to cancel.
+type thread struct {
+	cell   *cell
+	id     state.ThreadID
+	deps   *workshop
+	log    *slog.Logger
+	run    state.RunID // being worked on, or ""
+	epoch  state.Epoch
+	cancel context.CancelCauseFunc
+}
+
+// errCancelled is why a run's context ends when its user asked for that.
+var errCancelled = errors.New("cancelled by user")
+
+// errSuperseded is why it ends when the run is another owner's now.
+var errSuperseded = errors.New("another owner goes on")
+
+func newThread(w *workshop, id state.ThreadID) func(*cell) behaviour {
+	return func(c *cell) behaviour {
+		return &thread{cell: c, id: id, deps: w, log: w.log.With("thread", string(id))}
+	}
+}
+
+func (t *thread) receive(msg any, answer func(any, error)) {
+	switch m := msg.(type) {
+	case attend:
+		answer(nil, t.attend())
+	case ended:
+		t.ended(m)
+	}
+}
+
+func (t *thread) idle() bool { return t.run == "" }
+
+func (t *thread) stopped() {
+	if t.cancel != nil {
+		t.cancel(errSuperseded)
+	}
+}
+
+// job is a run and the computer it belongs to, as the records have them.
+type job struct {
+	run      state.Run
+	computer state.Computer
+	ok       bool
+}
+
+// attend begins the thread's run if it is this node's to do, and tells a run
+// that goes on what changed about it.
+func (t *thread) attend() error {
+	j, err := t.find()
+	if err != nil {
+		return err
+	}
+	mine := j.ok && j.computer.Node == t.deps.cluster.Self()
+	if t.run != "" {
+		switch {
+		case !mine || j.run.ID != t.run || j.computer.Epoch != t.epoch:
+			t.cancel(errSuperseded)
+		case j.run.Cancel:
+			t.cancel(errCancelled)
+		}
+		return nil // its end looks again
+	}
+	if !mine || j.run.Status.Over() {
+		return nil
+	}
+	if err := t.deps.held(); err != nil {
+		return err
+	}
+	t.begin(j)
+	return nil
+}
+
+func (t *thread) find() (job, error) {
+	return applied(t.deps.cluster, func(v *state.View) (j job, err error) {
+		th, ok, err := v.AnyThread(t.id)
+		if err != nil || !ok || th.Run == "" {
+			return j, err
+		}
+		if j.run, ok, err = v.AnyRun(th.Run); err != nil || !ok {
+			return j, err
+		}
+		j.computer, j.ok, err = v.AnyComputer(j.run.Computer)
+		return j, err
+	})
+}
+
+func (t *thread) begin(j job) {
+	t.run, t.epoch = j.run.ID, j.computer.Epoch
+	ctx, cancel := context.WithCancelCause(context.Background())
+	t.cancel = cancel
+	if j.run.Cancel {
+		cancel(errCancelled)
+	}
+	w := newWork(t.deps, j, ctx)
+	t.cell.do(func(life context.Context) any {
+		stop := context.AfterFunc(life, func() { cancel(errSuperseded) })
+		defer stop()
+		return ended{j.run.ID, j.computer.Epoch, w.do()}
+	})
+}
+
+// ended looks again: a run that could not go on here for a passing reason is
+// begun again, and one that is over leaves nothing to do.
+func (t *thread) ended(m ended) {
+	if m.run != t.run || m.epoch != t.epoch {
+		return
+	}
+	t.cancel(errSuperseded)
+	t.run, t.cancel = "", nil
+	if m.err == nil {
+		return
+	}
+	t.log.Warn("run left undone", "run", m.run, "epoch", m.epoch, "err", m.err)
+	if fault.Is(m.err, fault.Moved) {
+		// The records say who goes on; if that is this node, a look finds it.
+		t.cell.tell(attend{})
+		return
+	}
+	t.cell.after(retryMailbox, attend{})
+}

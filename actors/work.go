@@ -1,0 +1,259 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/bothy-computer/bothy/actors/agent"
+	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+// workshop is what runs are done with.
+type workshop struct {
+	*ownership
+	local  *local
+	models Models
+	vault  vault
+}
+
+// work does one run from where its records stand, in one epoch: it takes up
+// what was committed and turns the loop, one commit before each tool and one
+// after it, until an outcome. It holds no truth: dropped anywhere, another
+// owner goes on from the records.
+type work struct {
+	*workshop
+	run      state.Run
+	computer state.Computer
+	log      *slog.Logger
+	client   agent.Model
+	model    catalog.Model
+	journal  *journal
+	entries  []agent.Entry
+	loop     agent.Loop
+	variable []string // of the run's processes, KEY=value
+	reserved *state.Reservation
+	machine  *machine
+	past     []state.Event // the run's own, committed before this work began
+	// ctx ends when the run must stop: cancelled, out of time, superseded.
+	ctx context.Context
+	// commits ends only when this node may no longer write: what is known when
+	// a run is stopped is still committed.
+	commits context.Context
+}
+
+func newWork(w *workshop, j job, ctx context.Context) *work {
+	return &work{workshop: w, run: j.run, computer: j.computer, ctx: ctx,
+		log: w.log.With("thread", string(j.run.Thread), "run", string(j.run.ID))}
+}
+
+// commitGrace is how long what is known is still committed when the run's own
+// time is over and the log is slow.
+const commitGrace = 30 * time.Second
+
+// do works until the run ended, or cannot go on here; then it says why.
+func (w *work) do() (err error) {
+	leased, release := w.lease(context.Background())
+	defer release()
+	w.commits = leased
+	ctx, stop := context.WithCancelCause(w.ctx)
+	defer stop(nil)
+	defer context.AfterFunc(leased, func() { stop(errSuperseded) })()
+	begun := w.run.StartedAt
+	if begun.IsZero() {
+		begun = w.now()
+	}
+	ctx, expire := context.WithDeadlineCause(ctx, begun.Add(w.run.Config.Timeout), errTimeout)
+	defer expire()
+	w.ctx = ctx
+
+	if err := w.open(); err != nil {
+		return err
+	}
+	defer w.machine.close()
+	streaming, done := context.WithCancel(w.commits)
+	defer done()
+	go w.journal.stream(streaming)
+	return w.guarded()
+}
+
+// guarded turns a panic of ours into the run's end: begun again, it would most
+// likely meet the same, for ever.
+func (w *work) guarded() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.log.Error("run panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			w.metrics.panicked(threadKind)
+			err = w.end(*failed("internal", "internal error"))
+		}
+	}()
+	if over, err := w.takeUp(); over || err != nil {
+		return err
+	}
+	return w.turn()
+}
+
+var errTimeout = errors.New("the run's time limit was reached")
+
+// open reads what was committed and prepares to go on.
+func (w *work) open() error {
+	tr, err := applied(w.cluster, func(v *state.View) (tr transcript, err error) {
+		t, ok, err := v.AnyThread(w.run.Thread)
+		if err != nil || !ok {
+			return tr, fmt.Errorf("read thread %s: found %v: %w", w.run.Thread, ok, err)
+		}
+		t.Deleted = false // a deleted thread's run is still ended properly
+		if tr, err = readTranscript(v, t, w.run.ID); err != nil {
+			return tr, err
+		}
+		open, err := v.ReservationsOf(w.run.ID)
+		if len(open) > 0 {
+			w.reserved = &open[0]
+		}
+		return tr, err
+	})
+	if err != nil {
+		return err
+	}
+	w.entries = tr.entries
+	w.journal = newJournal(w.ownership, w.run, w.computer.Epoch, tr.lastSeq+1)
+	w.machine = newMachine(w)
+	pairs, err := w.vault.openPairs(w.run.Account, w.run.Config.Variables)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		w.variable = append(w.variable, p.Key+"="+p.Value)
+	}
+	w.past = tr.events
+	return nil
+}
+
+// turn is the loop: it asks what is next and does it.
+func (w *work) turn() error {
+	for {
+		if stop := context.Cause(w.ctx); stop != nil {
+			return w.halt(stop)
+		}
+		var err error
+		switch next := w.loop.Next(w.entries).(type) {
+		case agent.CallModel:
+			err = w.callModel(next.Step)
+		case agent.Compact:
+			err = w.compact(next.Step)
+		case agent.RunTool:
+			err = w.runTool(next)
+		case agent.Finish:
+			return w.end(*outcomeOf(next))
+		}
+		if over, err := w.settle(err); over || err != nil {
+			return err
+		}
+	}
+}
+
+// settle takes in how a step went: over when it ended the run.
+func (w *work) settle(err error) (over bool, _ error) {
+	var o *outcome
+	switch {
+	case err == nil:
+		return false, nil
+	case errors.As(err, &o):
+		return true, w.end(*o)
+	case context.Cause(w.ctx) != nil && w.journal.lost() == nil:
+		return true, w.halt(context.Cause(w.ctx))
+	}
+	return false, err
+}
+
+// outcome ends a run from inside a step.
+type outcome struct {
+	status state.RunStatus
+	text   string       // the answer, when there is one
+	why    string       // shown as the error
+	word   string       // for metrics, from a closed list
+	last   state.Append // committed with the end, such as the reply that holds the answer
+}
+
+func (o *outcome) Error() string { return o.why }
+
+func failed(word, format string, args ...any) *outcome {
+	return &outcome{status: state.RunFailed, why: fmt.Sprintf(format, args...), word: word}
+}
+
+// halt ends a run whose context ended: cancelled and late ones end here, one
+// that is another owner's is left to it.
+func (w *work) halt(why error) error {
+	switch {
+	case errors.Is(why, errCancelled):
+		return w.end(outcome{status: state.RunCancelled, why: "Execution cancelled by user", word: "cancelled"})
+	case errors.Is(why, errTimeout):
+		return w.end(*failed("timeout", "Execution timed out after %s", w.run.Config.Timeout))
+	}
+	return fault.New(fault.Moved, "run %s: %w", w.run.ID, why)
+}
+
+// outcomeOf is how a run ends as the loop decided.
+func outcomeOf(f agent.Finish) *outcome {
+	switch f.Outcome {
+	case agent.Completed, agent.OutputLimit, agent.Declined:
+		return &outcome{status: state.RunSuccess, text: f.Text, word: string(f.Outcome)}
+	}
+	return failed(string(f.Outcome), "%s", f.Text)
+}
+
+// end commits the run's end: results for calls that have none, the final
+// event, and what is left of money.
+func (w *work) end(o outcome) error {
+	ctx, cancel := context.WithTimeout(w.commits, commitGrace)
+	defer cancel()
+	batch := o.last
+	batch.Finish = &state.Finish{Status: o.status, Message: newID[state.MessageID]("msg"), Content: o.text, Error: o.why}
+	for _, lost := range agent.Interrupted(w.entries) {
+		events, err := eventsOf(lost, state.ItemInterrupted)
+		if err != nil {
+			return err
+		}
+		batch.Events = append(batch.Events, events...)
+	}
+	usage := w.run.Usage
+	if batch.Step != nil {
+		usage = usage.Add(*batch.Step)
+	}
+	if batch.Settle != nil {
+		usage.Cost += batch.Settle.Cost
+	}
+	batch.Events = append(batch.Events, state.Event{Kind: state.EventRunCompleted, Status: string(o.status),
+		Text: clip(o.text), Error: o.why, Usage: &usage, Model: w.run.Config.Model})
+	if err := w.journal.commit(ctx, batch); err != nil {
+		return fmt.Errorf("end run %s: %w", w.run.ID, err)
+	}
+	w.metrics.ended(o.word)
+	w.log.Info("run ended", "status", o.status, "outcome", o.word, "steps", w.run.Steps, "took", w.now().Sub(w.run.CreatedAt))
+	return nil
+}
+
+// clip keeps an answer within an event; the message record holds it whole.
+func clip(text string) string {
+	if len(text) <= maxItemBytes {
+		return text
+	}
+	return text[:runeCut(text, maxItemBytes)]
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func jitter() float64 { return rand.Float64() }
