@@ -1,0 +1,71 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/httpapi/wire"
+)
+
+// status serves GET /v1/admin/status. It is what an operator looks at when
+// things are broken, so it never waits for a leader.
+func (a *API) status(c *gin.Context) error {
+	v := a.Records.StaleView()
+	defer v.Close()
+	reply := wire.ClusterStatus{Node: a.Records.NodeName(a.Records.Self()), Version: a.version, Ready: true, Nodes: []wire.NodeStatus{}}
+	if err := a.Records.Ready(); err != nil {
+		reply.Ready, reply.Problem = false, err.Error()
+	}
+	nodes, err := v.Nodes()
+	if err != nil {
+		return err
+	}
+	members := a.Nodes.Members()
+	for _, n := range nodes {
+		one, err := nodeOf(v, n, members[n.ID])
+		if err != nil {
+			return err
+		}
+		if one.Leader {
+			reply.Leader = one.Name
+		}
+		reply.Computers += one.Computers
+		reply.Nodes = append(reply.Nodes, one)
+	}
+	if err := counts(v, &reply); err != nil {
+		return err
+	}
+	a.ok(c, reply)
+	return nil
+}
+
+func nodeOf(v *state.View, n state.Node, m Member) (wire.NodeStatus, error) {
+	owned, err := v.CountComputersOn(n.ID)
+	return wire.NodeStatus{ID: string(n.ID), Name: n.Name, HTTP: n.HTTPAddr, Peer: n.PeerAddr, Alive: m.Alive, Voter: m.Voter,
+		Leader: m.Leader, Leased: n.Leased(), LeaseLeftMS: m.LeaseLeft.Milliseconds(), Incarnation: n.Incarnation,
+		Computers: owned, Version: n.Version}, err
+}
+
+func counts(v *state.View, reply *wire.ClusterStatus) (err error) {
+	if reply.RunsPending, err = v.CountRuns(state.RunPending); err != nil {
+		return err
+	}
+	if reply.RunsRunning, err = v.CountRuns(state.RunRunning); err != nil {
+		return err
+	}
+	reply.AppliedIndex, err = v.AppliedIndex()
+	return err
+}
+
+// createToken serves POST /v1/admin/tokens.
+func (a *API) createToken(c *gin.Context) error {
+	token, expires, err := a.Nodes.JoinToken(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	c.Header("Cache-Control", "no-store")
+	c.JSON(http.StatusCreated, wire.Token{Token: token, ExpiresAt: wire.At(expires)})
+	return nil
+}

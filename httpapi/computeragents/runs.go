@@ -1,0 +1,299 @@
+package computeragents
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/httpapi/door"
+	"github.com/bothy-computer/bothy/httpapi/wire"
+)
+
+// stream starts a run and sends what it does until it has ended. Everything
+// that can be refused is refused before the first byte.
+func (a *API) stream(c *gin.Context, caller actors.Caller, run actors.NewRun) error {
+	s, err := a.Reserve(c)
+	if err != nil {
+		return err
+	}
+	started, err := a.Runs.Start(c.Request.Context(), caller, run)
+	if err != nil {
+		s.Close(err)
+		return err
+	}
+	a.OwnerNow(c, started.Thread.Computer)
+	s.Close(a.streamRun(s, started, run.Create != nil))
+	return nil
+}
+
+func (a *API) streamRun(s *door.Stream, started actors.Started, made bool) error {
+	after := started.Run.FirstSeq - 1
+	if err := s.Begin(after); err != nil {
+		return err
+	}
+	if made {
+		at := wire.At(started.Thread.CreatedAt)
+		line := wire.Event{Type: wire.ThreadCreated, Timestamp: &at, Thread: &wire.StreamThread{
+			ID: string(started.Thread.ID), Status: string(state.ThreadRunning), EnvironmentID: string(started.Thread.Environment)}}
+		if err := errors.Join(s.Add(after, line), s.Flush()); err != nil {
+			return err
+		}
+	}
+	return a.follow(s, started.Thread, after, started.Run.ID)
+}
+
+// follow sends a thread's events after a seq: until the run has ended or, with
+// no run named, until the client leaves.
+func (a *API) follow(s *door.Stream, thread state.Thread, after uint64, until state.RunID) error {
+	f := a.Runs.Follow(s.Context(), thread.ID, after)
+	defer f.Close()
+	scribe := NewScribe()
+	for {
+		events, err := next(s, f)
+		if err != nil {
+			return err
+		}
+		if events == nil {
+			if err := a.quiet(s, thread.ID, until); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, e := range events {
+			if err := a.write(s, scribe, thread, e); err != nil {
+				return err
+			}
+			if until != "" && e.Run == until && e.Kind == state.EventRunCompleted {
+				return s.Flush()
+			}
+		}
+		if err := s.Flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// replayBatch is how many events a replay reads at once: the records are not
+// held while a slow client reads.
+const replayBatch = 256
+
+// replay sends the thread's events after a seq up to the newest one now.
+func (a *API) replay(s *door.Stream, thread state.Thread, after uint64) error {
+	scribe := NewScribe()
+	for after < thread.LastSeq {
+		events, err := a.batch(thread, after)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		for _, e := range events {
+			if err := a.write(s, scribe, thread, e); err != nil {
+				return err
+			}
+			after = e.Seq
+		}
+		if err := s.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *API) batch(thread state.Thread, after uint64) (events []state.Event, err error) {
+	v := a.Records.StaleView()
+	defer v.Close()
+	err = v.Events(thread.ID, after, func(e state.Event) bool {
+		if e.Seq <= thread.LastSeq {
+			events = append(events, e)
+		}
+		return e.Seq < thread.LastSeq && len(events) < replayBatch
+	})
+	return events, err
+}
+
+// next waits for events; nil means that a ping is due first.
+func next(s *door.Stream, f Follower) ([]state.Event, error) {
+	ctx, cancel := context.WithTimeout(s.Context(), s.Quiet())
+	defer cancel()
+	events, err := f.Next(ctx)
+	if err != nil && ctx.Err() != nil && s.Context().Err() == nil {
+		return nil, nil
+	}
+	return events, err
+}
+
+// quiet is what a silent stream does: ping, and see whether there is anything
+// left to wait for.
+func (a *API) quiet(s *door.Stream, thread state.ThreadID, until state.RunID) error {
+	if err := s.Ping(); err != nil {
+		return err
+	}
+	v := a.Records.StaleView()
+	defer v.Close()
+	t, ok, err := v.AnyThread(thread)
+	if err != nil {
+		return err
+	}
+	if (!ok || t.Deleted) && until == "" {
+		return errThreadGone
+	}
+	if until == "" {
+		return nil
+	}
+	r, ok, err := v.AnyRun(until)
+	if err == nil && (!ok || r.Status.Over() && a.Now().Sub(r.EndedAt) > door.PingEvery) {
+		err = errRunGone // ended, and yet its last event did not come: the thread is gone
+	}
+	return err
+}
+
+var (
+	errThreadGone = errors.New("the thread was deleted")
+	errRunGone    = errors.New("the run is over")
+)
+
+// write puts the lines of one event into the stream. The id is on the last of
+// them: a client that resumes from it has seen them all.
+func (a *API) write(s *door.Stream, scribe *Scribe, thread state.Thread, e state.Event) error {
+	lines, err := a.lines(scribe, thread, e)
+	if err != nil {
+		return err
+	}
+	for i, line := range lines {
+		id := uint64(0)
+		if i == len(lines)-1 {
+			id = e.Seq
+		}
+		if err := s.Add(id, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lines translates an event, after telling the scribe what it has missed.
+func (a *API) lines(scribe *Scribe, thread state.Thread, e state.Event) ([]wire.Event, error) {
+	long := e.Kind == state.EventRunCompleted && len(e.Text) >= mayBeClipped
+	if scribe.Knows(e) && !long {
+		return scribe.Write(e), nil
+	}
+	v := a.Records.StaleView()
+	defer v.Close()
+	if !scribe.Knows(e) {
+		if err := recall(v, scribe, thread.ID, e); err != nil {
+			return nil, err
+		}
+	}
+	if long {
+		var err error
+		if e.Text, err = wholeAnswer(v, thread, e); err != nil {
+			return nil, err
+		}
+	}
+	return scribe.Write(e), nil
+}
+
+// recall shows the scribe the events of e's run that came before e.
+func recall(v *state.View, scribe *Scribe, thread state.ThreadID, e state.Event) error {
+	r, ok, err := v.AnyRun(e.Run)
+	if err != nil || !ok {
+		return err
+	}
+	return v.Events(thread, r.FirstSeq-1, func(earlier state.Event) bool {
+		if earlier.Seq < e.Seq && earlier.Run == e.Run {
+			scribe.Recall(earlier)
+		}
+		return earlier.Seq < e.Seq
+	})
+}
+
+// mayBeClipped is from which length on an answer in an event may be cut: the
+// message has it whole.
+const mayBeClipped = 16 << 10
+
+// newestMessages is how many messages are searched for a run's answer.
+const newestMessages = 10
+
+func wholeAnswer(v *state.View, thread state.Thread, e state.Event) (string, error) {
+	list, err := v.Messages(thread.Account, thread.ID, state.Page{Limit: newestMessages}, true)
+	if fault.Is(err, fault.NotFound) {
+		return e.Text, nil // deleted meanwhile
+	}
+	for _, m := range list.Items {
+		if m.Run == e.Run && m.Role == "assistant" {
+			return m.Content, err
+		}
+	}
+	return e.Text, err
+}
+
+// answer starts a run and replies once it has ended, in one piece of JSON.
+func (a *API) answer(c *gin.Context, caller actors.Caller, run actors.NewRun) error {
+	s, err := a.Reserve(c)
+	if err != nil {
+		return err
+	}
+	started, err := a.Runs.Start(c.Request.Context(), caller, run)
+	if err != nil {
+		s.Close(err)
+		return err
+	}
+	reply, err := a.await(s.Context(), started)
+	drained := a.Draining()
+	s.Close(err)
+	if err != nil && drained != nil {
+		err = drained
+	}
+	if err != nil {
+		return err
+	}
+	a.OwnerNow(c, started.Thread.Computer)
+	c.JSON(http.StatusOK, reply)
+	return nil
+}
+
+func (a *API) await(ctx context.Context, started actors.Started) (wire.RunReply, error) {
+	f := a.Runs.Follow(ctx, started.Thread.ID, started.Run.FirstSeq-1)
+	defer f.Close()
+	scribe := NewScribe()
+	for {
+		events, err := f.Next(ctx)
+		if err != nil {
+			return wire.RunReply{}, err
+		}
+		for _, e := range events {
+			if e.Run != started.Run.ID || e.Kind != state.EventRunCompleted {
+				scribe.Recall(e)
+				continue
+			}
+			lines, err := a.lines(scribe, started.Thread, e)
+			if err != nil {
+				return wire.RunReply{}, err
+			}
+			return a.runReply(started.Thread, lines)
+		}
+	}
+}
+
+func (a *API) runReply(thread state.Thread, lines []wire.Event) (reply wire.RunReply, err error) {
+	for _, line := range lines {
+		if line.Response != nil {
+			reply.Response = *line.Response
+		}
+		if line.Run != nil {
+			reply.Run = *line.Run
+		}
+	}
+	v := a.Records.StaleView()
+	defer v.Close()
+	now, ok, err := v.AnyThread(thread.ID)
+	if ok {
+		thread = now
+	}
+	reply.Thread = threadOf(thread)
+	return reply, err
+}

@@ -1,0 +1,99 @@
+package door
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+// Bounds of a request.
+const (
+	MaxJSONBytes           = 1 << 20          // a JSON body
+	bodyPatience           = 30 * time.Second // for a whole JSON body to arrive
+	maxIdempotencyKeyBytes = 255
+)
+
+const bodyKey = "bothy.body"
+
+// Read reads a JSON body that must be there.
+func (d *Door) Read(c *gin.Context, into any) error {
+	raw, err := d.body(c)
+	if err != nil {
+		return err
+	}
+	if len(raw) == 0 {
+		return fault.New(fault.Invalid, "The body is empty; send a JSON object")
+	}
+	return Decode(raw, into)
+}
+
+// ReadAny reads a JSON body that may be absent.
+func (d *Door) ReadAny(c *gin.Context, into any) error {
+	raw, err := d.body(c)
+	if err != nil || len(raw) == 0 {
+		return err
+	}
+	return Decode(raw, into)
+}
+
+// body reads the request's body once, within MaxJSONBytes and bodyPatience.
+func (d *Door) body(c *gin.Context) ([]byte, error) {
+	if raw, ok := c.Get(bodyKey); ok {
+		return raw.([]byte), nil
+	}
+	control := http.NewResponseController(c.Writer)
+	// A writer that cannot set deadlines (a recorder) has no slow peer either.
+	deadlines := control.SetReadDeadline(time.Now().Add(bodyPatience)) == nil
+	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxJSONBytes))
+	if deadlines && err == nil {
+		err = control.SetReadDeadline(time.Time{})
+	}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, fault.New(fault.TooLarge, "The body is larger than %d bytes", MaxJSONBytes)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fault.New(fault.Invalid, "The body did not arrive within %s", bodyPatience)
+	case err != nil:
+		return nil, fault.New(fault.Invalid, "The body cannot be read: %v", err)
+	}
+	c.Set(bodyKey, raw)
+	return raw, nil
+}
+
+// Caller is who asks, with the request's Idempotency-Key. Call it after the
+// body was read.
+func (d *Door) Caller(c *gin.Context) (actors.Caller, error) {
+	caller := CallerOf(c)
+	key := c.GetHeader("Idempotency-Key")
+	if key == "" {
+		return caller, nil
+	}
+	if len(key) > maxIdempotencyKeyBytes || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return caller, fault.New(fault.Invalid, "Idempotency-Key must be at most %d printable ASCII characters",
+			maxIdempotencyKeyBytes).WithField("Idempotency-Key")
+	}
+	raw, err := d.body(c)
+	if err != nil {
+		return caller, err
+	}
+	h := sha256.New()
+	// The same route bare and under /v1 is the same request.
+	for _, part := range []string{c.Request.Method, strings.TrimPrefix(c.Request.URL.Path, "/v1"), string(raw)} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	caller.Idempotency = &state.Idempotency{Key: key, Hash: hex.EncodeToString(h.Sum(nil))}
+	return caller, nil
+}

@@ -1,0 +1,182 @@
+package door
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+// Bounds of streams.
+const (
+	// PingEvery is how long a stream may be silent. Clients give up after
+	// minutes, proxies after one.
+	PingEvery = 15 * time.Second
+	// streamWritePatience is how long one write may take: a client that stops
+	// reading is dropped once its socket's buffer is full and this is over.
+	streamWritePatience = 20 * time.Second
+	// MaxStreams bounds the streams open at once on a node.
+	MaxStreams = 16384
+)
+
+const streamType = "text/event-stream"
+
+// Streams counts the open streams of a node.
+type Streams struct {
+	open atomic.Int64
+	most int64
+}
+
+// NewStreams admits up to most streams at once.
+func NewStreams(most int) *Streams { return &Streams{most: int64(most)} }
+
+func (s *Streams) enter() error {
+	if s.open.Add(1) > s.most {
+		s.open.Add(-1)
+		return fault.New(fault.Unavailable, "This node has %d streams open, which is its bound; try another node", s.most).
+			WithCode("TOO_MANY_STREAMS").WithRetry(5 * time.Second)
+	}
+	return nil
+}
+
+// Open is how many streams are open now.
+func (s *Streams) Open() int { return int(s.open.Load()) }
+
+// Stream writes server-sent events. Its methods are for one goroutine.
+type Stream struct {
+	door    *Door
+	c       *gin.Context
+	control *http.ResponseController
+	ctx     context.Context
+	cancel  context.CancelFunc
+	buf     bytes.Buffer
+	wrote   time.Time
+	begun   bool
+	reason  string
+}
+
+// Reserve takes a place among the node's streams before anything is begun
+// that would be streamed. Close must be called. Nothing is sent yet, so the
+// request can still be refused with a status.
+func (d *Door) Reserve(c *gin.Context) (*Stream, error) {
+	if err := d.Draining(); err != nil {
+		return nil, err
+	}
+	if err := d.Streams.enter(); err != nil {
+		return nil, err
+	}
+	s := &Stream{door: d, c: c, control: http.NewResponseController(c.Writer), reason: "completed"}
+	s.ctx, s.cancel = context.WithCancel(c.Request.Context())
+	stop := context.AfterFunc(d.Drain, s.cancel)
+	end := s.cancel
+	s.cancel = func() { stop(); end() }
+	d.Metrics.streams.WithLabelValues(d.Name).Inc()
+	return s, nil
+}
+
+// Draining is a refusal when the node is draining, else nil.
+func (d *Door) Draining() error {
+	if d.Drain.Err() == nil {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "This node is draining; ask another").WithCode(actors.CodeDraining).WithRetry(time.Second)
+}
+
+// Context is done when the client is gone, the node drains or the stream was
+// closed.
+func (s *Stream) Context() context.Context { return s.ctx }
+
+// Begin sends the status and headers at once, and the id after which the
+// events follow, so that a client that is cut off at once can resume.
+func (s *Stream) Begin(after uint64) error {
+	h := s.c.Writer.Header()
+	h.Set("Content-Type", streamType)
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	if w, ok := s.c.Writer.(*patientWriter); ok {
+		w.patience = streamWritePatience
+	}
+	s.c.Status(http.StatusOK)
+	s.begun = true
+	s.buf.WriteString("id: " + strconv.FormatUint(after, 10) + "\n\n")
+	return s.Flush()
+}
+
+// Add puts an event into the buffer: one line of JSON. An id other than 0 is
+// the one a client gives to resume after it.
+func (s *Stream) Add(id uint64, event any) error {
+	b, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	if id != 0 {
+		s.buf.WriteString("id: " + strconv.FormatUint(id, 10) + "\n")
+	}
+	s.buf.WriteString("data: ")
+	s.buf.Write(b)
+	s.buf.WriteString("\n\n")
+	return nil
+}
+
+// Ping keeps the connection alive.
+func (s *Stream) Ping() error {
+	s.buf.WriteString(": ping\n\n")
+	return s.Flush()
+}
+
+// Quiet is how long until the next ping is due.
+func (s *Stream) Quiet() time.Duration {
+	return max(PingEvery-s.door.Now().Sub(s.wrote), time.Millisecond)
+}
+
+// Flush sends what is in the buffer, within streamWritePatience.
+func (s *Stream) Flush() error {
+	_, err := s.c.Writer.Write(s.buf.Bytes())
+	if err == nil {
+		err = s.control.Flush()
+	}
+	if s.buf.Cap() > maxKeptBuffer {
+		s.buf = bytes.Buffer{}
+	}
+	s.buf.Reset()
+	s.wrote = s.door.Now()
+	if err != nil {
+		s.reason = "unwritable"
+		return fmt.Errorf("write stream: %w", err)
+	}
+	return nil
+}
+
+// maxKeptBuffer is how large a buffer a silent stream keeps.
+const maxKeptBuffer = 16 << 10
+
+// Close gives the stream's place back. err is why it ended, nil when all was
+// sent. A stream that failed after it began is cut or ended, never answered.
+func (s *Stream) Close(err error) {
+	s.cancel()
+	s.door.Streams.open.Add(-1)
+	s.door.Metrics.streams.WithLabelValues(s.door.Name).Dec()
+	if !s.begun {
+		return
+	}
+	switch {
+	case s.reason == "unwritable" || err == nil:
+	case s.door.Drain.Err() != nil:
+		s.reason = "drained"
+	case s.c.Request.Context().Err() != nil:
+		s.reason = "client_gone"
+	default:
+		s.reason = "failed"
+		s.door.Log.WarnContext(s.c.Request.Context(), "stream failed", "route", s.c.FullPath(), "request", RequestID(s.c), "err", err)
+	}
+	s.door.Metrics.dropped.WithLabelValues(s.door.Name, s.reason).Inc()
+}

@@ -1,0 +1,198 @@
+// Package doortest opens a whole node behind its HTTP doors in one process:
+// the real server and the real actors, over records in memory and machines
+// that are processes of this one. Tests of the doors and of clients stand on it.
+package doortest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/actors/actorstest"
+	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/httpapi"
+	"github.com/bothy-computer/bothy/httpapi/admin"
+	"github.com/bothy-computer/bothy/runtime/fake"
+)
+
+// patience bounds every wait of a test.
+const patience = 20 * time.Second
+
+// House is one node and an account with a key.
+type House struct {
+	T        testing.TB
+	System   *actors.System
+	Server   *httpapi.Server
+	Node     *actorstest.Node
+	Records  *Records
+	Registry *prometheus.Registry
+	URL      string
+	Account  state.Account
+	Key      string // of Account, with scope "*", limited
+	AdminKey string
+
+	stop    context.CancelFunc
+	stopped chan error
+}
+
+// Option changes a house before it opens.
+type Option func(*setup)
+
+type setup struct {
+	options httpapi.Options
+	env     map[string]string
+}
+
+// With changes the server's options.
+func With(change func(*httpapi.Options)) Option { return func(s *setup) { change(&s.options) } }
+
+// Vendor sets a variable that configures a model vendor.
+func Vendor(key, value string) Option { return func(s *setup) { s.env[key] = value } }
+
+// Records can be cut off from the leader.
+type Records struct {
+	*actorstest.Node
+	Leaderless func() bool
+}
+
+// Read fails while there is no leader.
+func (r *Records) Read(ctx context.Context) (*state.View, error) {
+	if r.Leaderless() {
+		return nil, fault.New(fault.Unavailable, "no leader answers").WithCode("NO_LEADER")
+	}
+	return r.Node.Read(ctx)
+}
+
+// Open starts a house; it is closed with the test.
+func Open(t testing.TB, options ...Option) *House {
+	t.Helper()
+	h := &House{T: t, Registry: prometheus.NewRegistry(), stopped: make(chan error, 1)}
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	s := setup{env: map[string]string{}, options: httpapi.Options{Registry: h.Registry, Log: log, Now: time.Now, Version: "test"}}
+	for _, o := range options {
+		o(&s)
+	}
+	h.openSystem(s.env, log)
+	s.options.Records = httpapi.RecordsOf(h.Records, func() error {
+		if h.Records.Leaderless() {
+			return errors.New("no leader is known")
+		}
+		return nil
+	})
+	s.options.Admin.Nodes = nodes{}
+	server, err := httpapi.New(httpapi.Stand(s.options, h.System))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Server = server
+	h.listen()
+	h.people()
+	return h
+}
+
+func (h *House) openSystem(env map[string]string, log *slog.Logger) {
+	node, err := actorstest.NewRecords(time.Now).Join("n1")
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	models, err := catalog.FromEnv(func(k string) string { return env[k] })
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	h.Node, h.Records = node, &Records{Node: node, Leaderless: func() bool { return false }}
+	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: node, Sealer: sealer{}, Catalog: models,
+		Driver:       fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true}),
+		Shape:        actors.Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30},
+		StartBalance: 10_000_000, Log: log, Registerer: h.Registry, Now: time.Now})
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	h.T.Cleanup(h.System.Close)
+}
+
+func (h *House) listen() {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	h.URL = "http://" + ln.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	go func() { h.stopped <- h.Server.Serve(ctx, ln) }()
+	h.T.Cleanup(func() {
+		stop()
+		select {
+		case err := <-h.stopped:
+			if err != nil {
+				h.T.Errorf("serve: %v", err)
+			}
+		case <-time.After(patience):
+			h.T.Error("the server did not stop")
+		}
+	})
+}
+
+func (h *House) people() {
+	account, err := h.System.Accounts.Create(h.T.Context(), "acme", nil)
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	h.Account = account
+	h.Key = h.NewKey(actors.NewKey{Account: account.ID, Scopes: []string{"*"}})
+	h.AdminKey = h.NewKey(actors.NewKey{Account: "acct_admin", User: "user_admin", Scopes: []string{"*"}, Admin: true, NoLimit: true})
+}
+
+// NewKey makes a key and returns its text.
+func (h *House) NewKey(k actors.NewKey) string {
+	h.T.Helper()
+	text, _, err := h.System.Accounts.CreateKey(h.T.Context(), k)
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	return text
+}
+
+// NewAccount makes another account and returns it with a key of scope "*".
+func (h *House) NewAccount(name string, balance state.MicroUSD) (state.Account, string) {
+	h.T.Helper()
+	account, err := h.System.Accounts.Create(h.T.Context(), name, &balance)
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	return account, h.NewKey(actors.NewKey{Account: account.ID, Scopes: []string{"*"}})
+}
+
+// Client is an HTTP client whose connections end with the test.
+func (h *House) Client() *http.Client {
+	transport := &http.Transport{}
+	h.T.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// sealer leaves values readable.
+type sealer struct{}
+
+func (sealer) Seal(_, plain []byte) ([]byte, error) { return append([]byte("sealed:"), plain...), nil }
+func (sealer) Open(_, sealed []byte) ([]byte, error) {
+	return sealed[len("sealed:"):], nil
+}
+
+// nodes is a cluster of one.
+type nodes struct{}
+
+func (nodes) JoinToken(context.Context) (string, time.Time, error) {
+	return "token-for-tests", time.Now().Add(time.Hour), nil
+}
+
+func (nodes) Members() map[state.NodeID]admin.Member {
+	return map[state.NodeID]admin.Member{"node-n1": {Alive: true, Voter: true, Leader: true, LeaseLeft: time.Second}}
+}

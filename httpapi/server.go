@@ -1,0 +1,154 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/netutil"
+
+	"github.com/bothy-computer/bothy/httpapi/admin"
+	"github.com/bothy-computer/bothy/httpapi/computeragents"
+	"github.com/bothy-computer/bothy/httpapi/door"
+)
+
+// Bounds of connections.
+const (
+	// headerPatience is how long a request's headers may take to arrive; a
+	// connection that sends nothing is closed then.
+	headerPatience = 10 * time.Second
+	// idlePatience is how long a connection is kept between requests.
+	idlePatience = 2 * time.Minute
+	// replyPatience is how long one write of a reply may take.
+	replyPatience  = time.Minute
+	maxHeaderBytes = 64 << 10
+	// MaxConnections bounds the connections open at once; more wait to be
+	// accepted.
+	MaxConnections = 32768
+	// drainPatience is how long a stop waits for requests in progress.
+	drainPatience = 20 * time.Second
+)
+
+// Options is what the server stands on. All fields but those with a default
+// must be set.
+type Options struct {
+	Nouns    computeragents.Nouns
+	Admin    admin.Nouns
+	Records  door.Records
+	Keys     door.Keys
+	Limits   door.Limits
+	Registry *prometheus.Registry
+	Log      *slog.Logger
+	Now      func() time.Time
+	Version  string
+	// PublicURL is where clients reach the cluster; "" is whatever they used.
+	PublicURL string
+	// Requests is the request limit of the Computer Agents dialect in 15
+	// minutes for each key; 0 is its default.
+	Requests int
+	// MaxStreams and MaxConnections are 0 for their defaults.
+	MaxStreams, MaxConnections int
+}
+
+// Server answers HTTP for one node.
+type Server struct {
+	Options
+	engine *gin.Engine
+	http   *http.Server
+	drain  context.CancelFunc
+	done   context.Context // when draining began
+}
+
+// New composes the doors. It does not listen yet.
+func New(o Options) (*Server, error) {
+	if o.MaxStreams == 0 {
+		o.MaxStreams = door.MaxStreams
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = MaxConnections
+	}
+	s := &Server{Options: o}
+	s.done, s.drain = context.WithCancel(context.Background())
+	document, err := documentJSON(o.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	shared := door.Shared{Records: o.Records, Keys: o.Keys, Limits: o.Limits, Metrics: door.NewMetrics(o.Registry),
+		Log: o.Log, Now: o.Now, Drain: s.done, Streams: door.NewStreams(o.MaxStreams)}
+	s.compose(shared, document)
+	s.http = &http.Server{
+		Handler: s.engine, ReadHeaderTimeout: headerPatience, IdleTimeout: idlePatience, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // peers that go away mid-request
+	}
+	return s, nil
+}
+
+func (s *Server) compose(shared door.Shared, document []byte) {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	// A redirect turns a POST into a GET in most clients: an unclean path is
+	// simply not found.
+	e.RedirectTrailingSlash, e.RedirectFixedPath, e.HandleMethodNotAllowed = false, false, true
+	agents := computeragents.New(computeragents.Options{Nouns: s.Options.Nouns, Shared: shared, Requests: s.Requests,
+		Gatherer: s.Registry, Version: s.Version, Began: s.Now()})
+	e.Use(door.Identify, door.Deadlines(replyPatience), door.CrossOrigin, agents.Fence)
+	e.NoRoute(unrouted(shared), agents.NotFound)
+	e.NoMethod(unrouted(shared), agents.NotAllowed)
+	agents.Mount(e)
+	agents.Door.Mount(e, computeragents.Prefixes, []door.Route{{Method: "GET", Path: "/openapi.json", Access: door.Public,
+		Serve: func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) }}})
+	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)
+	s.engine = e
+}
+
+// unrouted counts requests that match no route under one label.
+func unrouted(shared door.Shared) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		c.Next()
+		shared.Metrics.Unrouted(c)
+	}
+}
+
+// Handler is the whole door, for tests and for serving it elsewhere.
+func (s *Server) Handler() http.Handler { return s.engine }
+
+// Serve answers on ln until ctx ends or Drain is called; then it lets requests
+// in progress finish. It closes ln.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.http.Serve(netutil.LimitListener(ln, s.MaxConnections)) }()
+	select {
+	case err := <-stopped:
+		return closed(err)
+	case <-ctx.Done():
+	case <-s.done.Done():
+	}
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainPatience)
+	defer cancel()
+	err := s.Drain(patient)
+	return errors.Join(err, closed(<-stopped))
+}
+
+func closed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve HTTP: %w", err)
+}
+
+// Drain makes /readyz fail, ends streams so that their clients go elsewhere,
+// takes no more connections and waits for requests in progress until ctx ends;
+// those left are then cut. Draining twice is success.
+func (s *Server) Drain(ctx context.Context) error {
+	s.drain()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("drain HTTP: %w", err), s.http.Close())
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/httpapi/computeragents"
+	"github.com/bothy-computer/bothy/httpapi/door"
+)
+
+// Stand puts the doors on a node's actors: it fills in every noun of o but the
+// records and the nodes, which are the cluster's.
+func Stand(o Options, sys *actors.System) Options {
+	o.Nouns = computeragents.Nouns{Threads: sys.Threads, Runs: runs{sys.Threads}, Agents: sys.Agents,
+		Environments: sys.Environments, Machines: sys.Environments, Money: sys.Accounts, Models: sys.Models}
+	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
+	o.Keys, o.Limits = sys.Accounts, sys.Limits
+	return o
+}
+
+// runs follows a thread as an interface, which the doors' tests can stand in for.
+type runs struct{ *actors.Threads }
+
+func (r runs) Follow(ctx context.Context, thread state.ThreadID, after uint64) computeragents.Follower {
+	return r.Threads.Follow(ctx, thread, after)
+}
+
+// RecordsOf reads through the cluster; ready says whether this node may serve.
+func RecordsOf(c actors.Cluster, ready func() error) door.Records { return records{c, ready} }
+
+type records struct {
+	cluster actors.Cluster
+	ready   func() error
+}
+
+func (r records) View(ctx context.Context) (*state.View, error) { return r.cluster.Read(ctx) }
+func (r records) StaleView() *state.View                        { return r.cluster.Stale() }
+func (r records) Ready() error                                  { return r.ready() }
+func (r records) Self() state.NodeID                            { return r.cluster.Self() }
+
+// NodeName is a node's display name, or its id while its record is not here.
+func (r records) NodeName(id state.NodeID) string {
+	v := r.cluster.Stale()
+	defer v.Close()
+	if n, ok, err := v.FindNode(id); err == nil && ok {
+		return n.Name
+	}
+	return string(id)
+}

@@ -1,0 +1,170 @@
+package wire
+
+// Account is a tenant.
+type Account struct {
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Budget    Budget `json:"budget"`
+	CreatedAt Time   `json:"createdAt"`
+}
+
+// OneAccount wraps an account in a reply.
+type OneAccount struct {
+	Account Account `json:"account"`
+}
+
+// CreateAccount makes an account. A null Balance is the configured one.
+type CreateAccount struct {
+	Name    string `json:"name"`
+	Balance *USD   `json:"balance,omitempty"`
+}
+
+// User is a person or program of an account.
+type User struct {
+	ID        string `json:"id"`
+	AccountID string `json:"accountId"`
+	Name      string `json:"name"`
+	Role      string `json:"role"` // owner, admin, member
+	CreatedAt Time   `json:"createdAt"`
+}
+
+// OneUser wraps a user in a reply.
+type OneUser struct {
+	User User `json:"user"`
+}
+
+// AddUser adds a user to an account.
+type AddUser struct {
+	Name string `json:"name"`
+	Role string `json:"role,omitempty"` // default member
+}
+
+// Key lets a caller in. Its text is in the reply that made it and nowhere else.
+type Key struct {
+	ID        string   `json:"id"`
+	AccountID string   `json:"accountId"`
+	UserID    string   `json:"userId"`
+	Name      string   `json:"name"`
+	Prefix    string   `json:"prefix"` // its first characters
+	Scopes    []string `json:"scopes"`
+	NoLimit   bool     `json:"noLimit"`
+	Admin     bool     `json:"admin"`
+	IsActive  bool     `json:"isActive"`
+	ExpiresAt *Time    `json:"expiresAt"`
+	RevokedAt *Time    `json:"revokedAt"`
+	CreatedAt Time     `json:"createdAt"`
+}
+
+// NewKey is the reply that shows a key's text, this once.
+type NewKey struct {
+	Key  Key    `json:"key"`
+	Text string `json:"text"`
+}
+
+// CreateKey asks for a key. Absent Scopes are ["*"].
+type CreateKey struct {
+	UserID    string   `json:"userId,omitempty"` // "" is the account's owner
+	Name      string   `json:"name,omitempty"`
+	Scopes    []string `json:"scopes,omitempty"`
+	Dialect   string   `json:"dialect,omitempty"`   // tb (default), ak, rbk, e2b: how the text begins
+	ExpiresIn int64    `json:"expiresIn,omitempty"` // seconds; 0 is never
+	NoLimit   bool     `json:"noLimit,omitempty"`
+	Admin     bool     `json:"admin,omitempty"`
+}
+
+// Token admits one node to the cluster.
+type Token struct {
+	Token     string `json:"token"`
+	ExpiresAt Time   `json:"expiresAt"`
+}
+
+// ClusterStatus is the cluster as the answering node sees it.
+type ClusterStatus struct {
+	Node         string       `json:"node"`   // that answers
+	Leader       string       `json:"leader"` // its name, or ""
+	Ready        bool         `json:"ready"`
+	Problem      string       `json:"problem,omitempty"` // why it is not ready
+	Version      string       `json:"version"`
+	Nodes        []NodeStatus `json:"nodes"`
+	Computers    int          `json:"computers"` // of all nodes
+	RunsPending  int          `json:"runsPending"`
+	RunsRunning  int          `json:"runsRunning"`
+	AppliedIndex uint64       `json:"appliedIndex"` // of the answering node's replica
+}
+
+// NodeStatus is one node.
+type NodeStatus struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	HTTP        string `json:"http"`
+	Peer        string `json:"peer"`
+	Alive       bool   `json:"alive"` // as gossip has it
+	Voter       bool   `json:"voter"`
+	Leader      bool   `json:"leader"`
+	Leased      bool   `json:"leased"`
+	LeaseLeftMS int64  `json:"leaseLeftMs"` // 0 when not known here
+	Incarnation uint64 `json:"incarnation"`
+	Computers   int    `json:"computers"`
+	Version     string `json:"version"`
+}
+
+// Computer is a durable machine.
+type Computer struct {
+	ID            string  `json:"id"`
+	AccountID     string  `json:"accountId"`
+	EnvironmentID *string `json:"environmentId"`
+	Name          string  `json:"name"`
+	Node          *string `json:"node"` // name of its owner
+	Epoch         uint64  `json:"epoch"`
+	Phase         string  `json:"phase"`
+	Wish          string  `json:"wish"`
+	Error         *string `json:"error"`
+	Image         string  `json:"image"`
+	MemoryBytes   int64   `json:"memoryBytes"`
+	MilliCPU      int64   `json:"milliCpu"`
+	DiskBytes     int64   `json:"diskBytes"`
+	Internet      bool    `json:"internetAccess"`
+	Runs          int     `json:"runs"` // in progress on it
+	StartedAt     *Time   `json:"startedAt"`
+	CreatedAt     Time    `json:"createdAt"`
+	UpdatedAt     Time    `json:"updatedAt"`
+}
+
+// OneComputer wraps a computer in a reply.
+type OneComputer struct {
+	Computer Computer `json:"computer"`
+}
+
+// Exec is a command to run in a computer: the first line of the request. Lines
+// after it are ExecInput.
+type Exec struct {
+	Argv      []string          `json:"argv"`
+	Env       map[string]string `json:"env,omitempty"`
+	Dir       string            `json:"dir,omitempty"`
+	User      string            `json:"user,omitempty"`
+	TimeoutMS int64             `json:"timeoutMs,omitempty"` // 0 is none
+	// Stdin says that input follows; without it the command reads nothing.
+	Stdin bool `json:"stdin,omitempty"`
+}
+
+// ExecInput is a piece of a command's input. The end of the request's body is
+// the end of the input.
+type ExecInput struct {
+	Stdin []byte `json:"stdin"` // base64
+}
+
+// ExecOutput is a line of the reply: output, or how the command ended.
+type ExecOutput struct {
+	Stdout []byte    `json:"stdout,omitempty"` // base64
+	Stderr []byte    `json:"stderr,omitempty"` // base64
+	Exit   *ExecExit `json:"exit,omitempty"`   // the last line
+	Error  *Error    `json:"error,omitempty"`  // the last line when the command was lost
+}
+
+// ExecExit is how a command ended.
+type ExecExit struct {
+	Code       int    `json:"code"`
+	Signal     string `json:"signal,omitempty"`
+	TimedOut   bool   `json:"timedOut,omitempty"`
+	DurationMS int64  `json:"durationMs"`
+}
