@@ -11,16 +11,17 @@ import (
 )
 
 // follow delivers the output of a process and then its end.
-func (p *Process) follow(outputs []source) {
+func (p *Process) follow(wire *wire) {
 	defer p.table.release()
 	var heard, pumps sync.WaitGroup
-	for _, out := range outputs {
+	for _, out := range wire.outputs {
 		heard.Add(1)
 		pumps.Go(func() { p.pump(out, heard.Done) })
 	}
 	defer pumps.Wait()
 	end, ok := p.awaitExit()
-	for _, out := range outputs {
+	wire.release()
+	for _, out := range wire.outputs {
 		out.file.SetReadDeadline(time.Now().Add(drainGrace))
 	}
 	heard.Wait()

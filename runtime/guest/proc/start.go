@@ -56,6 +56,6 @@ func (t *Table) fork(p *Process, wire *wire) error {
 	if p.spec.Timeout > 0 {
 		p.killer = time.AfterFunc(p.spec.Timeout, p.expire)
 	}
-	t.wg.Go(func() { p.follow(wire.outputs) })
+	t.wg.Go(func() { p.follow(wire) })
 	return nil
 }

@@ -13,6 +13,7 @@ type wire struct {
 	child   []*os.File // what the process gets as 0, 1, 2
 	input   *os.File
 	tty     *os.File
+	slave   *os.File // the process's end of tty
 	outputs []source
 }
 
@@ -76,7 +77,7 @@ func (w *wire) openTerminal(spec Spec) error {
 		return fmt.Errorf("open terminal: %w", err)
 	}
 	defer master.Close() // pollable makes a descriptor of its own
-	w.child = []*os.File{tty, tty, tty}
+	w.child, w.slave = []*os.File{tty, tty, tty}, tty
 	if spec.User != nil {
 		if err := tty.Chown(int(spec.User.Uid), -1); err != nil {
 			return fmt.Errorf("give the terminal to its user: %w", err)
@@ -131,7 +132,12 @@ func (w *wire) childFDs() []uintptr {
 	return fds
 }
 
+// closeChildEnds leaves a terminal open: it would hang up on a process that
+// closes all its files shortly before it exits, or to open them anew.
 func (w *wire) closeChildEnds() {
+	if w.slave != nil {
+		return
+	}
 	for _, f := range w.child {
 		f.Close()
 	}
@@ -144,6 +150,14 @@ func (w *wire) closeOwnEnds() {
 	}
 	for _, out := range w.outputs {
 		out.file.Close()
+	}
+	w.release()
+}
+
+// release lets the terminal end with its last holder.
+func (w *wire) release() {
+	if w.slave != nil {
+		w.slave.Close()
 	}
 }
 

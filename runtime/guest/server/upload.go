@@ -132,7 +132,10 @@ type receiver struct {
 func (rc *receiver) parts(form *multipart.Reader, path string) ([]uploaded, error) {
 	for {
 		part, err := form.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF && len(rc.files) == 0 { // a cut form wraps it
+			return nil, invalid("the form has no part named file")
+		}
+		if err == io.EOF {
 			return rc.files, nil
 		}
 		if err != nil {
