@@ -56,9 +56,19 @@ func (b *bell) ring(c state.Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for e := range b.ears[c.Noun][c.ID] {
-		select {
-		case e.rung <- struct{}{}:
-		default:
+		signal(e.rung)
+	}
+}
+
+// ringAll wakes everybody: something changed and nobody knows what.
+func (b *bell) ringAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, ids := range b.ears {
+		for _, ears := range ids {
+			for e := range ears {
+				signal(e.rung)
+			}
 		}
 	}
 }

@@ -29,9 +29,11 @@ const reconcileEvery = time.Minute
 
 // Changes tells what this node's replica applied. *cluster.Watcher is one.
 type Changes interface {
-	// Next returns what changed since the last call, each record once, waiting
-	// for it until ctx ends.
-	Next(ctx context.Context) ([]state.Change, error)
+	// Wake has a value when there is something to Take.
+	Wake() <-chan struct{}
+	// Take returns what changed since the last Take, each record once. missed
+	// means that there was more: look at everything.
+	Take() (changes []state.Change, missed bool)
 }
 
 // Lease is this node's right to act.
@@ -148,15 +150,23 @@ func (s *System) Close() {
 // watch passes on what the replica applied: to those who wait for a record,
 // and to the actors of what this node owns.
 func (s *System) watch(ctx context.Context) {
-	for ctx.Err() == nil {
-		changes, err := s.o.Changes.Next(ctx)
-		if err != nil {
+	for {
+		select {
+		case <-s.o.Changes.Wake():
+		case <-ctx.Done():
 			return
 		}
+		changes, missed := s.o.Changes.Take()
 		for _, c := range changes {
 			s.bell.ring(c)
 			if c.Node == s.o.Cluster.Self() {
 				s.wake(c)
+			}
+		}
+		if missed {
+			s.bell.ringAll()
+			if err := s.lookAll(ctx); err != nil {
+				s.log.Warn("look at everything", "err", err)
 			}
 		}
 	}

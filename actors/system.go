@@ -178,8 +178,8 @@ func (c *cell) handle(ctx *actor.Context) {
 		if v := recover(); v != nil {
 			c.system.log.Error("actor panicked", "actor", c.kind, "key", c.key, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			c.system.metrics.panicked(c.kind)
-			l.reply(nil, fault.New(fault.Internal, "the %s failed", c.kind))
 			c.system.drop(c)
+			l.reply(nil, fault.New(fault.Internal, "the %s failed", c.kind))
 		}
 	}()
 	c.system.metrics.waited(c.kind, c.system.now().Sub(l.at))

@@ -139,25 +139,18 @@ func (n *Node) note(changes []state.Change) {
 	}
 }
 
-// Next returns what changed since the last call.
-func (n *Node) Next(ctx context.Context) ([]state.Change, error) {
-	for {
-		n.mu.Lock()
-		changes := make([]state.Change, 0, len(n.changed))
-		for c := range n.changed {
-			changes = append(changes, c)
-		}
-		clear(n.changed)
-		n.mu.Unlock()
-		if len(changes) > 0 {
-			return changes, nil
-		}
-		select {
-		case <-n.wake:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+// Wake has a value when there is something to Take.
+func (n *Node) Wake() <-chan struct{} { return n.wake }
+
+// Take returns what changed since the last call.
+func (n *Node) Take() (changes []state.Change, missed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.changed {
+		changes = append(changes, c)
 	}
+	clear(n.changed)
+	return changes, false
 }
 
 // Read returns a view of the records as they are.

@@ -1,0 +1,87 @@
+package actors
+
+import (
+	"testing"
+
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+func TestEveryWishAndFactHasAnAction(t *testing.T) {
+	for _, wish := range wishes() {
+		for _, fact := range facts() {
+			if next(wish, fact) == "" {
+				t.Errorf("wish %s, fact %s: no action", wish, fact)
+			}
+		}
+		if n := len(table[wish]); n != len(facts()) {
+			t.Errorf("wish %s: %d facts in the table, want %d", wish, n, len(facts()))
+		}
+	}
+	if len(table) != len(wishes()) {
+		t.Errorf("%d wishes in the table, want %d", len(table), len(wishes()))
+	}
+}
+
+// after is what a driver reports once an action is done.
+var after = map[action]map[runtime.Phase]runtime.Phase{
+	create: {absent: runtime.Created},
+	start:  {runtime.Created: runtime.Running, runtime.Stopped: runtime.Running},
+	thaw:   {runtime.Frozen: runtime.Running},
+	stop:   {runtime.Running: runtime.Stopped, runtime.Frozen: runtime.Stopped},
+	remove: {runtime.Created: absent, runtime.Running: absent, runtime.Frozen: absent, runtime.Stopped: absent},
+}
+
+func TestActionsReachEveryWishAndRest(t *testing.T) {
+	rest := map[state.Wish][]runtime.Phase{
+		state.WishRunning: {runtime.Running},
+		state.WishStopped: {runtime.Stopped, runtime.Created, absent},
+		state.WishDeleted: {absent},
+	}
+	for _, wish := range wishes() {
+		for _, fact := range facts() {
+			at := fact
+			for range len(facts()) {
+				what := next(wish, at)
+				if what == nothing || what == forget {
+					break
+				}
+				to, ok := after[what][at]
+				if !ok {
+					t.Fatalf("wish %s: %s does not apply to a computer that is %s", wish, what, at)
+				}
+				at = to
+			}
+			ok := false
+			for _, r := range rest[wish] {
+				ok = ok || r == at
+			}
+			if !ok {
+				t.Errorf("wish %s from %s comes to rest as %s", wish, fact, at)
+			}
+		}
+	}
+}
+
+func TestJudgeOfWhatTheMachineHolds(t *testing.T) {
+	tests := map[string]struct {
+		computer state.Computer
+		known    bool
+		want     claim
+	}{
+		"its own":                    {state.Computer{Node: "me", Phase: state.Running}, true, keep},
+		"its own, to be deleted":     {state.Computer{Node: "me", Phase: state.Deleting}, true, keep},
+		"another's":                  {state.Computer{Node: "you", Phase: state.Running}, true, leave},
+		"deleted":                    {state.Computer{Node: "me", Phase: state.Deleted}, true, discard},
+		"deleted while another's":    {state.Computer{Node: "you", Phase: state.Deleted}, true, discard},
+		"without a record":           {state.Computer{}, false, wait},
+		"nobody's, as after a reset": {state.Computer{Phase: state.Provisioning}, true, leave},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := judge("me", tt.computer, tt.known); got != tt.want {
+				t.Fatalf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,70 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bothy-computer/bothy/actors/actorstest"
+)
+
+func TestNodesTogetherNeverAdmitMoreThanTheLimit(t *testing.T) {
+	records := actorstest.NewRecords(time.Now)
+	var edges []*Limits
+	for _, name := range []string{"n1", "n2", "n3"} {
+		node, err := records.Join(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edges = append(edges, newLimits(node, time.Now))
+	}
+	const limit, asked = 100, 60
+	var admitted, refused atomic.Int64
+	var work sync.WaitGroup
+	for _, edge := range edges {
+		for range 4 {
+			work.Go(func() {
+				for range asked {
+					d, err := edge.Take(t.Context(), "key", limit, time.Hour)
+					switch {
+					case err != nil:
+						t.Error(err)
+					case d.Allowed:
+						admitted.Add(1)
+					default:
+						refused.Add(1)
+					}
+				}
+			})
+		}
+	}
+	work.Wait()
+	if n := admitted.Load(); n != limit {
+		t.Fatalf("admitted %d of %d, want exactly %d", n, 3*4*asked, limit)
+	}
+}
+
+func TestAWindowThatIsOverBeginsAnew(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	clock := func() time.Time { return now }
+	node, err := actorstest.NewRecords(clock).Join("n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	edge := newLimits(node, clock)
+	take := func() Decision {
+		d, err := edge.Take(t.Context(), "key", 2, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if a, b, c := take(), take(), take(); !a.Allowed || !b.Allowed || c.Allowed {
+		t.Fatalf("got %v %v %v", a, b, c)
+	}
+	now = now.Add(time.Minute)
+	if d := take(); !d.Allowed || !d.Resets.Equal(now.Add(time.Minute)) {
+		t.Fatalf("got %v", d)
+	}
+}
