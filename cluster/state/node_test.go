@@ -9,6 +9,7 @@ import (
 
 func TestIncarnations(t *testing.T) {
 	f := newFixture(t)
+	f.ok(n1, RevokeKey{Account: acct, ID: "key_a"})
 	old := f.propose(n1, CreateAgent{Agent: Agent{ID: "agent_old", Account: acct}})
 	take := f.propose("", TakeIncarnation{Node: n1, Nonce: "second"})
 	for range 2 {
@@ -22,6 +23,8 @@ func TestIncarnations(t *testing.T) {
 	if err := f.entry(old).Results[0].Err(); !fault.Is(err, fault.Moved) {
 		t.Fatalf("an earlier life's command: %v", err)
 	}
+	over := key("result", string(n1), encodeText(1))
+	f.store.Scan(over, after(over), false, func(k, _ []byte) bool { t.Errorf("a result of the life before is kept: %q", k); return true })
 	f.refused("", RenewLease{Node: n1, Incarnation: 1}, fault.Moved, "")
 	f.ok("", RenewLease{Node: n1, Incarnation: 2})
 	f.check()

@@ -72,7 +72,7 @@ func scanned(r Reader, from, to []byte, reverse bool, most int) []string {
 	return got
 }
 
-// brokenWriter fails at its nth call, with an error that looks like a refusal.
+// brokenWriter fails once, at its nth call, with an error that looks like a refusal.
 type brokenWriter struct {
 	Writer
 	left int
@@ -80,7 +80,7 @@ type brokenWriter struct {
 
 var errDisk = fault.New(fault.Full, "no space left on device")
 
-func (w *brokenWriter) fails() bool { w.left--; return w.left < 0 }
+func (w *brokenWriter) fails() bool { w.left--; return w.left == -1 }
 
 func (w *brokenWriter) Get(k []byte) ([]byte, error) {
 	if w.fails() {

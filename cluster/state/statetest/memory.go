@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // maxBlockPairs bounds a block, so that a write moves little memory however
@@ -138,7 +139,7 @@ func (m *Memory) find(key string) (block, at int, found bool) {
 		return 0, 0, false
 	}
 	at, found = slices.BinarySearchFunc(m.blocks[block], key, func(p pair, k string) int {
-		return bytes.Compare([]byte(p.key), []byte(k))
+		return strings.Compare(p.key, k)
 	})
 	return block, at, found
 }
