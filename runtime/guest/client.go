@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,7 +31,8 @@ const (
 // Client talks to one guest over its unix socket. It may be used by many
 // goroutines; connections are made when needed and used again.
 type Client struct {
-	transport *http.Transport
+	transport *http.Transport // HTTP/1.1: one connection for each stream, so that none waits for another
+	two       *http.Transport // HTTP/2, for gRPC that is passed on
 	http      *http.Client
 	processes processconnect.ProcessClient
 }
@@ -38,18 +40,24 @@ type Client struct {
 // Dial makes a client for the guest that listens at socketPath. It connects
 // at the first call, so it cannot fail; see Health.
 func Dial(socketPath string) *Client {
+	transport, two := transportTo(socketPath), transportTo(socketPath)
+	two.Protocols = new(http.Protocols)
+	two.Protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: transport}
+	return &Client{
+		transport: transport, two: two, http: client,
+		processes: processconnect.NewProcessClient(client, baseURL, connect.WithAcceptCompression("gzip", nil, nil)),
+	}
+}
+
+func transportTo(socketPath string) *http.Transport {
 	dialer := &net.Dialer{}
-	transport := &http.Transport{
+	return &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "unix", socketPath)
 		},
 		MaxIdleConns: maxIdleConnections, MaxIdleConnsPerHost: maxIdleConnections,
 		IdleConnTimeout: idleLimit, DisableCompression: true,
-	}
-	client := &http.Client{Transport: transport}
-	return &Client{
-		transport: transport, http: client,
-		processes: processconnect.NewProcessClient(client, baseURL, connect.WithAcceptCompression("gzip", nil, nil)),
 	}
 }
 
@@ -59,15 +67,23 @@ const baseURL = "http://guest"
 // Close closes idle connections. Calls in progress go on.
 func (c *Client) Close() error {
 	c.transport.CloseIdleConnections()
+	c.two.CloseIdleConnections()
 	return nil
 }
 
 // RoundTrip sends any request to the guest, whatever host it names, so that a
-// Client can be the transport of a reverse proxy.
+// Client can be the transport of a reverse proxy. gRPC goes over HTTP/2.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	out := req.Clone(req.Context())
 	out.URL.Scheme, out.URL.Host = "http", "guest"
+	if isGRPC(req.Header.Get("Content-Type")) {
+		return c.two.RoundTrip(out)
+	}
 	return c.transport.RoundTrip(out)
+}
+
+func isGRPC(kind string) bool {
+	return kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+")
 }
 
 // Health returns when the guest answers. A socket that listens already, as
