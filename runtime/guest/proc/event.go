@@ -56,16 +56,17 @@ type Subscription struct {
 	c         chan Event
 	cut, gone chan struct{}
 	quit      <-chan struct{} // the table's end
+	stall     time.Duration   // stallLimit
 	goneOnce  sync.Once
 	cutOnce   sync.Once
 }
 
-func newSubscription(quit <-chan struct{}) *Subscription {
+func newSubscription(quit <-chan struct{}, stall time.Duration) *Subscription {
 	s := &Subscription{
 		c:    make(chan Event, queuedChunks),
 		cut:  make(chan struct{}),
 		gone: make(chan struct{}),
-		quit: quit,
+		quit: quit, stall: stall,
 	}
 	s.C, s.Cut = s.c, s.cut
 	return s
@@ -89,8 +90,8 @@ func (s *Subscription) offer(ev Event, alone func() bool) {
 		return
 	default:
 	}
-	stall := time.NewTicker(stallLimit)
-	defer stall.Stop()
+	stalled := time.NewTicker(s.stall)
+	defer stalled.Stop()
 	for {
 		select {
 		case s.c <- ev:
@@ -101,7 +102,7 @@ func (s *Subscription) offer(ev Event, alone func() bool) {
 			return
 		case <-s.quit:
 			return
-		case <-stall.C:
+		case <-stalled.C:
 			if !alone() {
 				s.cutOnce.Do(func() { close(s.cut) })
 				return

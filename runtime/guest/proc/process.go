@@ -78,7 +78,7 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 func (p *Process) Subscribe() (*Subscription, error) {
 	p.subMu.Lock()
 	defer p.subMu.Unlock()
-	s := newSubscription(p.table.quit)
+	s := newSubscription(p.table.quit, p.table.stall)
 	if p.over {
 		if p.end != nil {
 			s.c <- Event{End: p.end}

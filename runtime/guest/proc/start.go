@@ -20,7 +20,7 @@ func (t *Table) Start(spec Spec) (*Process, *Subscription, error) {
 		inLock: make(chan struct{}, 1),
 		reaped: make(chan syscall.WaitStatus, 1), done: make(chan struct{}),
 	}
-	first := newSubscription(t.quit)
+	first := newSubscription(t.quit, t.stall)
 	p.subs = []*Subscription{first}
 	if err := t.fork(p, wire); err != nil {
 		wire.closeOwnEnds()

@@ -26,6 +26,7 @@ const (
 type Table struct {
 	log   *slog.Logger
 	reach Reach
+	stall time.Duration // stallLimit, shorter in tests
 
 	mu     sync.Mutex
 	live   map[int]*Process // running or exited, by pid
@@ -43,7 +44,7 @@ type Table struct {
 // NewTable makes an empty table and begins to wait for children.
 func NewTable(reach Reach, log *slog.Logger) *Table {
 	t := &Table{
-		log: log, reach: reach, live: make(map[int]*Process), pipes: make(map[*os.File]struct{}),
+		log: log, reach: reach, stall: stallLimit, live: make(map[int]*Process), pipes: make(map[*os.File]struct{}),
 		chld: make(chan os.Signal, 1), reaped: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
 	signal.Notify(t.chld, unix.SIGCHLD)

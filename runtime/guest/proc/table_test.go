@@ -95,6 +95,30 @@ func TestASlowListenerHoldsTheProcess(t *testing.T) {
 	}
 }
 
+// A listener that stops reading is cut when another one waits for it.
+func TestAStalledListenerIsCut(t *testing.T) {
+	tb := table(t)
+	tb.stall = 20 * time.Millisecond
+	spec := shell("read x; head -c 4194304 /dev/zero")
+	spec.Stdin = true
+	p, stalled := start(t, tb, spec)
+	reads, err := p.Subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Write(t.Context(), []byte("go\n")); err != nil {
+		t.Fatal(err)
+	}
+	if out, end := collect(t, reads); len(out) != 4<<20 || end == nil {
+		t.Errorf("the other got %d bytes, %v", len(out), end)
+	}
+	select {
+	case <-stalled.Cut:
+	default:
+		t.Error("the stalled one was not cut")
+	}
+}
+
 func TestACancelledListenerHoldsNobody(t *testing.T) {
 	tb := table(t)
 	p, sub := start(t, tb, shell("head -c 4194304 /dev/zero"))

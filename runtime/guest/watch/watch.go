@@ -69,7 +69,11 @@ func Open(root string, recursive bool) (*Watcher, error) {
 		file: os.NewFile(uintptr(fd), "inotify"), root: root, recursive: recursive,
 		dirs: make(map[int32]string),
 	}
-	if _, err := w.add("."); err != nil {
+	err = w.addOne(".") // fails where walking would find nothing to do
+	if err == nil {
+		_, err = w.add(".")
+	}
+	if err != nil {
 		w.Close()
 		return nil, err
 	}
@@ -218,10 +222,34 @@ func (w *Watcher) handle(ev raw, emit func(Event) error) (over bool, err error) 
 			}
 		}
 	}
-	if w.recursive && ev.mask&unix.IN_ISDIR != 0 && ev.mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0 {
+	switch moved := w.recursive && ev.mask&unix.IN_ISDIR != 0; {
+	case moved && ev.mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0:
 		return false, w.enter(name, emit)
+	case moved && ev.mask&unix.IN_MOVED_FROM != 0:
+		return false, w.leave(name)
 	}
 	return false, nil
+}
+
+// leave stops watching a directory that was moved away. If it went to another
+// place below root, enter finds it there.
+func (w *Watcher) leave(rel string) error {
+	conn, err := w.file.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("stop watching %s: %w", rel, err)
+	}
+	for wd, dir := range w.dirs {
+		if dir != rel && !strings.HasPrefix(dir, rel+"/") {
+			continue
+		}
+		delete(w.dirs, wd)
+		if err := conn.Control(func(fd uintptr) {
+			unix.InotifyRmWatch(int(fd), uint32(wd)) // fails only when the directory is gone, which is as good
+		}); err != nil {
+			return fmt.Errorf("stop watching %s: %w", rel, err)
+		}
+	}
+	return nil
 }
 
 // enter watches a directory that has just appeared. What was put there before
