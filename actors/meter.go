@@ -22,6 +22,7 @@ type meter struct {
 	cluster Cluster
 	driver  Driver
 	price   ledger.ComputerPrice
+	now     func() time.Time
 	log     *slog.Logger
 }
 
@@ -82,6 +83,10 @@ func useOf(m state.Metered) ledger.ComputerUse {
 func (m *meter) reserve(ctx context.Context, c state.Computer) error {
 	if m.price == (ledger.ComputerPrice{}) {
 		return nil
+	}
+	account, err := applied(m.cluster, func(v *state.View) (state.Account, error) { return v.Account(c.Account, m.now()) })
+	if err != nil || account.Unbilled {
+		return err
 	}
 	t, err := m.tick(ctx, c, true)
 	if err != nil {

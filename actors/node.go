@@ -108,7 +108,7 @@ func Open(o Options) (*System, error) {
 	}
 	own := &ownership{cluster: o.Cluster, driver: o.Driver, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
-		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, log: o.Log}}
+		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system}
 	safe := vault{o.Sealer}
 	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe}

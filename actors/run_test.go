@@ -125,7 +125,7 @@ func TestAScriptWritesAndRunsAFile(t *testing.T) {
 
 func TestABusyThreadRefusesAnotherMessage(t *testing.T) {
 	h := open(t)
-	s := send(t, h, "```bash\nread never\n```\n")
+	s := send(t, h, "```bash\nsleep 600\n```\n")
 	_, err := h.Threads.Start(t.Context(), h.caller, NewRun{Thread: s.Thread.ID, Content: "more"})
 	if !fault.Is(err, fault.Conflict) {
 		t.Fatalf("got %v, want a conflict", err)

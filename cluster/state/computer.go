@@ -282,7 +282,9 @@ func (cmd SetPhase) apply(tx *Tx) error {
 			c.StartedAt = tx.now
 		}
 	}
-	if cmd.Woke && c.Wish == WishStopped {
+	// A stop that its user asked for meanwhile stands, unless a run needs it.
+	asked := c.Wish == WishStopped && !c.IdleStopped && was != Provisioning && was != Starting && c.Live == 0
+	if cmd.Woke && c.Wish == WishStopped && !asked {
 		c.Wish = WishRunning
 	}
 	if cmd.Idle && c.Live == 0 && c.Wish != WishDeleted {
