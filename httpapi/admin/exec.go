@@ -48,17 +48,16 @@ func (a *API) exec(c *gin.Context) error {
 	if err := control.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("read and write at once: %w", err)
 	}
-	in := bufio.NewReaderSize(c.Request.Body, outputPiece)
-	cmd, err := readCommand(control, in)
-	if err != nil {
-		return err
-	}
 	if err := a.Draining(); err != nil {
 		return err
 	}
-	out := &lines{c: c, control: control}
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
+	cmd, err := readCommand(control, bufio.NewReaderSize(c.Request.Body, outputPiece), cancel)
+	if err != nil {
+		return err
+	}
+	out := &lines{c: c, control: control}
 	stop := context.AfterFunc(a.Drain, cancel)
 	defer stop()
 	cmd.Stdout = &pipe{out, func(b []byte) wire.ExecOutput { return wire.ExecOutput{Stdout: b} }}
@@ -82,8 +81,8 @@ func (a *API) ended(c *gin.Context, out *lines, exit actors.Exit, err error) err
 		} else {
 			a.Log.ErrorContext(c.Request.Context(), "exec failed", "request", door.RequestID(c), "err", err)
 		}
-		_, body := computeragents.Refuse(c, f)
-		last = wire.ExecOutput{Error: &body}
+		status, body := computeragents.Refuse(c, f)
+		last = wire.ExecOutput{Error: &body, Status: status}
 	}
 	if err := out.write(last); err != nil {
 		a.Log.DebugContext(c.Request.Context(), "exec reply lost", "request", door.RequestID(c), "err", err)
@@ -91,10 +90,14 @@ func (a *API) ended(c *gin.Context, out *lines, exit actors.Exit, err error) err
 	return nil
 }
 
-// readCommand reads and checks the request's first line.
-func readCommand(control *http.ResponseController, in *bufio.Reader) (cmd actors.Command, err error) {
+// readCommand reads and checks the request's first line. gone is called when
+// the client breaks off in the middle of its input.
+func readCommand(control *http.ResponseController, in *bufio.Reader, gone func()) (cmd actors.Command, err error) {
 	deadlines := control.SetReadDeadline(time.Now().Add(execHeadPatience)) == nil
 	head, err := readLine(in)
+	if errors.Is(err, io.EOF) {
+		err = fault.New(fault.Invalid, "The body is empty; send a JSON object on one line")
+	}
 	if err != nil {
 		return cmd, err
 	}
@@ -123,7 +126,7 @@ func readCommand(control *http.ResponseController, in *bufio.Reader) (cmd actors
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
 	if req.Stdin {
-		cmd.Stdin = &input{lines: in}
+		cmd.Stdin = &input{lines: in, gone: gone}
 	}
 	return cmd, nil
 }
@@ -142,9 +145,9 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 		case errors.Is(err, io.EOF) && len(line) > 0:
 			return line, nil
 		case errors.Is(err, io.EOF):
-			return nil, fault.New(fault.Invalid, "The body is empty; send a JSON object on one line")
+			return nil, io.EOF
 		case err != nil:
-			return nil, fault.New(fault.Invalid, "The body cannot be read: %v", err)
+			return nil, fault.New(fault.Invalid, "The body cannot be read: %w", err)
 		}
 		return line, nil
 	}
@@ -154,15 +157,17 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 type input struct {
 	lines *bufio.Reader
 	left  []byte
+	gone  func()
 }
 
 func (r *input) Read(p []byte) (int, error) {
 	for len(r.left) == 0 {
 		line, err := readLine(r.lines)
-		if fault.Is(err, fault.Invalid) {
-			return 0, io.EOF // the body's end is the input's; a broken body has no more to give
+		if errors.Is(err, io.EOF) {
+			return 0, io.EOF // the body's end is the input's
 		}
 		if err != nil {
+			r.gone()
 			return 0, err
 		}
 		if len(bytes.TrimSpace(line)) == 0 {

@@ -12,6 +12,9 @@ import (
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
 
+// codeNotConfigured marks a model whose vendor has no key.
+const codeNotConfigured = "MODEL_NOT_CONFIGURED"
+
 // defaultRetry is what a client is told to wait when a failure that passes
 // does not say.
 const defaultRetry = time.Second
@@ -49,6 +52,9 @@ func classify(c *gin.Context, err error) *fault.Error {
 
 // retryAfter is how long a client should wait, or 0 when waiting does not help.
 func retryAfter(f *fault.Error) time.Duration {
+	if f.Code == codeNotConfigured {
+		return 0 // somebody has to set a variable first
+	}
 	switch f.Kind {
 	case fault.Exhausted, fault.Unavailable, fault.Moved:
 		return max(f.RetryAfter, defaultRetry)

@@ -159,6 +159,7 @@ type ExecOutput struct {
 	Stderr []byte    `json:"stderr,omitempty"` // base64
 	Exit   *ExecExit `json:"exit,omitempty"`   // the last line
 	Error  *Error    `json:"error,omitempty"`  // the last line when the command was lost
+	Status int       `json:"status,omitempty"` // the HTTP status that Error would have had
 }
 
 // ExecExit is how a command ended.

@@ -1,0 +1,23 @@
+package client
+
+import (
+	"context"
+
+	"github.com/bothy-computer/bothy/httpapi/wire"
+)
+
+// Status says how the cluster is, as one node sees it. It needs an admin key
+// and no leader.
+func (c *Client) Status(ctx context.Context) (wire.ClusterStatus, error) {
+	return get[wire.ClusterStatus](ctx, c, path("admin", "status"))
+}
+
+// Token makes a token that admits one node. It needs an admin key.
+func (c *Client) Token(ctx context.Context) (wire.Token, error) {
+	return postOnce[wire.Token](ctx, c, path("admin", "tokens"), nil)
+}
+
+// Health says how the node that answers is. It needs no key.
+func (c *Client) Health(ctx context.Context) (wire.Health, error) {
+	return get[wire.Health](ctx, c, path("health"))
+}
