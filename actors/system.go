@@ -64,8 +64,9 @@ type cell struct {
 	pid     *actor.PID
 	waiting atomic.Int64 // letters admitted and not yet handled
 	gone    atomic.Bool  // taken out of the directory; nothing more is handled
-	b       behaviour
 	system  *system
+	turn    sync.Mutex // held while b is used
+	b       behaviour
 }
 
 // system is the only place that spawns. Every actor is behind its guard, so
@@ -170,6 +171,8 @@ func (c *cell) handle(ctx *actor.Context) {
 	if !ok {
 		return // hollywood's own life messages
 	}
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	if c.gone.Load() {
 		l.reply(nil, fault.New(fault.Unavailable, "the %s is being made anew", c.kind).WithRetry(retryMailbox))
 		return
@@ -179,13 +182,14 @@ func (c *cell) handle(ctx *actor.Context) {
 			c.system.log.Error("actor panicked", "actor", c.kind, "key", c.key, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			c.system.metrics.panicked(c.kind)
 			c.system.drop(c)
+			c.b.stopped()
 			l.reply(nil, fault.New(fault.Internal, "the %s failed", c.kind))
 		}
 	}()
 	c.system.metrics.waited(c.kind, c.system.now().Sub(l.at))
 	c.b.receive(l.msg, l.reply)
-	if c.waiting.Add(-1) == 0 && c.b.idle() {
-		c.system.passivate(c)
+	if c.waiting.Add(-1) == 0 && c.b.idle() && c.system.passivate(c) {
+		c.b.stopped()
 	}
 }
 
@@ -201,32 +205,37 @@ func (l letter) reply(v any, err error) {
 
 // passivate removes an idle actor, unless a letter was admitted meanwhile. Its
 // next letter makes it anew from its records.
-func (s *system) passivate(c *cell) {
+func (s *system) passivate(c *cell) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.waiting.Load() > 0 {
-		return
-	}
-	s.remove(c)
+	return c.waiting.Load() == 0 && s.remove(c)
 }
 
 // drop removes an actor that failed. Letters still in its mailbox are refused;
 // whoever owns the record wakes it again.
-func (s *system) drop(c *cell) {
+func (s *system) drop(c *cell) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.remove(c)
+	return s.remove(c)
 }
 
-// remove takes an actor out of the directory. s.mu is held.
-func (s *system) remove(c *cell) {
+// remove takes an actor out of the directory; s.mu is held. Whoever did that
+// has the behaviour stop, in its turn.
+func (s *system) remove(c *cell) bool {
 	if s.cells[c.kind][c.key] != c {
-		return
+		return false
 	}
 	c.gone.Store(true)
 	delete(s.cells[c.kind], c.key)
 	s.metrics.live(c.kind, len(s.cells[c.kind]))
 	s.engine.Stop(c.pid)
+	return true
+}
+
+// finish has the behaviour of a removed actor stop, once its letter is done.
+func (c *cell) finish() {
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	c.b.stopped()
 }
 
@@ -244,7 +253,9 @@ func (c *cell) do(work func(ctx context.Context) any) {
 			if v := recover(); v != nil {
 				s.log.Error("work aside panicked", "actor", c.kind, "key", c.key, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 				s.metrics.panicked(c.kind)
-				s.drop(c)
+				if s.drop(c) {
+					c.finish()
+				}
 			}
 		}()
 		if msg := work(s.life); msg != nil {
@@ -277,11 +288,16 @@ func (s *system) close() {
 	s.mu.Lock()
 	s.closed = true
 	s.end()
+	var removed []*cell
 	for _, cells := range s.cells {
 		for _, c := range cells {
 			s.remove(c)
+			removed = append(removed, c)
 		}
 	}
 	s.mu.Unlock()
+	for _, c := range removed {
+		c.finish()
+	}
 	s.aside.Wait()
 }
