@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,12 +35,19 @@ var (
 	_ runtime.Sizer      = (*Driver)(nil)
 )
 
+// Images is what computers are made of; image.Store is one.
+type Images interface {
+	Resolve(ctx context.Context, name string) (digest string, err error)
+	Layers(ctx context.Context, digest string) ([]image.Layer, error)
+	List(ctx context.Context) ([]image.Info, error)
+}
+
 // Options say where computers live and what they stand on. All fields but
 // those of the second group are required.
 type Options struct {
 	Dir    string // this node's own; every directory above it must be o+x
 	NodeID string // the node's uuid, which names its cgroup and its links
-	Images *image.Store
+	Images Images
 	Pool   *volume.Pool
 	Warden *warden.Client
 	Log    *slog.Logger
@@ -49,23 +57,25 @@ type Options struct {
 	GuestPath string           // path of the guest's static binary; "" means the embedded one
 	RangeDir  string           // where the nodes of this machine share out user ids; "" means idmap.DefaultDir
 	Deny      []netip.Prefix   // what computers with egress may not reach besides private ranges and this machine's networks
+	Metrics   Registerer       // nil for none
 	Now       func() time.Time // nil means time.Now
 }
 
 // Driver runs computers with runc. Make one with Open.
 type Driver struct {
 	Options
-	runc   string // path of the binary
-	guest  string // path of the unpacked guest
-	tree   cgroup.Tree
-	group  cgroup.Group // of this node
-	net    *network.Network
-	book   *meter.Book
-	guests *guests
-	io     *throttle // nil where the disk cannot be throttled
-	locks  locks
-	warm   *warm
-	mend   []string // what this machine lacks
+	runc    string // path of the binary
+	guest   string // path of the unpacked guest
+	tree    cgroup.Tree
+	group   cgroup.Group // of this node
+	net     *network.Network
+	book    *meter.Book
+	guests  *guests
+	io      *throttle // nil where the disk cannot be throttled
+	locks   locks
+	warm    *warm
+	metrics *metrics
+	mend    []string // what this machine lacks
 
 	life  context.Context
 	end   context.CancelFunc
@@ -137,6 +147,7 @@ func (d *Driver) openParts() (err error) {
 	}
 	d.net, err = network.Open(network.Options{Node: d.NodeID, Deny: d.Deny, Log: d.Log})
 	d.warm = newWarm()
+	d.metrics = newMetrics(d.Metrics, d)
 	return err
 }
 
@@ -175,6 +186,9 @@ func (d *Driver) Abilities() Banner {
 // reachable checks that a computer's root, who is nobody here, may walk to
 // its own root directory.
 func reachable(dir string) error {
+	if strings.ContainsAny(dir, ":,\\") {
+		return fmt.Errorf("%w: the data directory %s may not contain : , or \\, which overlay mounts take as marks", runtime.ErrUnsupported, dir)
+	}
 	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if errors.Is(err, os.ErrNotExist) {

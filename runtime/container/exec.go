@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/guest"
@@ -68,7 +69,9 @@ func (d *Driver) Exec(ctx context.Context, epoch runtime.Epoch, id runtime.ID, c
 	if err := d.mayExec(ctx, epoch, id); err != nil {
 		return runtime.Exit{Code: -1}, err
 	}
+	begun := time.Now()
 	exit, err := d.guests.of(id).Exec(ctx, cmd)
+	d.metrics.exec.Observe(time.Since(begun).Seconds())
 	if err == nil || ctx.Err() != nil {
 		return exit, err
 	}

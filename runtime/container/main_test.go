@@ -8,7 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
@@ -26,7 +30,7 @@ func TestMain(m *testing.M) {
 			log.Error("warden ended", "err", err)
 			os.Exit(1)
 		}
-		os.Exit(0)
+		syscall.Exit(0) // os.Exit lingers for a second under the race detector
 	}
 	if len(os.Args) == 5 && os.Args[1] == driveArg {
 		drive(os.Args[2], os.Args[3], os.Args[4])
@@ -52,13 +56,32 @@ func run(m *testing.M) int {
 	}
 	before := machine()
 	code := m.Run()
-	for what, names := range machine() {
-		for name := range names {
-			if !before[what][name] && strings.Contains(name, testMark) {
-				fmt.Fprintf(os.Stderr, "left behind: %s %s\n", what, name)
-				code = 1
-			}
-		}
+	for _, name := range leftBehind(before) {
+		fmt.Fprintln(os.Stderr, "left behind:", name)
+		code = 1
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	return code
+}
+
+// leftBehind looks until nothing is left, for a while: what was ended may still
+// be on its way out.
+func leftBehind(before map[string]map[string]bool) (left []string) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		left = nil
+		for what, names := range machine() {
+			for name := range names {
+				if !before[what][name] && strings.Contains(name, testMark) {
+					left = append(left, what+" "+name)
+				}
+			}
+		}
+		if left == nil {
+			return nil
+		}
+	}
+	return left
 }

@@ -109,9 +109,14 @@ func (n *node) destroy() {
 	check("close", n.Close())
 	check("warm", n.drainWarm(ctx))
 	check("warden", n.Warden.Stop(ctx))
+	log, err := os.ReadFile(filepath.Join(n.dir, "warden.log"))
+	check("warden's log", err)
+	if bytes.Contains(log, []byte("DATA RACE")) {
+		n.t.Errorf("in the warden: %s", log)
+	}
 	check("pool", n.pool.Unmount(ctx))
 	tree, err := cgroup.Detect()
-	check("cgroup", err)
+	check("cgroups", err)
 	check("cgroup", warden.Group(tree, n.uuid).Remove())
 	check("directory", os.RemoveAll(n.dir))
 }

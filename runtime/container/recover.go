@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/idmap"
@@ -17,6 +18,9 @@ import (
 // blank computers that still run. It never touches a computer that has a
 // record of its own.
 func (d *Driver) recover() error {
+	if err := d.awaitQuiet(); err != nil {
+		return err
+	}
 	ids, err := d.ids()
 	if err != nil {
 		return err
@@ -37,6 +41,21 @@ func (d *Driver) recover() error {
 		}
 	}
 	return d.recoverVolumes()
+}
+
+// awaitQuiet waits for what an earlier node still had the warden run, such as
+// half of a start.
+func (d *Driver) awaitQuiet() error {
+	for deadline := d.Now().Add(runcTime); ; {
+		st, err := d.Warden.Status(d.life)
+		if err != nil || st.Running == 0 {
+			return err
+		}
+		if d.Now().After(deadline) {
+			return fmt.Errorf("the warden is busy with %d commands of an earlier node", st.Running)
+		}
+		time.Sleep(lookEvery)
+	}
 }
 
 // keepBlank takes a blank into the stock if it can be claimed.

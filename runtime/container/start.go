@@ -65,7 +65,9 @@ func (d *Driver) Start(ctx context.Context, epoch runtime.Epoch, id runtime.ID) 
 	if f.pid != 0 && r.Started {
 		return d.goOn(ctx, id, r, f)
 	}
+	begun, from := time.Now(), startWarm
 	if f.pid == 0 {
+		from = startCold
 		if err := d.boot(ctx, id, &r); err != nil {
 			return fmt.Errorf("start %s: %w", id, err)
 		}
@@ -74,6 +76,7 @@ func (d *Driver) Start(ctx context.Context, epoch runtime.Epoch, id runtime.ID) 
 		undo := d.dismantle(context.WithoutCancel(ctx), id, r)
 		return fmt.Errorf("start %s: %w", id, errors.Join(err, undo))
 	}
+	d.metrics.start.WithLabelValues(from).Observe(time.Since(begun).Seconds())
 	return nil
 }
 
@@ -126,6 +129,11 @@ func (d *Driver) boot(ctx context.Context, id runtime.ID, r *record) (err error)
 	if err := d.writeSpec(id, *r, volume); err != nil {
 		return err
 	}
+	console, err := d.holdConsole(id)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
 	if err := d.run(ctx, id, *r); err != nil {
 		return err
 	}
@@ -135,7 +143,9 @@ func (d *Driver) boot(ctx context.Context, id runtime.ID, r *record) (err error)
 // run starts the container, as a descendant of the warden. The guest's socket
 // is made outside and inherited, so no path inside is ever opened from here.
 func (d *Driver) run(ctx context.Context, id runtime.ID, r record) error {
-	res, err := d.Warden.Run(ctx, warden.Command{
+	// Waited for to its end whatever becomes of the caller: what undoes a start
+	// must not run beside it.
+	res, err := d.Warden.Run(context.WithoutCancel(ctx), warden.Command{
 		Argv: d.runcArgv(id, "run", "--detach", "--preserve-fds", "1",
 			"--pid-file", d.path(id, pidFile), "--bundle", d.path(id), r.Container),
 		Timeout: runcTime, Starts: true,
@@ -147,7 +157,7 @@ func (d *Driver) run(ctx context.Context, id runtime.ID, r record) error {
 	if res.Code != 0 {
 		return fmt.Errorf("runc run ended with %d: %s", res.Code, d.complaint(id))
 	}
-	return nil
+	return ctx.Err()
 }
 
 func (d *Driver) runcArgv(id runtime.ID, args ...string) []string {
@@ -176,6 +186,20 @@ func (d *Driver) complaint(id runtime.ID) string {
 	}
 	all := strings.Join(said, "; ")
 	return all[max(0, len(all)-maxComplaintBytes):]
+}
+
+// holdConsole makes the pipe for the guest's output and keeps it open: a pipe
+// that nobody holds forgets what is in it, such as why a guest ended.
+func (d *Driver) holdConsole(id runtime.ID) (*os.File, error) {
+	path := d.path(id, consoleFile)
+	if err := unix.Mkfifo(path, 0o600); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	console, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, fmt.Errorf("hold console: %w", err)
+	}
+	return console, nil
 }
 
 // console reads what the guest's output holds now.

@@ -15,6 +15,9 @@ import (
 // Between looks an amount of memory counts as held.
 const sampleEvery = 10 * time.Second
 
+// sampleWait bounds the wait for a computer that something is done to.
+const sampleWait = 100 * time.Millisecond
+
 // Usage implements runtime.Meterer.
 func (d *Driver) Usage(ctx context.Context, id runtime.ID) (runtime.Usage, error) {
 	release, err := d.locks.take(ctx, string(id))
@@ -33,7 +36,8 @@ func (d *Driver) Usage(ctx context.Context, id runtime.ID) (runtime.Usage, error
 	return d.book.Add(string(id), s), nil
 }
 
-// measure reads the counters as they are. What is gone counts as unchanged.
+// measure reads the counters as they are. They outlive the first process by a
+// little; once they are gone they count as unchanged.
 func (d *Driver) measure(id runtime.ID, r record) (meter.Sample, error) {
 	last := d.book.Last(string(id))
 	s := meter.Sample{At: d.Now(), Life: last.Life, CPU: last.CPU, EgressBytes: last.EgressBytes}
@@ -41,12 +45,10 @@ func (d *Driver) measure(id runtime.ID, r record) (meter.Sample, error) {
 	if s.StorageBytes, err = d.Pool.Usage(string(id)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
 		return s, err
 	}
-	f, err := d.look(id, r)
-	if err != nil || f.pid == 0 || !r.Started {
-		return s, err
+	if !r.Started {
+		return s, nil
 	}
 	group := d.cgroup(r)
-	life := fmt.Sprintf("%s/%d", r.StartedAt.Format(time.RFC3339Nano), f.pid)
 	cpu, err := group.CPU()
 	if err != nil {
 		return s, gone(err)
@@ -56,7 +58,7 @@ func (d *Driver) measure(id runtime.ID, r record) (meter.Sample, error) {
 		return s, gone(err)
 	}
 	sent, err := d.net.SentBytes(linkOf(r))
-	s.Life, s.CPU, s.MemoryBytes, s.EgressBytes = life, cpu, memory, sent
+	s.Life, s.CPU, s.MemoryBytes, s.EgressBytes = r.StartedAt.Format(time.RFC3339Nano), cpu, memory, sent
 	return s, err
 }
 
@@ -107,9 +109,21 @@ func (d *Driver) sampleAll(ctx context.Context) error {
 		if isBlank(id) {
 			continue
 		}
-		if _, err := d.Usage(ctx, id); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		if err := d.sampleOne(ctx, id); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(append(errs, d.book.Save())...)
+}
+
+// sampleOne leaves out a computer that is being started or stopped: the next
+// look counts for both.
+func (d *Driver) sampleOne(ctx context.Context, id runtime.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, sampleWait)
+	defer cancel()
+	_, err := d.Usage(ctx, id)
+	if errors.Is(err, runtime.ErrNotFound) || errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -21,6 +23,8 @@ const (
 	appearTime = 10 * time.Second
 	// appearPoll is how often it is looked for.
 	appearPoll = 5 * time.Millisecond
+	// stopPoll is how often a caller that gave up is noticed.
+	stopPoll = 100 * time.Millisecond
 )
 
 // ErrAbsent means that no warden serves the directory.
@@ -121,25 +125,39 @@ func (c *Client) Thaw(ctx context.Context, computer string) error {
 	return err
 }
 
-// Stop ends the warden and waits until it has gone. Computers go on.
+// Stop ends the warden and waits until it has gone. Computers go on. No warden
+// is success.
 func (c *Client) Stop(ctx context.Context) error {
-	quiet := &Client{dir: c.dir}
-	if _, err := quiet.call(ctx, request{Op: opStop}, callTime); err != nil && !errors.Is(err, ErrAbsent) {
+	quiet := &Client{dir: c.dir} // starts none
+	st, err := quiet.Status(ctx)
+	if errors.Is(err, ErrAbsent) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(appearTime)
-	for {
-		lock, err := takeLock(filepath.Join(c.dir, lockName))
-		if err == nil {
-			return lock.Close()
+	pidfd, err := unix.PidfdOpen(st.PID, 0)
+	if err != nil {
+		return fmt.Errorf("stop the warden: %w", err)
+	}
+	defer unix.Close(pidfd)
+	if _, err := quiet.call(ctx, request{Op: opStop}, callTime); err != nil {
+		return fmt.Errorf("stop the warden: %w", err)
+	}
+	for deadline := time.Now().Add(maxRunTime + callTime); time.Now().Before(deadline); {
+		ended := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+		n, err := unix.Poll(ended, int(stopPoll.Milliseconds()))
+		if n > 0 {
+			return nil
 		}
-		if !errors.Is(err, ErrTaken) || time.Now().After(deadline) {
+		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("stop the warden: %w", err)
 		}
-		if err := pause(ctx, appearPoll); err != nil {
-			return err
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("stop the warden: %w", err)
 		}
 	}
+	return errors.New("stop the warden: it does not end")
 }
 
 // call asks once, and once more after starting a warden if there was none.

@@ -100,10 +100,8 @@ func count(t *testing.T, g Group) *counter {
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill()
-		_ = c.cmd.Wait()
-	})
+	go func() { _ = c.cmd.Wait() }() // reaped whenever its group is killed
+	t.Cleanup(func() { _ = c.cmd.Process.Kill() })
 	for _, dir := range g.dirs() {
 		err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(c.cmd.Process.Pid)), 0o600)
 		if err != nil && !os.IsNotExist(err) {
@@ -205,7 +203,6 @@ func TestAFreezeIsHandedDownAndThawedOneByOne(t *testing.T) {
 				t.Errorf("children %v, %v", kids, err)
 			}
 			was := cb.value()
-			go func() { _ = cb.cmd.Wait() }()
 			if err := b.Kill(ctx); err != nil {
 				t.Fatal(err)
 			}
