@@ -27,6 +27,9 @@ type (
 	look struct{}
 	// wake asks for a running computer; the answer is a grant.
 	wake struct{}
+	// missed tells it that the computer was found not to run: it looks before
+	// it lets anybody act again.
+	missed struct{}
 	// used tells it that a session began (+1) or ended (-1).
 	used struct{ delta int }
 	// did is the outcome of an action.
@@ -110,6 +113,9 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 		c.look()
 	case wake:
 		c.wake(answer)
+	case missed:
+		c.fact = ""
+		c.look()
 	case seen:
 		c.saw(m)
 	case did:

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -178,14 +179,22 @@ func (l *local) hold(ctx context.Context, id state.ComputerID) (g grant, release
 // Exec runs a command on a computer that this node owns.
 func (l *local) Exec(ctx context.Context, req ExecRequest) (Exit, error) {
 	begun := l.deps.now()
+	exit, err := l.exec(ctx, req)
+	if errors.Is(err, runtime.ErrNotRunning) {
+		// It ended by itself, and nothing was run: it is started again.
+		exit, err = l.exec(ctx, req)
+	}
+	l.deps.metrics.exec.Observe(l.deps.now().Sub(begun).Seconds())
+	return exit, err
+}
+
+func (l *local) exec(ctx context.Context, req ExecRequest) (Exit, error) {
 	g, release, err := l.hold(ctx, req.Computer)
 	if err != nil {
 		return Exit{}, err
 	}
 	defer release()
-	exit, err := l.run(ctx, g, req)
-	l.deps.metrics.exec.Observe(l.deps.now().Sub(begun).Seconds())
-	return exit, err
+	return l.run(ctx, g, req)
 }
 
 // run runs a command under a grant, and ends it when the lease does.
@@ -199,6 +208,9 @@ func (l *local) run(ctx context.Context, g grant, req ExecRequest) (Exit, error)
 	exit, err := l.deps.driver.Exec(ctx, runtime.Epoch(g.epoch), runtime.ID(req.Computer), runtime.Cmd{
 		Argv: cmd.Argv, Env: cmd.Env, Dir: cmd.Dir, User: cmd.User,
 		Stdin: cmd.Stdin, Stdout: cmd.Stdout, Stderr: cmd.Stderr, Timeout: cmd.Timeout})
+	if errors.Is(err, runtime.ErrNotRunning) || errors.Is(err, runtime.ErrNotFound) {
+		err = errors.Join(err, l.system.tell(computerKind, string(req.Computer), missed{}, newComputer(l.deps, req.Computer)))
+	}
 	return Exit{Code: exit.Code, Signal: exit.Signal, TimedOut: exit.TimedOut, Duration: exit.Duration}, translate(err)
 }
 

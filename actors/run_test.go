@@ -17,6 +17,7 @@ import (
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
 
@@ -222,4 +223,43 @@ func TestSecretsEnterNoRecordInPlainText(t *testing.T) {
 	if !ok {
 		t.Fatalf("the run did not get its secret: %+v", last(events))
 	}
+}
+
+func TestAComputerThatEndedByItselfIsStartedAgainForTheNextCommand(t *testing.T) {
+	h := open(t)
+	env, err := h.Environments.Default(t.Context(), h.caller)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := func() {
+		t.Helper()
+		exit, err := h.Computers.Exec(t.Context(), h.caller, env.Computer, Command{Argv: []string{"true"}})
+		if err != nil || exit.Code != 0 {
+			t.Fatalf("got %+v, %v", exit, err)
+		}
+	}
+	exec()
+	if err := h.driver.Crash(runtime.ID(env.Computer)); err != nil {
+		t.Fatal(err)
+	}
+	exec()
+}
+
+func TestAComputerThatItsUserStoppedStaysStopped(t *testing.T) {
+	h := open(t)
+	env, err := h.Environments.Default(t.Context(), h.caller)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Environments.Start(t.Context(), h.caller, env.ID); err != nil {
+		t.Fatal(err)
+	}
+	if c, was, err := h.Environments.Stop(t.Context(), h.caller, env.ID); err != nil || !was || c.Phase != state.Stopped {
+		t.Fatalf("got %s, up before %v, %v", c.Phase, was, err)
+	}
+	_, err = h.Computers.Exec(t.Context(), h.caller, env.Computer, Command{Argv: []string{"true"}})
+	if !fault.Is(err, fault.Conflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	follow(t, h, send(t, h, "```bash\necho a message starts it\n```\n"))
 }

@@ -59,7 +59,7 @@ type Spec struct {
 type Phase string
 
 const (
-	Created Phase = "created" // disk exists, never started or not since a stop
+	Created Phase = "created" // disk exists, never started
 	Running Phase = "running"
 	Frozen  Phase = "frozen" // running, but paused by the warden
 	Stopped Phase = "stopped"
@@ -150,8 +150,8 @@ type Pauser interface {
 // go back, also over stops and restarts of the node.
 type Usage struct {
 	CPU          time.Duration
-	MemoryBytes  int64 // now
-	StorageBytes int64 // now
+	MemoryBytes  int64   // now
+	StorageBytes int64   // now
 	MemoryTime   float64 // byte-seconds
 	StorageTime  float64 // byte-seconds
 	EgressBytes  int64
