@@ -68,6 +68,11 @@ func TestExecCostsOneRoundTrip(t *testing.T) {
 	}
 	slices.Sort(all)
 	t.Logf("exec: p50 %v, p95 %v", all[25], all[47])
+	used, err := n.Usage(t.Context(), id)
+	if err != nil || used.MemoryBytes == 0 || used.CPU == 0 {
+		t.Errorf("used %+v, %v", used, err)
+	}
+	t.Logf("the idle computer's cgroup holds %d KiB", used.MemoryBytes>>10)
 	if all[25] > 500*time.Millisecond { // a new container for each would be no faster
 		t.Error("far too slow")
 	}

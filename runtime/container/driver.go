@@ -40,6 +40,7 @@ type Images interface {
 	Resolve(ctx context.Context, name string) (digest string, err error)
 	Layers(ctx context.Context, digest string) ([]image.Layer, error)
 	List(ctx context.Context) ([]image.Info, error)
+	Info(ctx context.Context, digest string) (image.Info, error)
 }
 
 // Options say where computers live and what they stand on. All fields but

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/idmap"
 	"github.com/bothy-computer/bothy/runtime/image"
 	"github.com/bothy-computer/bothy/runtime/volume"
 	"github.com/bothy-computer/bothy/runtime/warden"
@@ -107,7 +108,7 @@ func (n *node) destroy() {
 	_, err := n.Sweep(ctx, func(runtime.ID) bool { return false })
 	check("sweep", err)
 	check("close", n.Close())
-	check("warm", n.drainWarm(ctx))
+	check("warm", n.trimWarm(ctx, 0))
 	check("warden", n.Warden.Stop(ctx))
 	log, err := os.ReadFile(filepath.Join(n.dir, "warden.log"))
 	check("warden's log", err)
@@ -184,8 +185,9 @@ var sharedImages = sync.OnceValues(func() (*image.Store, error) {
 	return image.Open(image.Options{Dir: filepath.Join(scratch, "images"), Log: slog.New(slog.DiscardHandler)})
 })
 
-// rangeDir is not below scratch: test processes at once share the machine.
-func rangeDir() string { return filepath.Join(os.TempDir(), "bothy-test-uids") }
+// rangeDir is the machine's own table: test processes at once share it with
+// each other and with whatever node runs here.
+func rangeDir() string { return idmap.DefaultDir }
 
 // machine lists what a leak would show in.
 func machine() map[string]map[string]bool {

@@ -14,9 +14,10 @@ import (
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
 
-// recover clears away what an earlier node was in the middle of, and keeps
-// blank computers that still run. It never touches a computer that has a
-// record of its own.
+// recover takes blank computers that still run into the stock and clears away
+// what an earlier node was in the middle of. It never touches a computer that
+// has a record of its own. Past the warden's deadline nothing frozen can be
+// ended, so the clearing is then left to Sweep.
 func (d *Driver) recover() error {
 	if err := d.awaitQuiet(); err != nil {
 		return err
@@ -25,22 +26,39 @@ func (d *Driver) recover() error {
 	if err != nil {
 		return err
 	}
+	st, err := d.Warden.Status(d.life)
+	if err != nil {
+		return err
+	}
 	for _, id := range ids {
-		r, err := d.load(id)
 		switch {
-		case errors.Is(err, runtime.ErrNotFound):
-			err = d.clear(d.life, id)
-		case err != nil:
-		case r.Spec.ID != id: // a claim cut short
-			err = d.discard(d.life, id, r)
 		case isBlank(id):
-			err = d.keepBlank(id, r)
+			err = d.keepBlank(id)
+		case !st.Fenced:
+			err = d.clearHalf(d.life, id)
 		}
 		if err != nil {
-			return err
+			d.Log.Warn("left for the next sweep", "computer", string(id), "err", err)
 		}
 	}
 	return d.recoverVolumes()
+}
+
+// clearHalf removes a directory whose create or claim never ended.
+func (d *Driver) clearHalf(ctx context.Context, id runtime.ID) error {
+	release, err := d.locks.take(ctx, string(id))
+	if err != nil {
+		return err
+	}
+	defer release()
+	r, err := d.load(id)
+	switch {
+	case errors.Is(err, runtime.ErrNotFound):
+		return d.clear(ctx, id)
+	case err == nil && r.Spec.ID != id:
+		return d.discard(ctx, id, r)
+	}
+	return err
 }
 
 // awaitQuiet waits for what an earlier node still had the warden run, such as
@@ -58,16 +76,21 @@ func (d *Driver) awaitQuiet() error {
 	}
 }
 
-// keepBlank takes a blank into the stock if it can be claimed.
-func (d *Driver) keepBlank(id runtime.ID, r record) error {
+// keepBlank takes a blank into the stock if it runs. More than are wanted are
+// given back by refill.
+func (d *Driver) keepBlank(id runtime.ID) error {
+	r, err := d.load(id)
+	if errors.Is(err, runtime.ErrNotFound) {
+		return d.clear(d.life, id)
+	}
+	if err != nil {
+		return err
+	}
 	f, err := d.look(id, r)
 	if err != nil {
 		return err
 	}
-	if f.pid == 0 || d.warm.count() >= d.Warm {
-		return d.discard(d.life, id, r)
-	}
-	if _, ok := d.Pool.Path(string(id)); !ok {
+	if _, ok := d.Pool.Path(string(id)); !ok || f.pid == 0 {
 		return d.discard(d.life, id, r)
 	}
 	d.warm.put(blank{id: id, record: r})
@@ -94,10 +117,22 @@ func (d *Driver) recoverVolumes() error {
 }
 
 // Sweep removes what carries this node's uuid and belongs to no computer that
-// known says yes to: computers first, then containers, cgroups, links and id
-// ranges that have no computer at all. It reports the computers it removed.
+// known says yes to: computers that were never wholly made, computers not known,
+// then containers, cgroups, links and id ranges that have no computer at all. It reports the computers it removed.
 // Blank computers are left.
 func (d *Driver) Sweep(ctx context.Context, known func(runtime.ID) bool) ([]runtime.ID, error) {
+	ids, err := d.ids()
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if isBlank(id) {
+			continue
+		}
+		if err := d.clearHalf(ctx, id); err != nil {
+			return nil, fmt.Errorf("sweep: %w", err)
+		}
+	}
 	all, err := d.List(ctx)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -47,11 +48,17 @@ var hidden = []string{
 var unwritable = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 
 // writeSpec writes the bundle's config.json.
-func (d *Driver) writeSpec(id runtime.ID, r record, volume string) error {
+func (d *Driver) writeSpec(ctx context.Context, id runtime.ID, r record, volume string) error {
+	info, err := d.Images.Info(ctx, r.Image)
+	if err != nil {
+		return fmt.Errorf("write container spec: %w", err)
+	}
 	spec, err := d.spec(id, r, volume)
 	if err != nil {
 		return err
 	}
+	// The last of one name counts, so an image may have a PATH of its own.
+	spec.Process.Env = append(spec.Process.Env, info.Config.Env...)
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return fmt.Errorf("write container spec: %w", err)

@@ -126,7 +126,7 @@ func (d *Driver) boot(ctx context.Context, id runtime.ID, r *record) (err error)
 	if err := d.writeResolv(id, false); err != nil {
 		return err
 	}
-	if err := d.writeSpec(id, *r, volume); err != nil {
+	if err := d.writeSpec(ctx, id, *r, volume); err != nil {
 		return err
 	}
 	console, err := d.holdConsole(id)

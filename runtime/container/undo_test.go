@@ -87,6 +87,9 @@ func (noImages) Resolve(context.Context, string) (string, error) { return "", ru
 func (noImages) Layers(context.Context, string) ([]image.Layer, error) {
 	return nil, runtime.ErrNoImage
 }
+func (noImages) Info(context.Context, string) (image.Info, error) {
+	return image.Info{}, runtime.ErrNoImage
+}
 func (noImages) List(context.Context) ([]image.Info, error) { return nil, nil }
 
 func TestAnUnknownImageIsSaid(t *testing.T) {

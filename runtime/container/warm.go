@@ -185,7 +185,7 @@ func setHostname(pid int, name string) error {
 
 // refill keeps the stock until the driver is closed.
 func (d *Driver) refill() {
-	if d.Warm == 0 {
+	if d.Warm == 0 && d.warm.count() == 0 {
 		return
 	}
 	for pause := time.Duration(0); ; {
@@ -221,10 +221,10 @@ func (d *Driver) refillOne(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if available < total/pressureShare {
-		return false, d.drainWarm(ctx)
+		return false, d.trimWarm(ctx, 0)
 	}
 	if d.warm.count() >= d.Warm {
-		return false, nil
+		return false, d.trimWarm(ctx, d.Warm)
 	}
 	digest, err := d.Images.Resolve(ctx, d.WarmImage)
 	if err != nil {
@@ -259,15 +259,30 @@ func (d *Driver) makeBlank(ctx context.Context, digest string) (blank, error) {
 	return blank{id: id, record: r}, nil
 }
 
-// drainWarm removes all blank computers.
-func (d *Driver) drainWarm(ctx context.Context) error {
-	d.warm.mu.Lock()
-	all := d.warm.ready
-	d.warm.ready = nil
-	d.warm.mu.Unlock()
-	var errs []error
-	for _, b := range all {
-		errs = append(errs, d.discard(ctx, b.id, b.record))
+// trimWarm removes blank computers until no more than keep are left.
+func (d *Driver) trimWarm(ctx context.Context, keep int) error {
+	for {
+		b, ok := d.warm.spare(keep)
+		if !ok {
+			return nil
+		}
+		// Not cut short by Close: what is out of the stock must be gone.
+		if err := d.discard(context.WithoutCancel(ctx), b.id, b.record); err != nil {
+			d.warm.put(b)
+			return err
+		}
 	}
-	return errors.Join(errs...)
+}
+
+// spare hands out the newest blank of more than keep.
+func (w *warm) spare(keep int) (blank, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := len(w.ready) - 1
+	if last < keep {
+		return blank{}, false
+	}
+	b := w.ready[last]
+	w.ready = w.ready[:last]
+	return b, true
 }

@@ -1,11 +1,14 @@
 package container
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/warden"
 )
 
 func TestAWarmComputerBecomesWhatIsAskedFor(t *testing.T) {
@@ -69,9 +72,10 @@ func TestBlankComputersOutliveTheDriver(t *testing.T) {
 	}
 	n.leave()
 	n.open(0)
-	if left, err := n.ids(); err != nil || len(left) != 0 {
-		t.Errorf("a node without warm computers keeps %v, %v", left, err)
-	}
+	until(t, "a node without warm computers gives them back", func() bool {
+		left, err := n.ids()
+		return err == nil && len(left) == 0
+	})
 }
 
 // TestTimeToFirstCommand prints what a user waits for. The bounds are wide: the
@@ -100,5 +104,47 @@ func TestTimeToFirstCommand(t *testing.T) {
 				t.Error("far too slow")
 			}
 		})
+	}
+}
+
+// TestANodeReturnsWhileItsComputersAreFrozen is a restart past the deadline:
+// it must not wait for what cannot move, and a blank is as good as before.
+func TestANodeReturnsWhileItsComputersAreFrozen(t *testing.T) {
+	n := newNode(t, 1)
+	until(t, "a warm computer", func() bool { return n.Stock().Ready == 1 })
+	id := n.started(n.spec())
+	until(t, "another warm computer", func() bool { return n.Stock().Ready == 1 })
+	half := n.spec().ID
+	if err := os.Mkdir(n.path(half), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Warden.Fence(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.leave()
+	begin := time.Now()
+	n.open(1)
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("opened after %v", took)
+	}
+	if st, err := n.Inspect(t.Context(), id); err != nil || st.Phase != runtime.Frozen {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	if err := n.Warden.SetDeadline(t.Context(), warden.NoDeadline); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Start(t.Context(), 1, id); err != nil {
+		t.Fatal(err)
+	}
+	n.says(id, "", "true")
+	n.says(n.started(n.spec()), "", "true")
+	if s := n.Stock(); s.Claimed != 1 {
+		t.Errorf("the frozen blank was not claimed: %+v", s)
+	}
+	if _, err := n.Sweep(t.Context(), func(runtime.ID) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(n.path(half)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a computer is left: %v", err)
 	}
 }
