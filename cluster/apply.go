@@ -1,0 +1,65 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+// Apply changes the records by one command and returns its reply, once this
+// node's own replica has it: what the caller reads next, even Stale, holds the
+// change. A refusal is the command's *fault.Error. Whatever happens to leaders
+// and connections, the command is applied at most once; after ErrUnclear or
+// the end of ctx it may have been, else a failure means that it was not.
+func (c *Cluster) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage, error) {
+	begun := time.Now()
+	if v := state.VersionOf(cmd); v > c.roster.version() && c.roster.version() != 0 {
+		return nil, fault.New(fault.Unsupported, "%s needs every node to run a newer build (command set %d; the cluster is at %d)",
+			state.KindOf(cmd), v, c.roster.version())
+	}
+	if c.full.Load() && !frees(cmd) {
+		return nil, ErrFull
+	}
+	p, err := state.Propose(state.CommandID{}, 0, cmd)
+	if err != nil {
+		return nil, err
+	}
+	result, err := c.proposer.do(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	c.metrics.command.Observe(time.Since(begun).Seconds())
+	return result.Reply, result.Err()
+}
+
+// Apply is c.Apply with the reply read into a T.
+func Apply[T any](ctx context.Context, c *Cluster, cmd state.Command) (T, error) {
+	var reply T
+	raw, err := c.Apply(ctx, cmd)
+	if err != nil || raw == nil {
+		return reply, err
+	}
+	if err := state.Decode(raw, &reply); err != nil {
+		return reply, fmt.Errorf("read the reply of %s: %w", state.KindOf(cmd), err)
+	}
+	return reply, nil
+}
+
+// frees reports whether a command makes room, and so is let through on a full disk.
+func frees(cmd state.Command) bool {
+	kind := state.KindOf(cmd)
+	return strings.HasPrefix(kind, "delete-") || kind == state.KindOf(state.SetPhase{}) || kind == state.KindOf(state.Append{})
+}
+
+// sendBatch gives a batch of commands to the leader and returns the index of
+// the entry that holds it.
+func (c *Cluster) sendBatch(ctx context.Context, batch []state.Proposal) (uint64, error) {
+	p, err := ask[placed](ctx, c, c.transport.Call, callPropose, batch)
+	return p.Index, err
+}

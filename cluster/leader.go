@@ -1,0 +1,92 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+// leaderPoll is how often raft is asked who leads, beside being told.
+const leaderPoll = 250 * time.Millisecond
+
+// leaderView is who leads as far as this node knows. It may be out of date;
+// the node asked says so.
+type leaderView struct {
+	mu      sync.Mutex
+	id      state.NodeID
+	since   time.Time     // of the present answer
+	changed chan struct{} // closed at the next change
+}
+
+func newLeaderView() *leaderView { return &leaderView{changed: make(chan struct{}), since: time.Now()} }
+
+// now returns the leader, or "", and a channel that closes when that changes.
+func (l *leaderView) now() (state.NodeID, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.id, l.changed
+}
+
+// missing is how long there has been no leader; zero when there is one.
+func (l *leaderView) missing() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.id != "" {
+		return 0
+	}
+	return time.Since(l.since)
+}
+
+func (l *leaderView) set(id state.NodeID) (changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id == l.id {
+		return false
+	}
+	l.id, l.since = id, time.Now()
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return true
+}
+
+// followLeader keeps the view up to date until ctx ends.
+func (c *Cluster) followLeader(ctx context.Context) {
+	told := make(chan raft.Observation, 16) // what overflows, the poll sees
+	o := raft.NewObserver(told, false, func(o *raft.Observation) bool {
+		_, leader := o.Data.(raft.LeaderObservation)
+		_, state := o.Data.(raft.RaftState)
+		return leader || state
+	})
+	c.raft.RegisterObserver(o)
+	defer c.raft.DeregisterObserver(o)
+	tick := time.NewTicker(leaderPoll)
+	defer tick.Stop()
+	for {
+		_, id := c.raft.LeaderWithID()
+		if c.leader.set(state.NodeID(id)) && id != "" {
+			c.metrics.leaderChanges.Inc()
+			c.log.Info("the leader changed", "leader", string(id), "name", c.nameOf(state.NodeID(id)))
+		}
+		select {
+		case <-told:
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *Cluster) nameOf(id state.NodeID) string {
+	n, _ := c.roster.node(id)
+	return n.Name
+}
+
+// Leader returns the node that leads as far as this one knows, or "".
+func (c *Cluster) Leader() state.NodeID {
+	id, _ := c.leader.now()
+	return id
+}

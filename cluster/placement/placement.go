@@ -1,0 +1,149 @@
+// Package placement chooses the node for a computer. It is a pure function of
+// what is known about the nodes: the leader gathers that and proposes the
+// claim, which the records accept or refuse.
+package placement
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+// Node is a node as a place for computers. What it has free is a hint, some
+// seconds old; Claimed is what was given to it since.
+type Node struct {
+	ID              state.NodeID
+	Zone            string
+	Leased          bool  // holds its lease
+	Draining        bool  // takes no new work
+	Known           bool  // has said what it has free
+	FreeMemoryBytes int64 // as it said
+	FreeDiskBytes   int64
+	LoadPercent     int      // of its cpus
+	Images          []uint64 // that it has, as ImageKey names them
+	Claims          int      // given to it and not seen in its figures yet
+	ClaimedMemory   int64    // bytes, of those
+	ClaimedDisk     int64
+}
+
+// Need is what a computer asks of a node.
+type Need struct {
+	Computer    state.ComputerID
+	MemoryBytes int64
+	DiskBytes   int64
+	Image       uint64       // as ImageKey names it; 0 is any
+	Zone        string       // preferred; "" is any
+	Prefer      state.NodeID // has its data already; "" is none
+	Avoid       state.NodeID // has just failed it; "" is none
+}
+
+// Why a node is not chosen.
+const (
+	NoLease  = "has no lease"
+	Draining = "is draining"
+	Avoided  = "has just failed"
+	NoMemory = "has too little free memory"
+	NoDisk   = "has too little free disk"
+)
+
+// Choose returns the best node for a need, or false and why no node will do.
+// It is the same for the same arguments, in any order.
+func Choose(nodes []Node, need Need) (state.NodeID, string, bool) {
+	var fit []Node
+	reasons := map[string]int{}
+	for _, n := range nodes {
+		if why := unfit(n, need); why != "" {
+			reasons[why]++
+			continue
+		}
+		if n.ID == need.Prefer {
+			return n.ID, "", true
+		}
+		fit = append(fit, n)
+	}
+	if len(fit) == 0 {
+		return "", explain(reasons), false
+	}
+	best := slices.MaxFunc(fit, func(a, b Node) int { return compare(a, b, need) })
+	return best.ID, "", true
+}
+
+// unfit says why a node cannot take the computer, or "".
+func unfit(n Node, need Need) string {
+	switch {
+	case !n.Leased:
+		return NoLease
+	case n.Draining:
+		return Draining
+	case n.ID == need.Avoid:
+		return Avoided
+	case n.Known && n.FreeMemoryBytes-n.ClaimedMemory < need.MemoryBytes:
+		return NoMemory
+	case n.Known && n.FreeDiskBytes-n.ClaimedDisk < need.DiskBytes:
+		return NoDisk
+	}
+	return ""
+}
+
+func explain(reasons map[string]int) string {
+	if len(reasons) == 0 {
+		return "there are no nodes"
+	}
+	var parts []string
+	for _, why := range []string{NoLease, Draining, Avoided, NoMemory, NoDisk} {
+		switch n := reasons[why]; {
+		case n == 1:
+			parts = append(parts, "one node "+why)
+		case n > 1:
+			parts = append(parts, plural(n)+" nodes "+strings.Replace(why, "has", "have", 1))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int) string {
+	if n < 10 {
+		return string(rune('0' + n))
+	}
+	return "many"
+}
+
+// imageWorth and zoneWorth are how much free memory, in percent of the most
+// that any node has, it is worth to have the image or to be in the zone.
+const (
+	imageWorth = 0.30
+	zoneWorth  = 0.20
+	loadWorth  = 0.20
+	claimWorth = 0.01
+)
+
+// compare orders two nodes that would both do. Without figures the one with
+// fewer recent claims wins; ties go by a hash of node and computer, so that
+// computers spread evenly.
+func compare(a, b Node, need Need) int {
+	most := float64(max(a.FreeMemoryBytes, b.FreeMemoryBytes, 1))
+	score := func(n Node) float64 {
+		s := float64(n.FreeMemoryBytes-n.ClaimedMemory)/most - loadWorth*float64(min(n.LoadPercent, 200))/100 - claimWorth*float64(n.Claims)
+		if need.Image != 0 && slices.Contains(n.Images, need.Image) {
+			s += imageWorth
+		}
+		if need.Zone != "" && n.Zone == need.Zone {
+			s += zoneWorth
+		}
+		return s
+	}
+	return cmp.Or(
+		cmp.Compare(score(a), score(b)),
+		cmp.Compare(b.Claims, a.Claims),
+		cmp.Compare(hash(a.ID, need.Computer), hash(b.ID, need.Computer)),
+		cmp.Compare(a.ID, b.ID),
+	)
+}
+
+func hash(n state.NodeID, c state.ComputerID) uint64 {
+	return xxhash.Sum64String(string(n) + "/" + string(c))
+}

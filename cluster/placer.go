@@ -1,0 +1,202 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/placement"
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+const (
+	// claimShows is how long a claim is counted against its node: by then the
+	// node's own figures show it.
+	claimShows = 15 * time.Second
+	// placeTries bounds how often a claim is made anew that lost a race.
+	placeTries = 5
+)
+
+// Place makes sure that a computer has an owner that may act, and returns it.
+// The leader chooses. When its newest data lies on a node that is away, and no
+// thread runs on it, it is Unavailable with CodeDataAway; without a node that
+// has room, with CodeNoRoom.
+func (c *Cluster) Place(ctx context.Context, computer state.ComputerID) (state.Placement, error) {
+	p, err := insist[placedComputer](ctx, c, c.transport.Call, callPlace, computer)
+	if err == nil {
+		err = c.fsm.applied.wait(ctx, p.Index)
+	}
+	if err != nil {
+		return state.Placement{}, err
+	}
+	return p.Placement, nil
+}
+
+// placedComputer is a placement and an index that holds it.
+type placedComputer struct {
+	Placement state.Placement `cbor:"1,keyasint"`
+	Index     uint64          `cbor:"2,keyasint"`
+}
+
+func (c *Cluster) servePlace(_ context.Context, r *reign, _ state.NodeID, id state.ComputerID) (placedComputer, error) {
+	for try := 1; ; try++ {
+		p, err := r.place(id, nil)
+		if fault.Is(err, fault.Conflict) && codeOf(err) == state.CodeChanged && try < placeTries {
+			continue // somebody else claimed it: look again
+		}
+		return p, err
+	}
+}
+
+// place looks at the computer and claims it for a node if it needs one, which
+// is none of those in full.
+func (r *reign) place(id state.ComputerID, full map[state.NodeID]bool) (placedComputer, error) {
+	v, err := r.c.Stale() // the leader's replica holds all claims, its own included
+	if err != nil {
+		return placedComputer{}, err
+	}
+	defer v.Close()
+	at, err := v.AppliedIndex()
+	if err != nil {
+		return placedComputer{}, err
+	}
+	comp, ok, err := v.AnyComputer(id)
+	if err != nil {
+		return placedComputer{}, err
+	}
+	if !ok || comp.Phase == state.Deleted {
+		return placedComputer{}, fault.New(fault.NotFound, "Computer not found: %s", id)
+	}
+	need, done, err := r.need(v, comp)
+	if err != nil {
+		return placedComputer{}, err
+	}
+	if done {
+		return placedComputer{state.Placement{Node: comp.Node, Epoch: comp.Epoch}, at}, nil
+	}
+	return r.claim(comp, need, full)
+}
+
+// need says what the computer asks of a node, or that it has one.
+func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, error) {
+	need := placement.Need{
+		Computer: comp.ID, MemoryBytes: comp.MemoryBytes, DiskBytes: comp.DiskBytes, Image: r.c.imageKey(comp.Image),
+	}
+	leased := func(id state.NodeID) (bool, string, error) {
+		n, ok, err := v.FindNode(id)
+		return ok && n.Leased(), n.Name, err
+	}
+	if comp.Node != "" {
+		if held, _, err := leased(comp.Node); held || err != nil {
+			return need, held, err
+		}
+	}
+	if comp.DataNode == "" {
+		return need, false, nil
+	}
+	held, name, err := leased(comp.DataNode)
+	if err != nil {
+		return need, false, err
+	}
+	if held {
+		need.Prefer = comp.DataNode
+	} else if comp.Live == 0 {
+		return need, false, fault.New(fault.Unavailable, "the newest data of computer %s is on node %s, which is away; it can be used again when the node returns",
+			comp.ID, name).WithCode(CodeDataAway).WithRetry(5 * time.Second)
+	}
+	return need, false, nil
+}
+
+// claim chooses a node and makes it the owner, in a new epoch.
+func (r *reign) claim(comp state.Computer, need placement.Need, full map[state.NodeID]bool) (placedComputer, error) {
+	to, why, ok := r.claims.choose(r.c.places(full), need)
+	if !ok {
+		return placedComputer{}, fault.New(fault.Unavailable, "no node can take computer %s: %s", comp.ID, why).
+			WithCode(CodeNoRoom).WithRetry(retryAfter)
+	}
+	a, err := r.decree(state.Claim{Computer: comp.ID, Node: to, Seen: comp.Epoch})
+	if err == nil {
+		err = a.Result.Err()
+	}
+	if err != nil {
+		r.claims.undo(to, comp.ID)
+		return placedComputer{}, err
+	}
+	var epoch state.Epoch
+	if err := state.Decode(a.Result.Reply, &epoch); err != nil {
+		return placedComputer{}, fmt.Errorf("read the epoch: %w", err)
+	}
+	return placedComputer{state.Placement{Node: to, Epoch: epoch}, a.Index}, nil
+}
+
+// places is the nodes as the placer sees them: their records, and what they
+// last told of themselves.
+func (c *Cluster) places(full map[state.NodeID]bool) []placement.Node {
+	nodes := c.roster.all()
+	out := make([]placement.Node, 0, len(nodes))
+	for _, n := range nodes {
+		p := placement.Node{}
+		if c.capacity != nil {
+			p, _ = c.capacity(n.ID)
+		}
+		p.ID, p.Leased = n.ID, n.Leased()
+		p.Draining = p.Draining || full[n.ID]
+		out = append(out, p)
+	}
+	return out
+}
+
+// claims are the placements that the nodes' own figures do not show yet.
+type claims struct {
+	clock Clock
+	mu    sync.Mutex
+	made  map[state.ComputerID]claimed
+}
+
+type claimed struct {
+	node         state.NodeID
+	memory, disk int64
+	at           time.Duration
+}
+
+func newClaims(clock Clock) *claims {
+	return &claims{clock: clock, made: map[state.ComputerID]claimed{}}
+}
+
+// choose chooses a node and counts the claim against it at once, so that
+// placements made together spread.
+func (cs *claims) choose(nodes []placement.Node, need placement.Need) (state.NodeID, string, bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	now := cs.clock.Boottime()
+	slot := make(map[state.NodeID]int, len(nodes))
+	for i, n := range nodes {
+		slot[n.ID] = i
+	}
+	for id, c := range cs.made {
+		if now-c.at > claimShows {
+			delete(cs.made, id)
+			continue
+		}
+		if i, ok := slot[c.node]; ok {
+			nodes[i].Claims++
+			nodes[i].ClaimedMemory += c.memory
+			nodes[i].ClaimedDisk += c.disk
+		}
+	}
+	to, why, ok := placement.Choose(nodes, need)
+	if ok {
+		cs.made[need.Computer] = claimed{to, need.MemoryBytes, need.DiskBytes, now}
+	}
+	return to, why, ok
+}
+
+func (cs *claims) undo(node state.NodeID, id state.ComputerID) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.made[id].node == node {
+		delete(cs.made, id)
+	}
+}

@@ -1,0 +1,44 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// spaceEvery is how often the free room on disk is looked at.
+const spaceEvery = time.Second
+
+// watchSpace keeps full up to date: while it is set, commands that need room
+// are refused, and a leader lets another node lead.
+func (c *Cluster) watchSpace(ctx context.Context) {
+	for ctx.Err() == nil {
+		full, err := c.outOfSpace()
+		if err != nil {
+			c.log.Warn("reading the free disk space failed", "err", err)
+		} else if was := c.full.Swap(full); full && !was {
+			c.log.Error("the disk is nearly full: commands are refused until there is room", "min_free_bytes", c.o.MinFreeBytes)
+		} else if was && !full {
+			c.log.Info("there is room on the disk again")
+		}
+		if r := c.reign.Load(); full && r != nil && len(c.roster.all()) > 2 {
+			r.abdicate()
+		}
+		pause(ctx, spaceEvery)
+	}
+}
+
+func (c *Cluster) outOfSpace() (bool, error) {
+	if c.store.Full() {
+		return true, nil
+	}
+	if c.o.MinFreeBytes == 0 {
+		return false, nil
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(c.identity.Dir(), &fs); err != nil {
+		return false, err
+	}
+	return int64(fs.Bavail)*fs.Bsize < c.o.MinFreeBytes, nil
+}
