@@ -1,0 +1,201 @@
+package house
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bothy-computer/bothy/httpapi/client"
+	"github.com/bothy-computer/bothy/httpapi/wire"
+)
+
+const (
+	// settlePatience bounds how long a cluster may take to have all its voters.
+	settlePatience = 90 * time.Second
+	settlePoll     = 50 * time.Millisecond
+	// clearPatience bounds how long clearing away may take.
+	clearPatience = 2 * time.Minute
+	// connections that a client keeps open: at least as many as call at once.
+	connections = 1024
+)
+
+// House is a cluster that this program started.
+type House struct {
+	Nodes []*Node
+	Key   string // of an admin, without limits
+	dir   string
+	shape Shape
+	http  *http.Client
+}
+
+// Open starts nodes in a new directory below base, and returns when all are
+// ready and vote as they should. Close must be called, also after an error.
+func Open(ctx context.Context, bothy, base string, shape Shape) (*House, error) {
+	dir, err := os.MkdirTemp(base, "bothy-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make the nodes' directory: %w", err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, connections
+	h := &House{dir: dir, shape: shape, http: &http.Client{Transport: transport}}
+	if err := h.open(ctx, bothy); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+func (h *House) open(ctx context.Context, bothy string) error {
+	if err := os.Chmod(h.dir, 0o711); err != nil { // computers' users walk through it
+		return fmt.Errorf("open the nodes' directory: %w", err)
+	}
+	bothy, err := filepath.Abs(bothy)
+	if err != nil {
+		return fmt.Errorf("find bothy: %w", err)
+	}
+	config, err := h.shape.write(h.dir)
+	if err != nil {
+		return err
+	}
+	for i := range h.shape.Nodes {
+		n, err := newNode(bothy, h.dir, fmt.Sprintf("n%d", i+1), config)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			token, err := h.Client(0).Token(ctx)
+			if err != nil {
+				return fmt.Errorf("let %s join: %w", n.Name, err)
+			}
+			n.env = []string{"BOTHY_JOIN=" + token.Token}
+		}
+		h.Nodes = append(h.Nodes, n)
+		if err := n.Start(ctx); err != nil {
+			return err
+		}
+		n.env = nil
+		if i == 0 {
+			key, err := os.ReadFile(filepath.Join(n.Dir, "admin.key"))
+			if err != nil {
+				return fmt.Errorf("read the admin key: %w", err)
+			}
+			h.Key = strings.TrimSpace(string(key))
+		}
+	}
+	return h.Settle(ctx)
+}
+
+// Client calls the cluster through one node only.
+func (h *House) Client(i int) *client.Client { return h.ClientOf(h.Nodes[i]) }
+
+// ClientOf calls the cluster through some nodes, the first one first.
+func (h *House) ClientOf(nodes ...*Node) *client.Client {
+	var urls []string
+	for _, n := range nodes {
+		urls = append(urls, n.URL)
+	}
+	c, err := client.New(urls, h.Key)
+	if err != nil {
+		panic(err) // the URLs are ours
+	}
+	c.HTTP = h.http
+	return c
+}
+
+// Do sends a request as it is, once, and drops the reply's body.
+func (h *House) Do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("Authorization", "Bearer "+h.Key)
+	return h.http.Do(req)
+}
+
+// Settle waits until every node is alive, leased and, up to three, a voter.
+func (h *House) Settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	for {
+		status, err := h.Client(0).Status(ctx)
+		if err == nil && settled(status, len(h.Nodes)) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the cluster does not settle: %w; last seen %+v", errors.Join(err, ctx.Err()), status)
+		case <-time.After(settlePoll):
+		}
+	}
+}
+
+func settled(s wire.ClusterStatus, nodes int) bool {
+	voters, well := 0, 0
+	for _, n := range s.Nodes {
+		if n.Voter {
+			voters++
+		}
+		if n.Leased && n.Alive {
+			well++
+		}
+	}
+	want := 1
+	if nodes >= 3 {
+		want = 3
+	}
+	return s.Leader != "" && well == nodes && voters == want
+}
+
+// Leader is the node that leads, and the others.
+func (h *House) Leader(ctx context.Context) (leader *Node, others []*Node, err error) {
+	status, err := h.alive().Status(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the leader: %w", err)
+	}
+	leader, others = h.Named(status.Leader)
+	if leader == nil {
+		return nil, nil, fmt.Errorf("the leader is %q, which is no node of this house", status.Leader)
+	}
+	return leader, others, nil
+}
+
+// Named is the node of a name, and the others.
+func (h *House) Named(name string) (found *Node, others []*Node) {
+	for _, n := range h.Nodes {
+		if n.Name == name {
+			found = n
+			continue
+		}
+		others = append(others, n)
+	}
+	return found, others
+}
+
+// alive calls through the nodes whose processes run.
+func (h *House) alive() *client.Client {
+	var up []*Node
+	for _, n := range h.Nodes {
+		if n.cmd != nil {
+			up = append(up, n)
+		}
+	}
+	return h.ClientOf(up...)
+}
+
+// Close ends the nodes and clears away everything of theirs.
+func (h *House) Close() error {
+	h.http.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(context.Background(), clearPatience)
+	defer cancel()
+	var errs []error
+	for _, n := range h.Nodes {
+		errs = append(errs, n.end())
+	}
+	for _, n := range h.Nodes {
+		errs = append(errs, n.clear(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("clear %s: %w", h.dir, err)
+	}
+	return os.RemoveAll(h.dir)
+}

@@ -1,0 +1,140 @@
+package house
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	// readyPatience bounds how long a node may take to be ready; the first one
+	// builds the image of this machine.
+	readyPatience = 90 * time.Second
+	readyPoll     = 20 * time.Millisecond
+	// endPatience is how long a node may take to end before it is killed.
+	endPatience = 40 * time.Second
+)
+
+// Node is one `bothy up`.
+type Node struct {
+	Name, Dir, URL, Ops string
+	argv                []string
+	env                 []string
+	log                 string // file of its output
+
+	cmd   *exec.Cmd
+	ended chan error
+}
+
+// newNode chooses addresses; nothing runs yet.
+func newNode(bothy, dir, name, config string) (*Node, error) {
+	at, err := freeAddresses(4)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{Name: name, Dir: filepath.Join(dir, name), URL: "http://" + at[0], Ops: "http://" + at[3], log: filepath.Join(dir, name+".log")}
+	n.argv = []string{bothy, "up", "--id", name, "--data-dir", n.Dir, "--config", config,
+		"--http", at[0], "--peer", at[1], "--gossip", at[2], "--ops", at[3]}
+	return n, nil
+}
+
+// PID is the node's process.
+func (n *Node) PID() int { return n.cmd.Process.Pid }
+
+// Start starts the process, again after a kill, and waits until it is ready.
+func (n *Node) Start(ctx context.Context) error {
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("start node %s: %w", n.Name, err)
+	}
+	defer log.Close()
+	cmd := exec.Command(n.argv[0], n.argv[1:]...)
+	cmd.Env = append(os.Environ(), n.env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	// Its own group: a Ctrl-C here must not end it before it was cleared.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start node %s: %w", n.Name, err)
+	}
+	n.cmd, n.ended = cmd, make(chan error, 1)
+	go func() { n.ended <- cmd.Wait() }()
+	return n.ready(ctx)
+}
+
+func (n *Node) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	for {
+		if n.answers(ctx) {
+			return nil
+		}
+		select {
+		case err := <-n.ended:
+			n.cmd = nil
+			return fmt.Errorf("node %s ended before it was ready: %w\n%s", n.Name, err, n.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("node %s is not ready: %w\n%s", n.Name, ctx.Err(), n.tail())
+		case <-time.After(readyPoll):
+		}
+	}
+}
+
+func (n *Node) answers(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	reply, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	reply.Body.Close()
+	return reply.StatusCode == http.StatusOK
+}
+
+// maxTailBytes bounds what is quoted of a node's output.
+const maxTailBytes = 4 << 10
+
+func (n *Node) tail() []byte {
+	text, err := os.ReadFile(n.log)
+	if err != nil {
+		return nil
+	}
+	return text[max(0, len(text)-maxTailBytes):]
+}
+
+// Kill ends the process as a crash does, and returns when it is gone.
+func (n *Node) Kill() error {
+	if n.cmd == nil {
+		return nil
+	}
+	if err := n.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill node %s: %w", n.Name, err)
+	}
+	<-n.ended
+	n.cmd = nil
+	return nil
+}
+
+// end asks the process to end, and kills it when it does not.
+func (n *Node) end() error {
+	if n.cmd == nil {
+		return nil
+	}
+	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("end node %s: %w", n.Name, err)
+	}
+	select {
+	case <-n.ended:
+		n.cmd = nil
+		return nil
+	case <-time.After(endPatience):
+		return errors.Join(fmt.Errorf("node %s did not end within %s", n.Name, endPatience), n.Kill())
+	}
+}
