@@ -13,6 +13,34 @@ import (
 	"github.com/bothy-computer/bothy/runtime/network"
 )
 
+// refused are scripts that root inside runs in vain.
+func refused(dir, secret string) map[string]string {
+	return map[string]string{
+		"the machine's /root":          "ls " + secret,
+		"the machine's passwords":      "cat /etc/shadow-; ls /etc/ssh/*key; ls /etc/machine-id-not-there",
+		"the node's data":              "ls " + dir,
+		"mounting":                     "mount -t tmpfs none /mnt",
+		"unmounting":                   "umount /proc",
+		"new namespaces":               "unshare -U true",
+		"new mount namespaces":         "unshare -m true",
+		"other namespaces":             "nsenter -t 1 -n true --net=/proc/1/ns/mnt",
+		"device nodes":                 "mknod /tmp/sda b 8 0",
+		"the kernel's settings":        "echo 1 > /proc/sys/kernel/printk",
+		"the request key":              "echo b > /proc/sysrq-trigger",
+		"the kernel's memory":          "head -c 1 /proc/kcore | grep -q .",
+		"the control groups":           "echo 1 > /sys/fs/cgroup/memory/memory.limit_in_bytes",
+		"the clock":                    "date -s 2020-01-01",
+		"its own guest":                "echo x > " + guestPath,
+		"the machine's name servers":   "echo x > /etc/resolv.conf",
+		"its host name":                "hostname other",
+		"tracing":                      `python3 -c 'import ctypes,sys; sys.exit(0 if ctypes.CDLL(None).ptrace(0,0,0,0)==0 else 1)'`,
+		"bpf":                          `python3 -c 'import ctypes,sys; sys.exit(0 if ctypes.CDLL(None).syscall(321,0,0,0)>=0 else 1)'`,
+		"raw sockets":                  `python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'`,
+		"the kernel's crypto sockets":  `python3 -c 'import socket; socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET, 0)'`,
+		"the machine's virtual socket": `python3 -c 'import socket; socket.socket(40, socket.SOCK_STREAM, 0)'`,
+	}
+}
+
 // TestWhatAComputerCannotReach asks from inside, as root there.
 func TestWhatAComputerCannotReach(t *testing.T) {
 	n := newNode(t, 0)
@@ -39,31 +67,7 @@ func TestWhatAComputerCannotReach(t *testing.T) {
 			t.Errorf("the first process is not uid %d outside: %v", r.Range.Host, err)
 		}
 	})
-	refused := map[string]string{
-		"the machine's /root":          "ls " + secret,
-		"the machine's passwords":      "cat /etc/shadow-; ls /etc/ssh/*key; ls /etc/machine-id-not-there",
-		"the node's data":              "ls " + n.dir,
-		"mounting":                     "mount -t tmpfs none /mnt",
-		"unmounting":                   "umount /proc",
-		"new namespaces":               "unshare -U true",
-		"new mount namespaces":         "unshare -m true",
-		"other namespaces":             "nsenter -t 1 -n true --net=/proc/1/ns/mnt",
-		"device nodes":                 "mknod /tmp/sda b 8 0",
-		"the kernel's settings":        "echo 1 > /proc/sys/kernel/printk",
-		"the request key":              "echo b > /proc/sysrq-trigger",
-		"the kernel's memory":          "head -c 1 /proc/kcore | grep -q .",
-		"the control groups":           "echo 1 > /sys/fs/cgroup/memory/memory.limit_in_bytes",
-		"the clock":                    "date -s 2020-01-01",
-		"its own guest":                "echo x > " + guestPath,
-		"the machine's name servers":   "echo x > /etc/resolv.conf",
-		"its host name":                "hostname other",
-		"tracing":                      `python3 -c 'import ctypes,sys; sys.exit(0 if ctypes.CDLL(None).ptrace(0,0,0,0)==0 else 1)'`,
-		"bpf":                          `python3 -c 'import ctypes,sys; sys.exit(0 if ctypes.CDLL(None).syscall(321,0,0,0)>=0 else 1)'`,
-		"raw sockets":                  `python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'`,
-		"the kernel's crypto sockets":  `python3 -c 'import socket; socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET, 0)'`,
-		"the machine's virtual socket": `python3 -c 'import socket; socket.socket(40, socket.SOCK_STREAM, 0)'`,
-	}
-	for what, script := range refused {
+	for what, script := range refused(n.dir, secret) {
 		t.Run(what, func(t *testing.T) {
 			if exit, out := n.sh(id, "root", script); exit.Code == 0 {
 				t.Errorf("%s worked: %s", script, out)
