@@ -29,7 +29,7 @@ type recipe struct {
 func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, n NewRun) (state.RunConfig, error) {
 	r, err := view(ctx, t.cluster, func(v *state.View) (r recipe, err error) {
 		if r.env, err = v.Environment(c.Account, thread.Environment); err != nil {
-			if fault.Is(err, fault.NotFound) {
+			if fault.Is(err, fault.NotFound) && n.Create == nil {
 				err = fault.New(fault.Conflict, "the environment of thread %s was deleted", thread.ID)
 			}
 			return r, err
