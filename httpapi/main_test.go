@@ -51,6 +51,7 @@ func (c *caller) do(method, path string, body any, headers ...string) *reply {
 	if err != nil {
 		c.t.Fatalf("%s %s: %v", method, path, err)
 	}
+	documented(c.t, resp, b)
 	return &reply{t: c.t, status: resp.StatusCode, header: resp.Header, body: b}
 }
 
@@ -134,6 +135,9 @@ func stream(t *testing.T, body io.Reader, stop func(line) bool) []line {
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
 		text := scanner.Text()
+		if text == "" {
+			id = "" // an id without data only says where the stream begins
+		}
 		if v, ok := strings.CutPrefix(text, "id: "); ok {
 			id = v
 		}
@@ -146,6 +150,7 @@ func stream(t *testing.T, body io.Reader, stop func(line) bool) []line {
 		if err := json.Unmarshal([]byte(v), &l.Event); err != nil {
 			t.Fatalf("line %q: %v", v, err)
 		}
+		documentedAs(t, "Event", []byte(v))
 		lines = append(lines, l)
 		if stop != nil && stop(l) {
 			return lines

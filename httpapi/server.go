@@ -75,7 +75,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{Options: o}
 	s.done, s.drain = context.WithCancel(context.Background())
-	document, err := documentJSON(o.PublicURL)
+	document, err := Document(o.PublicURL)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +117,18 @@ func unrouted(shared door.Shared) gin.HandlerFunc {
 
 // Handler is the whole door, for tests and for serving it elsewhere.
 func (s *Server) Handler() http.Handler { return s.engine }
+
+// Route is a method and a path as the router has it.
+type Route struct{ Method, Path string }
+
+// Routes lists every route that is served.
+func (s *Server) Routes() []Route {
+	var all []Route
+	for _, r := range s.engine.Routes() {
+		all = append(all, Route{r.Method, r.Path})
+	}
+	return all
+}
 
 // Serve answers on ln until ctx ends or Drain is called; then it lets requests
 // in progress finish. It closes ln.

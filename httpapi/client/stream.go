@@ -46,8 +46,8 @@ type reader struct {
 	last uint64 // everything up to it was handed over
 	// begun is set once it is known after which event the stream begins.
 	begun bool
-	held []wire.Event
-	each func(Event) error
+	held  []wire.Event
+	each  func(Event) error
 }
 
 // read hands over events until the stream ends (errCut), each fails, or ctx ends.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,12 +62,20 @@ func Vendor(key, value string) Option { return func(s *setup) { s.env[key] = val
 // Records can be cut off from the leader.
 type Records struct {
 	*actorstest.Node
-	Leaderless func() bool
+	leaderless atomic.Pointer[func() bool]
+}
+
+// Cut makes reads fail whenever gone says so.
+func (r *Records) Cut(gone func() bool) { r.leaderless.Store(&gone) }
+
+func (r *Records) cut() bool {
+	gone := r.leaderless.Load()
+	return gone != nil && (*gone)()
 }
 
 // Read fails while there is no leader.
 func (r *Records) Read(ctx context.Context) (*state.View, error) {
-	if r.Leaderless() {
+	if r.cut() {
 		return nil, fault.New(fault.Unavailable, "no leader answers").WithCode("NO_LEADER")
 	}
 	return r.Node.Read(ctx)
@@ -83,7 +92,7 @@ func Open(t testing.TB, options ...Option) *House {
 	}
 	h.openSystem(s.env, log)
 	s.options.Records = httpapi.RecordsOf(h.Records, func() error {
-		if h.Records.Leaderless() {
+		if h.Records.cut() {
 			return errors.New("no leader is known")
 		}
 		return nil
@@ -108,7 +117,7 @@ func (h *House) openSystem(env map[string]string, log *slog.Logger) {
 	if err != nil {
 		h.T.Fatal(err)
 	}
-	h.Node, h.Records = node, &Records{Node: node, Leaderless: func() bool { return false }}
+	h.Node, h.Records = node, &Records{Node: node}
 	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: node, Sealer: sealer{}, Catalog: models,
 		Driver:       fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true}),
 		Shape:        actors.Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30},
