@@ -165,6 +165,7 @@ func (s *server) serve(ctx context.Context) error {
 		return err
 	}
 	s.Log.Info("warden serves", "node", s.Node, "pid", os.Getpid(), "fence", string(s.fence.Posture))
+	debug.FreeOSMemory() // what the start of the whole program left
 	s.accept(listener)
 	s.stop()
 	work.Wait()
