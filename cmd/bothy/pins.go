@@ -1,5 +1,3 @@
-
-
 package main
 
 import (
@@ -39,5 +37,3 @@ import (
 	_ "gopkg.in/yaml.v3"
 	_ "pgregory.net/rapid"
 )
-
-func main() {}

@@ -1,0 +1,50 @@
+# make up      a node in the foreground; ARGS="--nodes 3" and other flags of `bothy up`
+# make build   bin/bothy, without root
+# make test    everything that CI checks; needs root, for real computers
+# make bench   measures, on an otherwise idle machine
+# make generate  what is generated from the guest's protocol; needs protoc
+
+GO      ?= go
+ARGS    ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+GUEST   := runtime/guest/embedded/guest
+# Tests end well before CI's patience does, with a stack trace of what hangs.
+TEST_TIMEOUT ?= 12m
+
+# Who owns a clone is no matter of the build; VERSION says which commit it is.
+export GOFLAGS += -buildvcs=false
+
+.PHONY: up build guest test bench generate root packages format
+
+up: root packages build
+	@exec bin/bothy up $(ARGS)
+
+# Computers are made of mounts, cgroups, user and network namespaces.
+root:
+	@[ "$$(id -u)" = 0 ] || { \
+	  echo "make up needs root: a node mounts the root of each computer, puts it in a cgroup and gives it" >&2; \
+	  echo "a network of its own. Run: sudo env PATH=\"$$PATH\" make up   (make build needs no root)" >&2; exit 1; }
+
+packages:
+	@deploy/packages run
+
+build: guest
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bothy ./cmd/bothy
+
+guest:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(GUEST) ./cmd/guest
+
+# The tests and the bothy that they start are one -race build.
+test: guest format
+	$(GO) build -race -o bin/bothy-race ./cmd/bothy
+	BOTHY_TEST_BINARY=$(CURDIR)/bin/bothy-race $(GO) test -race -vet=all -timeout $(TEST_TIMEOUT) ./...
+
+format:
+	@changed=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$changed" ] || { echo "gofmt would change:"; echo "$$changed"; exit 1; }
+
+bench: build
+	$(GO) run ./bench $(ARGS)
+
+generate:
+	GOBIN=$(CURDIR)/bin/tools $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go connectrpc.com/connect/cmd/protoc-gen-connect-go
+	PATH=$(CURDIR)/bin/tools:$$PATH $(GO) generate ./...

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/actors/ledger"
+	"github.com/bothy-computer/bothy/httpapi/computeragents"
+	"github.com/bothy-computer/bothy/runtime/volume"
+)
+
+// Config is everything an operator may set. Flags win over the environment,
+// the environment over the file, and the file over [DefaultConfig], which is
+// the only place with defaults. Money is in millionths of a dollar.
+type Config struct {
+	Node     NodeConfig           `yaml:"node"`
+	HTTP     HTTPConfig           `yaml:"http"`
+	Peer     ListenConfig         `yaml:"peer"`   // other nodes, mutual TLS
+	Gossip   ListenConfig         `yaml:"gossip"` // other nodes, UDP and TCP, encrypted
+	Ops      ListenConfig         `yaml:"ops"`    // metrics and profiles, no key asked
+	Join     string               `yaml:"-"`      // a token; a secret has no place in a file
+	Limits   LimitsConfig         `yaml:"limits"`
+	Models   catalog.Config       `yaml:"models"`
+	Prices   ledger.ComputerPrice `yaml:"prices"`
+	Accounts AccountConfig        `yaml:"accounts"`
+	Computer ComputerConfig       `yaml:"computer"`
+	Volumes  VolumeConfig         `yaml:"volumes"`
+	Log      LogConfig            `yaml:"log"`
+}
+
+// NodeConfig says which node this is.
+type NodeConfig struct {
+	ID        string `yaml:"id"`        // display name; "" is the stored one, at first the base name of dir
+	Dir       string `yaml:"dir"`       // everything the node keeps
+	Advertise string `yaml:"advertise"` // host that other nodes reach this one by; "" is found
+}
+
+// HTTPConfig is where clients are served.
+type HTTPConfig struct {
+	Addr      string `yaml:"addr"`      // host:port, plain HTTP
+	PublicURL string `yaml:"publicURL"` // in replies; "" is the URL that the request used
+	Domain    string `yaml:"domain"`    // of published ports, by wildcard DNS; "" is none
+}
+
+// ListenConfig is host:port to listen on; port 0 picks a free one.
+type ListenConfig struct {
+	Addr string `yaml:"addr"`
+}
+
+// LimitsConfig is how many requests of a dialect a key may make in 15 minutes.
+type LimitsConfig struct {
+	ComputerAgents int `yaml:"computerAgents"`
+}
+
+// AccountConfig is what new accounts begin with.
+type AccountConfig struct {
+	StartBalance ledger.MicroUSD `yaml:"startBalance"`
+}
+
+// ComputerConfig is the shape of a computer that names none.
+type ComputerConfig struct {
+	Image    string `yaml:"image"`
+	Memory   Bytes  `yaml:"memory"`
+	MilliCPU int64  `yaml:"milliCPU"` // 1000 is one core
+	Disk     Bytes  `yaml:"disk"`
+	Warm     int    `yaml:"warm"` // blank computers kept ready
+}
+
+// VolumeConfig sizes the pool that computers' data is in.
+type VolumeConfig struct {
+	Size Bytes `yaml:"size"` // at first
+	Grow Bytes `yaml:"grow"` // added when less than half of it is free
+}
+
+// LogConfig says what the node logs, on standard error.
+type LogConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text, json
+}
+
+// DefaultConfig is a node on this machine.
+func DefaultConfig() Config {
+	return Config{
+		Node: NodeConfig{Dir: defaultDir()},
+		// Clients of other machines and of this one's computers use it, and
+		// every request needs a key; the banner says how to keep it local.
+		HTTP:   HTTPConfig{Addr: "0.0.0.0:8080"},
+		Peer:   ListenConfig{Addr: "0.0.0.0:7080"},
+		Gossip: ListenConfig{Addr: "0.0.0.0:7180"},
+		Ops:    ListenConfig{Addr: "127.0.0.1:7280"},
+		Limits: LimitsConfig{ComputerAgents: computeragents.DefaultRequests},
+		Prices: ledger.ComputerPrice{
+			CPUHour: 70_000, MemoryGiBHour: 43_750, StorageGiBHour: 683,
+		},
+		Accounts: AccountConfig{StartBalance: 10 * ledger.USD},
+		Computer: ComputerConfig{Image: "host", Memory: 2 << 30, MilliCPU: 2000, Disk: 10 << 30, Warm: 2},
+		Volumes:  VolumeConfig{Size: volume.DefaultSizeBytes, Grow: volume.DefaultGrowBytes},
+		Log:      LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+// maxConfigBytes bounds a configuration file.
+const maxConfigBytes = 1 << 20
+
+// readFile lays a file over the configuration. A key that Config does not know
+// is an error, because a mistyped limit would otherwise be no limit.
+func (c *Config) readFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(text) > maxConfigBytes {
+		return fmt.Errorf("read the configuration: %s is larger than %d bytes", path, maxConfigBytes)
+	}
+	return c.parse(path, text)
+}
+
+func (c *Config) parse(path string, text []byte) error {
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read %s: it holds more than one document", path)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/runtime/container"
+)
+
+// Bounds of what may be configured.
+const (
+	minComputerMemory = 64 << 20
+	minComputerDisk   = 64 << 20
+	minVolumeSize     = 256 << 20
+	maxRequests       = 100_000_000
+)
+
+var legalDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(:[0-9]{1,5})?$`)
+
+// Validate reports every mistake at once, named as the operator wrote it.
+func (c Config) Validate() error {
+	return errors.Join(c.checkNode(), c.checkAddresses(), c.checkAmounts(), c.checkComputers(), c.checkLog(), c.checkModels())
+}
+
+func (c Config) checkNode() error {
+	var errs []error
+	if c.Node.Dir == "" {
+		errs = append(errs, errors.New("node.dir is required"))
+	}
+	if strings.ContainsAny(c.Node.Advertise, " /:[]") && net.ParseIP(c.Node.Advertise) == nil {
+		errs = append(errs, fmt.Errorf("node.advertise: %q is not a host name or address (without a port)", c.Node.Advertise))
+	}
+	if c.HTTP.PublicURL != "" {
+		u, err := url.Parse(c.HTTP.PublicURL)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			errs = append(errs, fmt.Errorf("http.publicURL: %q is not a URL such as https://bothy.example.org", c.HTTP.PublicURL))
+		}
+	}
+	if c.HTTP.Domain != "" && !legalDomain.MatchString(c.HTTP.Domain) {
+		errs = append(errs, fmt.Errorf("http.domain: %q is not a domain name such as ports.example.org", c.HTTP.Domain))
+	}
+	return errors.Join(errs...)
+}
+
+// listener is an address that the node listens on, by its name in the file.
+type listener struct{ name, addr string }
+
+func (c Config) listeners() []listener {
+	return []listener{
+		{"http.addr", c.HTTP.Addr}, {"peer.addr", c.Peer.Addr}, {"gossip.addr", c.Gossip.Addr}, {"ops.addr", c.Ops.Addr},
+	}
+}
+
+func (c Config) checkAddresses() error {
+	var errs []error
+	all := c.listeners()
+	for i, l := range all {
+		_, port, err := net.SplitHostPort(l.addr)
+		if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
+			errs = append(errs, fmt.Errorf("%s: %q is not host:port", l.name, l.addr))
+			continue
+		}
+		for _, other := range all[:i] {
+			if collide(l.addr, other.addr) {
+				errs = append(errs, fmt.Errorf("%s: %s is %s's already", l.name, l.addr, other.name))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// collide reports whether two addresses cannot both be listened on.
+func collide(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	return errA == nil && errB == nil && portA == portB && portA != "0" &&
+		(hostA == hostB || everywhere(hostA) || everywhere(hostB))
+}
+
+func (c Config) checkAmounts() error {
+	var errs []error
+	if n := c.Limits.ComputerAgents; n < 1 || n > maxRequests {
+		errs = append(errs, fmt.Errorf("limits.computerAgents: %d requests; it is 1 to %d", n, maxRequests))
+	}
+	if min(c.Prices.CPUHour, c.Prices.MemoryGiBHour, c.Prices.StorageGiBHour) < 0 {
+		errs = append(errs, errors.New("prices: a price cannot be negative"))
+	}
+	if c.Accounts.StartBalance < 0 {
+		errs = append(errs, errors.New("accounts.startBalance cannot be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkComputers() error {
+	var errs []error
+	for _, size := range []struct {
+		name       string
+		have, need Bytes
+	}{
+		{"computer.memory", c.Computer.Memory, minComputerMemory},
+		{"computer.disk", c.Computer.Disk, minComputerDisk},
+		{"volumes.size", c.Volumes.Size, minVolumeSize},
+		{"volumes.grow", c.Volumes.Grow, minVolumeSize},
+	} {
+		if size.have < size.need {
+			errs = append(errs, fmt.Errorf("%s: %s is less than %s", size.name, size.have, size.need))
+		}
+	}
+	if c.Computer.Image == "" {
+		errs = append(errs, errors.New("computer.image is required"))
+	}
+	if c.Computer.MilliCPU < 10 {
+		errs = append(errs, fmt.Errorf("computer.milliCPU: %d is less than 10, a hundredth of a core", c.Computer.MilliCPU))
+	}
+	if c.Computer.Warm < 0 || c.Computer.Warm > container.MaxWarm {
+		errs = append(errs, fmt.Errorf("computer.warm: %d; it is 0 to %d", c.Computer.Warm, container.MaxWarm))
+	}
+	return errors.Join(errs...)
+}
+
+// What log.level and log.format may be.
+var (
+	logLevels  = []string{"debug", "info", "warn", "error"}
+	logFormats = []string{"text", "json"}
+)
+
+func (c Config) checkLog() error {
+	var errs []error
+	if !slices.Contains(logLevels, c.Log.Level) {
+		errs = append(errs, fmt.Errorf("log.level: %q is none of %s", c.Log.Level, strings.Join(logLevels, ", ")))
+	}
+	if !slices.Contains(logFormats, c.Log.Format) {
+		errs = append(errs, fmt.Errorf("log.format: %q is none of %s", c.Log.Format, strings.Join(logFormats, ", ")))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkModels() error {
+	_, err := catalog.New(c.Models, os.Getenv)
+	return err
+}
