@@ -50,8 +50,8 @@ func MakeKey(k NewKey) (text string, key state.Key, err error) {
 	b := make([]byte, keyBytes)
 	rand.Read(b)
 	text = prefix + hex.EncodeToString(b)
-	return text, state.Key{ID: newID[state.KeyID]("key"), Hash: hashKey(text), Prefix: text[:shownKeyLetters],
-		Account: k.Account, User: k.User, Name: k.Name, Scopes: k.Scopes, NoLimit: k.NoLimit, Admin: k.Admin, ExpiresAt: k.Expires}, nil
+	key, err = KeyOf(text, k)
+	return text, key, err
 }
 
 func hashKey(text string) string {
@@ -182,4 +182,23 @@ func (a *Accounts) get(id state.AccountID) (state.Account, error) {
 func isChanged(err error) bool {
 	var f *fault.Error
 	return errors.As(err, &f) && f.Code == state.CodeChanged
+}
+
+// KeyOf makes the record of a key whose text is known already.
+func KeyOf(text string, k NewKey) (state.Key, error) {
+	if len(text) < shownKeyLetters+keyBytes {
+		return state.Key{}, fault.New(fault.Invalid, "a key has at least %d characters", shownKeyLetters+keyBytes)
+	}
+	return state.Key{ID: newID[state.KeyID]("key"), Hash: hashKey(text), Prefix: text[:shownKeyLetters], Account: k.Account,
+		User: k.User, Name: k.Name, Scopes: k.Scopes, NoLimit: k.NoLimit, Admin: k.Admin, ExpiresAt: k.Expires}, nil
+}
+
+// Founders are the account, its owner and the ids that a cluster begins with:
+// unbilled, since it is the operator's own.
+func Founders(key state.Key) (state.Account, state.User, state.Key) {
+	account := state.Account{ID: newID[state.AccountID]("acct"), Name: "admin", Unbilled: true}
+	user := state.User{ID: newID[state.UserID]("user"), Account: account.ID, Name: "admin", Role: "owner"}
+	key.Account, key.User, key.Name = account.ID, user.ID, "admin"
+	key.Scopes, key.Admin, key.NoLimit = []string{"*"}, true, true
+	return account, user, key
 }

@@ -39,7 +39,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		steps:    f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_model_call_seconds", Help: "Time of model calls, by vendor and result.", Buckets: slow}, []string{"vendor", "result"}),
 		tokens:   f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_tokens_total", Help: "Tokens of model calls, by vendor and direction."}, []string{"vendor", "direction"}),
 		reserved: f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_reservations_total", Help: "Reservations by what became of them.", ConstLabels: nil}, []string{"result"}),
-		create:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_computer_start_seconds", Help: "Time for a computer to be ready, by how it was had.", Buckets: slow}, []string{"tier"}),
+		create:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_computer_ready_seconds", Help: "Time for a computer to be ready, by how it was had.", Buckets: slow}, []string{"tier"}),
 		exec:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_exec_seconds", Help: "Time of commands run in computers, from asking to their end.", Buckets: slow}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 	}

@@ -27,3 +27,12 @@ func (v *View) AppliedIndex() (uint64, error) { return AppliedIndex(v.r) }
 
 // stampText orders records by time inside an index.
 func stampText(t time.Time) string { return encodeText(uint64(t.UnixNano())) }
+
+// Broken is a view of records that cannot be read: every method fails with err.
+func Broken(err error) *View { return &View{r: broken{err}} }
+
+type broken struct{ err error }
+
+func (b broken) Get([]byte) ([]byte, error) { return nil, b.err }
+
+func (b broken) Scan(_, _ []byte, _ bool, _ func(key, value []byte) bool) error { return b.err }

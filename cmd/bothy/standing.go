@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/members"
+	"github.com/bothy-computer/bothy/cluster/placement"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/httpapi/admin"
+	"github.com/bothy-computer/bothy/runtime/warden"
+)
+
+// recordsOf is the cluster as actors and doors know it.
+type recordsOf struct{ *cluster.Cluster }
+
+// Stale never fails: a store that cannot be read says so at the first read.
+func (r recordsOf) Stale() *state.View {
+	v, err := r.Cluster.Stale()
+	if err != nil {
+		return state.Broken(err)
+	}
+	return v
+}
+
+// Place returns the computer's record with its owner in it.
+func (r recordsOf) Place(ctx context.Context, id state.ComputerID) (state.Computer, error) {
+	p, err := r.Cluster.Place(ctx, id)
+	if err != nil {
+		return state.Computer{}, err
+	}
+	v := r.Stale()
+	defer v.Close()
+	c, ok, err := v.AnyComputer(id)
+	if err == nil && !ok {
+		err = fault.New(fault.NotFound, "Computer not found: %s", id)
+	}
+	c.Node, c.Epoch = p.Node, p.Epoch
+	return c, err
+}
+
+// leaseOf is this node's right to act.
+type leaseOf struct{ *cluster.Cluster }
+
+// Held returns nil while the node may act.
+func (l leaseOf) Held() error {
+	if l.LeaseHeld() {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "this node's lease does not hold; it waits for the cluster").WithRetry(time.Second)
+}
+
+// Context ends when the node may no longer act.
+func (l leaseOf) Context(parent context.Context) (context.Context, context.CancelFunc) {
+	return l.LeaseContext(parent)
+}
+
+// wardenOf tells the warden until when computers may run.
+type wardenOf struct{ client *warden.Client }
+
+// wardenPatience bounds one word to the warden.
+const wardenPatience = 2 * time.Second
+
+func (w wardenOf) Deadline(boottime time.Duration) error { return w.set(warden.Instant(boottime)) }
+func (w wardenOf) NoDeadline() error                     { return w.set(warden.NoDeadline) }
+
+func (w wardenOf) set(at warden.Instant) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wardenPatience)
+	defer cancel()
+	return w.client.SetDeadline(ctx, at)
+}
+
+// nodesOf is what an operator asks of the cluster.
+type nodesOf struct{ n *node }
+
+// JoinToken makes a token that admits one node.
+func (o nodesOf) JoinToken(ctx context.Context) (string, time.Time, error) {
+	expires := time.Now().Add(state.TokenLifetime)
+	token, err := o.n.cluster.NewToken(ctx)
+	if err != nil {
+		return "", expires, err
+	}
+	return token.Text(), expires, nil
+}
+
+// statusPatience bounds what a status waits for: it is asked when things are broken.
+const statusPatience = time.Second
+
+// Members joins what raft and gossip know of the nodes.
+func (o nodesOf) Members() map[state.NodeID]admin.Member {
+	ctx, cancel := context.WithTimeout(context.Background(), statusPatience)
+	defer cancel()
+	out := map[state.NodeID]admin.Member{}
+	status, err := o.n.cluster.Status(ctx)
+	if err != nil {
+		o.n.log.Warn("read the cluster's status", "err", err)
+	}
+	alive := map[state.NodeID]bool{o.n.identity.Node(): true}
+	for _, m := range o.n.seen() {
+		alive[m.Node] = alive[m.Node] || m.Alive
+	}
+	for _, s := range status.Nodes {
+		m := admin.Member{Alive: alive[s.ID], Voter: s.Voter, Leader: s.Leader}
+		if s.ID == status.Self {
+			m.LeaseLeft = max(0, status.LeaseMargin)
+		}
+		out[s.ID] = m
+	}
+	return out
+}
+
+func (n *node) seen() []members.Member {
+	if m := n.gossip.Load(); m != nil {
+		return m.List()
+	}
+	return nil
+}
+
+// resolve is where gossip has seen a node take others.
+func (n *node) resolve(id state.NodeID) (string, bool) {
+	for _, m := range n.seen() {
+		if m.Node == id && m.Meta.Peer != "" {
+			return m.Meta.Peer, true
+		}
+	}
+	return "", false
+}
+
+// capacity is what gossip says of a node's room.
+func (n *node) capacity(id state.NodeID) (placement.Node, bool) {
+	if id == n.identity.Node() {
+		return placeOf(id, n.meta()), true
+	}
+	for _, m := range n.seen() {
+		if m.Node == id && m.Alive {
+			return placeOf(id, m.Meta), true
+		}
+	}
+	return placement.Node{}, false
+}
+
+func placeOf(id state.NodeID, m members.Meta) placement.Node {
+	return placement.Node{ID: id, Known: true, Draining: m.Draining, FreeMemoryBytes: m.FreeMemoryBytes,
+		FreeDiskBytes: m.FreeDiskBytes, LoadPercent: m.LoadPercent, Images: m.Images}
+}
+
+// imageKey names an image in gossip, where there is no room for digests.
+func imageKey(image string) uint64 { return xxhash.Sum64String(image) }
+
+// meta is what this node tells others of itself.
+func (n *node) meta() members.Meta {
+	m := n.machine.room()
+	m.Name, m.Version, m.Commands = n.identity.Name(), buildVersion(), state.CommandVersion
+	if addrs, err := n.addrs(n.peerAddr()); err == nil {
+		m.HTTP, m.Peer = addrs.HTTP, addrs.Peer
+	}
+	return m
+}
+
+func (n *node) peerAddr() net.Addr {
+	if n.cluster == nil {
+		return nil
+	}
+	return n.cluster.Transport().Addr()
+}
+
+// addrs is how others reach this node: what it listens on, with a host that
+// others can use where it listens on all of its own.
+func (n *node) addrs(peer net.Addr) (state.NodeAddrs, error) {
+	host := n.config.Node.Advertise
+	if host == "" {
+		host = ownHost()
+	}
+	reach := func(addr string) (string, error) {
+		h, port, err := net.SplitHostPort(addr)
+		if err == nil && everywhere(h) {
+			h = host
+		}
+		return net.JoinHostPort(h, port), err
+	}
+	a := state.NodeAddrs{Version: buildVersion(), Commands: state.CommandVersion}
+	var errs []error
+	for _, f := range []struct {
+		to   *string
+		addr string
+	}{{&a.HTTP, n.http.Addr().String()}, {&a.Gossip, n.config.Gossip.Addr}} {
+		at, err := reach(f.addr)
+		*f.to = at
+		errs = append(errs, err)
+	}
+	if peer != nil {
+		at, err := reach(peer.String())
+		a.Peer = at
+		errs = append(errs, err)
+	}
+	return a, errors.Join(errs...)
+}
+
+// ownHost is the address that this machine would send from, or its loopback
+// where it has no other. Nothing is sent.
+func ownHost() string {
+	conn, err := net.Dial("udp", "192.0.2.1:9") // reserved for documentation
+	if err != nil {
+		return "127.0.0.1"
+	}
+	defer conn.Close()
+	host, _, err := net.SplitHostPort(conn.LocalAddr().String())
+	if err != nil {
+		return "127.0.0.1"
+	}
+	return host
+}
+
+func adminKeyPath(dir string) string { return filepath.Join(dir, "admin.key") }
+
+// existing is path, or "" when there is no such file.
+func existing(path string) string {
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}
+
+// adminKey returns the first key of a new cluster. It is in its file before
+// the cluster knows it, so that a founding that was cut short loses nothing.
+func adminKey(dir string) (state.Key, error) {
+	path := adminKeyPath(dir)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newAdminKey(path)
+	}
+	if err != nil {
+		return state.Key{}, fmt.Errorf("read the admin key: %w", err)
+	}
+	return actors.KeyOf(strings.TrimSpace(string(b)), actors.NewKey{})
+}
+
+func newAdminKey(path string) (state.Key, error) {
+	text, key, err := actors.MakeKey(actors.NewKey{})
+	if err != nil {
+		return key, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return key, fmt.Errorf("write the admin key: %w", err)
+	}
+	_, err = f.WriteString(text + "\n")
+	return key, errors.Join(err, f.Sync(), f.Close())
+}
+
+// Banner is what is true of the node now.
+func (n *node) Banner() Banner {
+	can := n.machine.driver.Abilities()
+	b := Banner{Version: buildVersion(), Name: n.identity.Name(), HTTPAddr: n.http.Addr().String(), Dir: n.config.Node.Dir,
+		KeyPath: n.keyPath, Model: n.catalog.Default(), Abilities: can.Can, Missing: append(n.machine.missing, can.Missing...)}
+	for _, m := range (nodesOf{n}).Members() {
+		b.Nodes++
+		if m.Voter {
+			b.Voters++
+		}
+	}
+	if b.Model == "script" {
+		b.ModelVariables = n.catalog.Missing()
+	}
+	return b
+}
