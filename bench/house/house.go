@@ -2,8 +2,10 @@ package house
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -106,10 +108,27 @@ func (h *House) ClientOf(nodes ...*Node) *client.Client {
 	return c
 }
 
-// Do sends a request as it is, once, and drops the reply's body.
+// Do sends a request as it is, once.
 func (h *House) Do(req *http.Request) (*http.Response, error) {
 	req.Header.Set("Authorization", "Bearer "+h.Key)
 	return h.http.Do(req)
+}
+
+// Read sends a request once and reads a reply of JSON.
+func (h *House) Read(req *http.Request, into any) error {
+	reply, err := h.Do(req)
+	if err != nil {
+		return err
+	}
+	defer reply.Body.Close()
+	body, err := io.ReadAll(reply.Body)
+	if err != nil {
+		return fmt.Errorf("read a reply: %w", err)
+	}
+	if reply.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s: %.300s", req.Method, req.URL.Path, reply.Status, body)
+	}
+	return json.Unmarshal(body, into)
 }
 
 // Settle waits until every node is alive, leased and, up to three, a voter.

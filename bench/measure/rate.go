@@ -49,3 +49,16 @@ func AtOnce(n int, call func(i int) error) (*Samples, time.Duration) {
 	calls.Wait()
 	return &all, time.Since(begun)
 }
+
+// AtOnceEach starts n callers at once, each of which notes what it times, and
+// waits for all.
+func AtOnceEach(n int, caller func(s *Samples)) (*Samples, time.Duration) {
+	var all Samples
+	var callers sync.WaitGroup
+	begun := time.Now()
+	for range n {
+		callers.Go(func() { caller(&all) })
+	}
+	callers.Wait()
+	return &all, time.Since(begun)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/bothy-computer/bothy/bench/bare"
+	"github.com/bothy-computer/bothy/bench/house"
+	"github.com/bothy-computer/bothy/bench/measure"
+)
+
+// bench is what every scenario has.
+type bench struct {
+	out     io.Writer
+	bothy   string        // path of the binary that is measured
+	base    string        // directory for everything that is made
+	during  time.Duration // of each measurement that has no fixed count
+	n       int           // of those that have one
+	most    int           // subscribers, of fanout
+	profile string        // file for a processor profile of this process; "" is none
+}
+
+// scenario is one question and how it is answered.
+type scenario struct {
+	name, about string
+	run         func(b *bench, ctx context.Context) error
+}
+
+var scenarios = []scenario{
+	//CREATE
+	//EXEC
+	{"records", "records per second on three nodes, beside fsync and a bare raft loop", (*bench).records},
+	{"commands", "commands per second on three voters without HTTP, beside a bare raft loop", (*bench).commands},
+	{"visibility", "a lone write seen at a follower, beside bare raft", (*bench).visibility},
+	//FANOUT
+	//IDLE
+	{"placement", "placements per second with 1,000 nodes", (*bench).placement},
+	//LEADER
+	//TAKEOVER
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRoot().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+func newRoot() *cobra.Command {
+	b := &bench{}
+	all := func(cmd *cobra.Command, _ []string) error {
+		b.out = cmd.OutOrStdout()
+		var errs []error
+		for _, s := range scenarios {
+			errs = append(errs, b.play(cmd.Context(), s))
+		}
+		return errors.Join(errs...)
+	}
+	root := &cobra.Command{Use: "bench [SCENARIO]", Short: "Measure Bothy beside what it is compared to: every scenario, or one",
+		Args: cobra.NoArgs, RunE: all, SilenceUsage: true}
+	f := root.PersistentFlags()
+	f.StringVar(&b.bothy, "bothy", "bin/bothy", "the binary that is measured")
+	f.StringVar(&b.base, "dir", os.TempDir(), "where nodes keep their data: on the disk that is measured, passable for others")
+	f.DurationVar(&b.during, "for", 5*time.Second, "how long a rate is measured")
+	f.IntVar(&b.n, "n", 0, "how often something is timed (0: what the scenario finds enough)")
+	f.StringVar(&b.profile, "profile", "", "write a processor profile of this process here (commands, placement)")
+	f.IntVar(&b.most, "subscribers", 10_000, "the most subscribers of fanout")
+	for _, s := range scenarios {
+		root.AddCommand(&cobra.Command{Use: s.name, Short: s.about, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			b.out = cmd.OutOrStdout()
+			return b.play(cmd.Context(), s)
+		}})
+	}
+	root.AddCommand(&cobra.Command{Use: bareStream, Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return bare.ServeStream(cmd.Context(), cmd.OutOrStdout())
+	}})
+	return root
+}
+
+// bareStream runs this program as the server that fanout compares to, so that
+// its memory is its own.
+const bareStream = "bare-stream"
+
+// play runs a scenario between two looks at how busy the machine is.
+func (b *bench) play(ctx context.Context, s scenario) error {
+	if err := raiseFiles(); err != nil {
+		return err
+	}
+	begun, load := time.Now(), measure.Load()
+	fmt.Fprintf(b.out, "\n== %s: %s\n   %s; load %s at the start\n", s.name, s.about, measure.Machine(b.base), load)
+	err := s.run(b, ctx)
+	fmt.Fprintf(b.out, "   took %s; load %s at the end\n", time.Since(begun).Round(time.Second), measure.Load())
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	return nil
+}
+
+// raiseFiles lets this process, and what it starts, open as many files as it may.
+func raiseFiles() error {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("read limits: %w", err)
+	}
+	files.Cur = files.Max
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("raise the limit of open files: %w", err)
+	}
+	return nil
+}
+
+// count is how often to do something: what was asked for, or enough.
+func (b *bench) count(enough int) int {
+	if b.n > 0 {
+		return b.n
+	}
+	return enough
+}
+
+// scratch makes a directory on the measured disk and returns how to remove it.
+func (b *bench) scratch() (string, func() error, error) {
+	dir, err := os.MkdirTemp(b.base, "bothy-bench-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make a directory: %w", err)
+	}
+	// Users of containers walk through it.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("make a directory: %w", err), os.RemoveAll(dir))
+	}
+	return dir, func() error { return os.RemoveAll(dir) }, nil
+}
+
+// in runs do with nodes of a shape, and clears them whatever becomes of it.
+func (b *bench) in(ctx context.Context, shape house.Shape, do func(h *house.House) error) error {
+	h, err := house.Open(ctx, b.bothy, b.base, shape)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(h), h.Close())
+}
