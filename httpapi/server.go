@@ -20,13 +20,6 @@ import (
 
 // Bounds of connections.
 const (
-	// headerPatience is how long a request's headers may take to arrive; a
-	// connection that sends nothing is closed then.
-	headerPatience = 10 * time.Second
-	// idlePatience is how long a connection is kept between requests.
-	idlePatience = 2 * time.Minute
-	// replyPatience is how long one write of a reply may take.
-	replyPatience  = time.Minute
 	maxHeaderBytes = 64 << 10
 	// MaxConnections bounds the connections open at once; more wait to be
 	// accepted.
@@ -54,6 +47,7 @@ type Options struct {
 	Requests int
 	// MaxStreams and MaxConnections are 0 for their defaults.
 	MaxStreams, MaxConnections int
+	Patience                   door.Patience
 }
 
 // Server answers HTTP for one node.
@@ -73,6 +67,7 @@ func New(o Options) (*Server, error) {
 	if o.MaxConnections == 0 {
 		o.MaxConnections = MaxConnections
 	}
+	o.Patience = o.Patience.OrDefault()
 	s := &Server{Options: o}
 	s.done, s.drain = context.WithCancel(context.Background())
 	document, err := Document(o.PublicURL)
@@ -80,10 +75,10 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	shared := door.Shared{Records: o.Records, Keys: o.Keys, Limits: o.Limits, Metrics: door.NewMetrics(o.Registry),
-		Log: o.Log, Now: o.Now, Drain: s.done, Streams: door.NewStreams(o.MaxStreams)}
+		Log: o.Log, Now: o.Now, Drain: s.done, Streams: door.NewStreams(o.MaxStreams), Patience: o.Patience}
 	s.compose(shared, document)
 	s.http = &http.Server{
-		Handler: s.engine, ReadHeaderTimeout: headerPatience, IdleTimeout: idlePatience, MaxHeaderBytes: maxHeaderBytes,
+		Handler: s.engine, ReadHeaderTimeout: o.Patience.Header, IdleTimeout: o.Patience.Idle, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // peers that go away mid-request
 	}
 	return s, nil
@@ -97,7 +92,7 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	e.RedirectTrailingSlash, e.RedirectFixedPath, e.HandleMethodNotAllowed = false, false, true
 	agents := computeragents.New(computeragents.Options{Nouns: s.Options.Nouns, Shared: shared, Requests: s.Requests,
 		Gatherer: s.Registry, Version: s.Version, Began: s.Now()})
-	e.Use(door.Identify, door.Deadlines(replyPatience), door.CrossOrigin, agents.Fence)
+	e.Use(door.Identify, door.Deadlines(s.Patience.Reply), door.CrossOrigin, agents.Fence)
 	e.NoRoute(unrouted(shared), agents.NotFound)
 	e.NoMethod(unrouted(shared), agents.NotAllowed)
 	agents.Mount(e)

@@ -145,7 +145,7 @@ func (a *API) quiet(s *door.Stream, thread state.ThreadID, until state.RunID) er
 		return nil
 	}
 	r, ok, err := v.AnyRun(until)
-	if err == nil && (!ok || r.Status.Over() && a.Now().Sub(r.EndedAt) > door.PingEvery) {
+	if err == nil && (!ok || r.Status.Over() && a.Now().Sub(r.EndedAt) > a.Patience.Ping) {
 		err = errRunGone // ended, and yet its last event did not come: the thread is gone
 	}
 	return err

@@ -19,8 +19,7 @@ import (
 
 // Bounds of a request.
 const (
-	MaxJSONBytes           = 1 << 20          // a JSON body
-	bodyPatience           = 30 * time.Second // for a whole JSON body to arrive
+	MaxJSONBytes           = 1 << 20 // a JSON body
 	maxIdempotencyKeyBytes = 255
 )
 
@@ -47,14 +46,14 @@ func (d *Door) ReadAny(c *gin.Context, into any) error {
 	return Decode(raw, into)
 }
 
-// body reads the request's body once, within MaxJSONBytes and bodyPatience.
+// body reads the request's body once, within MaxJSONBytes and Patience.Body.
 func (d *Door) body(c *gin.Context) ([]byte, error) {
 	if raw, ok := c.Get(bodyKey); ok {
 		return raw.([]byte), nil
 	}
 	control := http.NewResponseController(c.Writer)
 	// A writer that cannot set deadlines (a recorder) has no slow peer either.
-	deadlines := control.SetReadDeadline(time.Now().Add(bodyPatience)) == nil
+	deadlines := control.SetReadDeadline(time.Now().Add(d.Patience.Body)) == nil
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxJSONBytes))
 	if deadlines && err == nil {
 		err = control.SetReadDeadline(time.Time{})
@@ -64,7 +63,7 @@ func (d *Door) body(c *gin.Context) ([]byte, error) {
 	case errors.As(err, &large):
 		return nil, fault.New(fault.TooLarge, "The body is larger than %d bytes", MaxJSONBytes)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, fault.New(fault.Invalid, "The body did not arrive within %s", bodyPatience)
+		return nil, fault.New(fault.Invalid, "The body did not arrive within %s", d.Patience.Body)
 	case err != nil:
 		return nil, fault.New(fault.Invalid, "The body cannot be read: %v", err)
 	}

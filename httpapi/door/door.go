@@ -36,7 +36,8 @@ type Shared struct {
 	// Drain is done when the node begins to drain: streams end.
 	Drain context.Context
 	// Streams bounds how many streams are open at once.
-	Streams *Streams
+	Streams  *Streams
+	Patience Patience
 }
 
 // Dialect is what differs between doors.
@@ -55,7 +56,10 @@ type Door struct {
 }
 
 // New makes a door.
-func New(s Shared, d Dialect) *Door { return &Door{Shared: s, Dialect: d} }
+func New(s Shared, d Dialect) *Door {
+	s.Patience = s.Patience.OrDefault()
+	return &Door{Shared: s, Dialect: d}
+}
 
 // Route is one route of a dialect. Path is written as gin writes it, without
 // the /v1 before it.

@@ -16,17 +16,8 @@ import (
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
 
-// Bounds of streams.
-const (
-	// PingEvery is how long a stream may be silent. Clients give up after
-	// minutes, proxies after one.
-	PingEvery = 15 * time.Second
-	// streamWritePatience is how long one write may take: a client that stops
-	// reading is dropped once its socket's buffer is full and this is over.
-	streamWritePatience = 20 * time.Second
-	// MaxStreams bounds the streams open at once on a node.
-	MaxStreams = 16384
-)
+// MaxStreams bounds the streams open at once on a node.
+const MaxStreams = 16384
 
 const streamType = "text/event-stream"
 
@@ -103,7 +94,7 @@ func (s *Stream) Begin(after uint64) error {
 	h.Set("Cache-Control", "no-cache, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	if w, ok := s.c.Writer.(*patientWriter); ok {
-		w.patience = streamWritePatience
+		w.patience = s.door.Patience.Stream
 	}
 	s.c.Status(http.StatusOK)
 	s.begun = true
@@ -135,10 +126,10 @@ func (s *Stream) Ping() error {
 
 // Quiet is how long until the next ping is due.
 func (s *Stream) Quiet() time.Duration {
-	return max(PingEvery-s.door.Now().Sub(s.wrote), time.Millisecond)
+	return max(s.door.Patience.Ping-s.door.Now().Sub(s.wrote), time.Millisecond)
 }
 
-// Flush sends what is in the buffer, within streamWritePatience.
+// Flush sends what is in the buffer, within Patience.Stream.
 func (s *Stream) Flush() error {
 	_, err := s.c.Writer.Write(s.buf.Bytes())
 	if err == nil {

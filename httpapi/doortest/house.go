@@ -41,6 +41,7 @@ type House struct {
 	Key      string // of Account, with scope "*", limited
 	AdminKey string
 
+	options httpapi.Options
 	stop    context.CancelFunc
 	stopped chan error
 }
@@ -51,7 +52,16 @@ type Option func(*setup)
 type setup struct {
 	options httpapi.Options
 	env     map[string]string
+	quiet   bool
 }
+
+// Quiet keeps the actors asleep, so that a test can write a run's events itself.
+func Quiet() Option { return func(s *setup) { s.quiet = true } }
+
+// asleep is a node whose actors are told of no change.
+type asleep struct{ *actorstest.Node }
+
+func (asleep) Wake() <-chan struct{} { return nil }
 
 // With changes the server's options.
 func With(change func(*httpapi.Options)) Option { return func(s *setup) { change(&s.options) } }
@@ -90,7 +100,7 @@ func Open(t testing.TB, options ...Option) *House {
 	for _, o := range options {
 		o(&s)
 	}
-	h.openSystem(s.env, log)
+	h.openSystem(s, log)
 	s.options.Records = httpapi.RecordsOf(h.Records, func() error {
 		if h.Records.cut() {
 			return errors.New("no leader is known")
@@ -98,27 +108,48 @@ func Open(t testing.TB, options ...Option) *House {
 		return nil
 	})
 	s.options.Admin.Nodes = nodes{}
-	server, err := httpapi.New(httpapi.Stand(s.options, h.System))
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.Server = server
+	h.options = httpapi.Stand(s.options, h.System)
 	h.listen()
 	h.people()
 	return h
 }
 
-func (h *House) openSystem(env map[string]string, log *slog.Logger) {
+// Another is a second node over the same records, with the same accounts.
+func (h *House) Another() *House {
+	other := *h
+	other.options.Registry = prometheus.NewRegistry()
+	other.stopped = make(chan error, 1)
+	other.listen()
+	return &other
+}
+
+// Thread is a thread as it is recorded.
+func (h *House) Thread(id string) state.Thread {
+	h.T.Helper()
+	v := h.Node.Stale()
+	defer v.Close()
+	t, ok, err := v.AnyThread(state.ThreadID(id))
+	if err != nil || !ok {
+		h.T.Fatalf("thread %s: %v, %v", id, ok, err)
+	}
+	return t
+}
+
+func (h *House) openSystem(s setup, log *slog.Logger) {
 	node, err := actorstest.NewRecords(time.Now).Join("n1")
 	if err != nil {
 		h.T.Fatal(err)
 	}
-	models, err := catalog.FromEnv(func(k string) string { return env[k] })
+	models, err := catalog.FromEnv(func(k string) string { return s.env[k] })
 	if err != nil {
 		h.T.Fatal(err)
 	}
 	h.Node, h.Records = node, &Records{Node: node}
-	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: node, Sealer: sealer{}, Catalog: models,
+	var changes actors.Changes = node
+	if s.quiet {
+		changes = asleep{node}
+	}
+	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: changes, Sealer: sealer{}, Catalog: models,
 		Driver:       fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true}),
 		Shape:        actors.Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30},
 		StartBalance: 10_000_000, Log: log, Registerer: h.Registry, Now: time.Now})
@@ -129,6 +160,11 @@ func (h *House) openSystem(env map[string]string, log *slog.Logger) {
 }
 
 func (h *House) listen() {
+	server, err := httpapi.New(h.options)
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	h.Server = server
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		h.T.Fatal(err)
@@ -136,7 +172,7 @@ func (h *House) listen() {
 	h.URL = "http://" + ln.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop = stop
-	go func() { h.stopped <- h.Server.Serve(ctx, ln) }()
+	go func() { h.stopped <- server.Serve(ctx, ln) }()
 	h.T.Cleanup(func() {
 		stop()
 		select {
