@@ -174,6 +174,7 @@ const (
 	maxFileLines     = 500
 	maxTestFileLines = 800
 	maxFuncLines     = 60
+	maxTestFuncLines = 100 // tables are long
 )
 
 // source is one file of Go.
@@ -220,12 +221,12 @@ func sources(t *testing.T) []source {
 
 func TestNoFileOrFunctionIsLong(t *testing.T) {
 	for _, s := range sources(t) {
-		most := maxFileLines
-		if s.test {
-			most = maxTestFileLines
-		}
 		if s.made {
 			continue
+		}
+		most, mostFunc := maxFileLines, maxFuncLines
+		if s.test {
+			most, mostFunc = maxTestFileLines, maxTestFuncLines
 		}
 		if s.lines > most {
 			t.Errorf("%s has %d lines; split it by noun below %d", s.path, s.lines, most)
@@ -236,8 +237,8 @@ func TestNoFileOrFunctionIsLong(t *testing.T) {
 				continue
 			}
 			lines := s.set.Position(f.End()).Line - s.set.Position(f.Pos()).Line + 1
-			if lines > maxFuncLines {
-				t.Errorf("%s: %s has %d lines; the most is %d", s.path, f.Name.Name, lines, maxFuncLines)
+			if lines > mostFunc {
+				t.Errorf("%s: %s has %d lines; the most is %d", s.path, f.Name.Name, lines, mostFunc)
 			}
 		}
 	}
@@ -253,7 +254,9 @@ func TestMetricsAreMadeForEachNode(t *testing.T) {
 		for _, d := range s.syntax.Decls {
 			if v, ok := d.(*ast.GenDecl); ok && v.Tok == token.VAR {
 				for _, name := range uses(v, "prometheus", "promauto") {
-					t.Errorf("%s: a package variable holds %s", s.path, name)
+					if collector(name) {
+						t.Errorf("%s: a package variable holds a collector (%s)", s.path, name)
+					}
 				}
 			}
 		}
@@ -261,11 +264,18 @@ func TestMetricsAreMadeForEachNode(t *testing.T) {
 			continue
 		}
 		for _, name := range uses(s.syntax, "prometheus", "promauto") {
-			if strings.Contains(name, ".New") && !strings.HasSuffix(name, "Registry") {
+			if collector(name) {
 				t.Errorf("%s makes a collector (%s), whose home is metrics.go", s.path, name)
 			}
 		}
 	}
+}
+
+// collector reports whether a function of the library makes something that
+// counts. Buckets and descriptions hold no counts.
+func collector(name string) bool {
+	return strings.Contains(name, ".New") && !strings.HasSuffix(name, "Registry") && !strings.HasSuffix(name, ".NewDesc") ||
+		strings.HasPrefix(name, "promauto.")
 }
 
 // uses lists what a piece of syntax takes from packages.

@@ -40,7 +40,6 @@ not known 255. Standard input goes to it unless that is a terminal (then give -i
 		},
 	}
 	flags := cmd.Flags()
-	flags.SetInterspersed(false)
 	flags.StringArrayVarP(&env, "env", "e", nil, "a variable for the command, NAME=VALUE")
 	flags.StringVarP(&cmdline.Dir, "workdir", "w", "", "where to run it (default: the workspace)")
 	flags.StringVarP(&cmdline.User, "user", "u", "", "as whom to run it (default: node)")

@@ -22,9 +22,13 @@ func main() {
 func execute(ctx context.Context, t *terminal, args []string) int {
 	root := newRoot(t)
 	root.SetArgs(args)
+	t.begun = false
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if !t.begun {
+		err = mistaken(fmt.Errorf("%w; see `bothy help`", err))
 	}
 	code, text := verdict(err)
 	if text != "" {

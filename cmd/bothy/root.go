@@ -28,6 +28,7 @@ BOTHY_API_KEY. Without them it asks this machine's node with its admin key.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
+			t.begun = true
 			switch t.format {
 			case "", formatTable, formatJSON:
 				return nil
@@ -38,7 +39,6 @@ BOTHY_API_KEY. Without them it asks this machine's node with its admin key.`,
 	root.SetIn(t.in)
 	root.SetOut(t.out)
 	root.SetErr(t.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return mistaken(err) })
 	root.PersistentFlags().StringVarP(&t.format, "output", "o", "", "table or json (default: table on a terminal, json when piped)")
 	root.AddGroup(&cobra.Group{ID: groupNodes, Title: "Nodes:"}, &cobra.Group{ID: groupWork, Title: "Work:"}, &cobra.Group{ID: groupTenants, Title: "Accounts:"})
 	for group, commands := range map[string][]*cobra.Command{

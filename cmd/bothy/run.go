@@ -32,6 +32,9 @@ input. The exit code is 0 when the run succeeded. Ctrl-C leaves the run to go
 on by itself. With -o json each event is one line.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if m.Thread != "" && (m.Environment != "" || m.Agent != "" || m.Title != "") {
+				return usage("--env, --agent and --title are of a new thread; --thread goes on with one there is")
+			}
 			content, err := t.message(args[0])
 			if err != nil {
 				return err
@@ -46,8 +49,6 @@ on by itself. With -o json each event is one line.`,
 	flags.StringVar(&m.Agent, "agent", "", "agent of a new thread (default: none, only a model)")
 	flags.StringVar(&m.Model, "model", "", "model in place of the agent's, or of the account's default")
 	flags.StringVar(&m.Title, "title", "", "title of a new thread")
-	cmd.MarkFlagsMutuallyExclusive("thread", "env")
-	cmd.MarkFlagsMutuallyExclusive("thread", "agent")
 	return cmd
 }
 

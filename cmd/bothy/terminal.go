@@ -15,6 +15,7 @@ type terminal struct {
 	getenv   func(string) string
 	tty      bool   // out is a terminal
 	format   string // of -o: table, json, or "" to choose by tty
+	begun    bool   // the command line was understood
 }
 
 func newTerminal() *terminal {
