@@ -180,7 +180,14 @@ func (n *node) openGossip(context.Context) error {
 	n.onClose(func() error {
 		return errors.Join(m.Leave(leavePatience), m.Close())
 	})
-	m.Refresh()
+	seeds := n.cluster.GossipAddrs()
+	if len(seeds) == 0 {
+		return nil
+	}
+	if err := m.Join(seeds); err != nil {
+		// Seeds are asked again each minute, and members ask this node.
+		n.log.Warn("nobody of the cluster answers gossip yet", "err", err)
+	}
 	return nil
 }
 

@@ -263,7 +263,7 @@ func newAdminKey(path string) (state.Key, error) {
 // Banner is what is true of the node now.
 func (n *node) Banner() Banner {
 	can := n.machine.driver.Abilities()
-	b := Banner{Version: buildVersion(), Name: n.identity.Name(), HTTPAddr: n.http.Addr().String(), Dir: n.config.Node.Dir,
+	b := Banner{Version: buildVersion(), Command: os.Args[0], Name: n.identity.Name(), HTTPAddr: n.http.Addr().String(), Dir: n.config.Node.Dir,
 		KeyPath: n.keyPath, Model: n.catalog.Default(), Abilities: can.Can, Missing: append(n.machine.missing, can.Missing...)}
 	for _, m := range (nodesOf{n}).Members() {
 		b.Nodes++

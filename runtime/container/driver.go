@@ -91,7 +91,7 @@ func Open(o Options) (*Driver, error) {
 	}
 	d := &Driver{Options: o, locks: locks{held: map[string]*lock{}}}
 	d.life, d.end = context.WithCancel(context.Background())
-	for _, step := range []func() error{d.findMachine, d.makeDirs, d.openParts, d.recover} {
+	for _, step := range []func() error{d.makeDirs, d.findMachine, d.openParts, d.recover} {
 		if err := step(); err != nil {
 			d.end()
 			return nil, fmt.Errorf("open container driver: %w", err)

@@ -44,8 +44,15 @@ const (
 )
 
 func (d *Driver) makeDirs() error {
-	for path, mode := range map[string]fs.FileMode{d.Dir: 0o711, d.computers(): 0o711, d.runcRoot(): 0o700} {
-		if err := os.MkdirAll(path, mode); err != nil {
+	// The outer first: a directory made on the way to another would get its mode.
+	for _, dir := range []struct {
+		path string
+		mode fs.FileMode
+	}{{d.Dir, 0o711}, {d.computers(), 0o711}, {d.runcRoot(), 0o700}} {
+		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
+			return err
+		}
+		if err := os.Chmod(dir.path, dir.mode); err != nil { // whatever the umask
 			return err
 		}
 	}
