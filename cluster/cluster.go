@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 
 	"github.com/bothy-computer/bothy/cluster/identity"
 	"github.com/bothy-computer/bothy/cluster/placement"
@@ -38,14 +39,15 @@ type Cluster struct {
 	imageKey  func(string) uint64
 	onExpired func(context.Context, uint64) error
 
-	store     *store.Store
-	journal   *wal.WAL
-	fsm       *fsm
-	hub       *hub
-	roster    *roster
-	transport *transport.Transport
-	links     *raft.NetworkTransport
-	raft      *raft.Raft
+	store       *store.Store
+	journal     *wal.WAL
+	journalMeta *metadb.BoltMetaDB
+	fsm         *fsm
+	hub         *hub
+	roster      *roster
+	transport   *transport.Transport
+	links       *raft.NetworkTransport
+	raft        *raft.Raft
 
 	leads     chan bool // raft's news of this node leading
 	reign     atomic.Pointer[reign]
@@ -151,19 +153,12 @@ func (c *Cluster) openTransport() (err error) {
 	return err
 }
 
-// certifiers lists the nodes that give certificates: every member can, and
-// the voters are the most likely to answer.
+// certifiers lists the nodes that give certificates: every member can.
 func (c *Cluster) certifiers() []state.NodeID {
 	if len(c.roster.all()) == 1 {
 		return []state.NodeID{c.self}
 	}
-	var out []state.NodeID
-	for _, n := range c.roster.all() {
-		if n.ID != c.self {
-			out = append(out, n.ID)
-		}
-	}
-	return out
+	return c.roster.others()
 }
 
 // Transport carries what goes between nodes. It is the cluster's: do not close it.
@@ -209,7 +204,7 @@ func (c *Cluster) Close() error {
 			errs = append(errs, c.o.Listener.Close())
 		}
 		if c.journal != nil {
-			errs = append(errs, c.journal.Close())
+			errs = append(errs, c.journal.Close(), c.journalMeta.Close())
 		}
 		if c.store != nil {
 			errs = append(errs, c.store.Close())

@@ -66,10 +66,15 @@ func (c *Cluster) followLeader(ctx context.Context) {
 	tick := time.NewTicker(leaderPoll)
 	defer tick.Stop()
 	for {
-		_, id := c.raft.LeaderWithID()
-		if c.leader.set(state.NodeID(id)) && id != "" {
+		id := state.NodeID("")
+		if _, heard := c.raft.LeaderWithID(); heard != "" {
+			id = state.NodeID(heard)
+		} else {
+			id = c.askAround(ctx)
+		}
+		if c.leader.set(id) && id != "" {
 			c.metrics.leaderChanges.Inc()
-			c.log.Info("the leader changed", "leader", string(id), "name", c.nameOf(state.NodeID(id)))
+			c.log.Info("the leader changed", "leader", string(id), "name", c.nameOf(id))
 		}
 		select {
 		case <-told:
@@ -78,6 +83,29 @@ func (c *Cluster) followLeader(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// askAround asks the members who leads. A node that comes back at another
+// address hears nothing from a leader that does not know it yet.
+func (c *Cluster) askAround(ctx context.Context) state.NodeID {
+	ctx, cancel := context.WithTimeout(ctx, leaderPoll)
+	defer cancel()
+	peers := c.roster.others()
+	answers := make(chan state.NodeID, len(peers))
+	for _, id := range peers {
+		go func() {
+			if p, err := c.probeNode(ctx, id); err != nil || !p.Leads {
+				id = ""
+			}
+			answers <- id
+		}()
+	}
+	for range peers {
+		if id := <-answers; id != "" {
+			return id
+		}
+	}
+	return ""
 }
 
 func (c *Cluster) nameOf(id state.NodeID) string {

@@ -25,10 +25,11 @@ const (
 // probed is what a node says about itself to the leader.
 type probed struct {
 	Applied uint64 `cbor:"1,keyasint"`
+	Leads   bool   `cbor:"2,keyasint"`
 }
 
 func (c *Cluster) serveProbe(context.Context, state.NodeID, struct{}) (probed, error) {
-	return probed{Applied: c.fsm.applied.position()}, nil
+	return probed{Applied: c.fsm.applied.position(), Leads: c.reign.Load() != nil}, nil
 }
 
 // census is what the leader has seen of the other nodes in its term.

@@ -56,6 +56,21 @@ func (r *roster) load(st *store.Store) error {
 
 func (r *roster) all() []state.Node { return r.latest.Load().nodes }
 
+// others lists the other members, or, on a new node, those that admitted it.
+func (r *roster) others() (out []state.NodeID) {
+	for _, n := range r.all() {
+		if n.ID != r.self {
+			out = append(out, n.ID)
+		}
+	}
+	if r.young() {
+		for _, p := range r.peers {
+			out = append(out, p.Node)
+		}
+	}
+	return out
+}
+
 func (r *roster) version() int { return r.latest.Load().cluster.Version }
 
 func (r *roster) node(id state.NodeID) (state.Node, bool) {

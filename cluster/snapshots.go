@@ -147,3 +147,12 @@ func catchUp(st *store.Store, shelf *store.Shelf) error {
 	defer o.Close()
 	return st.Restore(o.Dir)
 }
+
+// Snapshot takes a raft snapshot now, beside those that raft takes by itself.
+// With nothing new since the last one it does nothing.
+func (c *Cluster) Snapshot() error {
+	if err := c.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return fmt.Errorf("take a snapshot: %w", err)
+	}
+	return nil
+}

@@ -36,7 +36,7 @@ type Timing struct {
 // DefaultTiming is what DESIGN.md promises with.
 func DefaultTiming() Timing {
 	return Timing{
-		Heartbeat: 700 * time.Millisecond, Election: 700 * time.Millisecond, Quorum: 400 * time.Millisecond,
+		Heartbeat: 500 * time.Millisecond, Election: 500 * time.Millisecond, Quorum: 300 * time.Millisecond,
 		Renew: 2 * time.Second, Act: 8 * time.Second, Freeze: 9 * time.Second,
 		Hold: 10 * time.Second, Expire: 11 * time.Second,
 		NoLeader: 2 * time.Second, Patience: 5 * time.Second,
