@@ -36,8 +36,8 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	//CREATE
-	//EXEC
+	{"create", "create to first command done, beside runc run alone", (*bench).create},
+	{"exec", "exec round trip, beside runc exec and a bare unix socket", (*bench).exec},
 	{"records", "records per second on three nodes, beside fsync and a bare raft loop", (*bench).records},
 	{"commands", "commands per second on three voters without HTTP, beside a bare raft loop", (*bench).commands},
 	{"visibility", "a lone write seen at a follower, beside bare raft", (*bench).visibility},

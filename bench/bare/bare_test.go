@@ -9,7 +9,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bothy-computer/bothy/bench/bare"
-	"github.com/bothy-computer/bothy/runtime/warden/cgroup"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -88,11 +87,7 @@ func TestRuncRunsAndRemoves(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	tree, err := cgroup.Detect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := tree.Group(r.GroupRoot()).Remove(); err != nil {
+	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
 }

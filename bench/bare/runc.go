@@ -11,6 +11,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/bothy-computer/bothy/runtime/warden/cgroup"
 )
 
 const (
@@ -93,8 +95,14 @@ func (r *Runc) Remove(ctx context.Context, id string) error {
 // Group is the cgroup of a container.
 func (r *Runc) Group(id string) string { return r.group + "/" + id }
 
-// GroupRoot is the cgroup above all of them.
-func (r *Runc) GroupRoot() string { return r.group }
+// Close removes the cgroup above all of them, which must have ended.
+func (r *Runc) Close() error {
+	tree, err := cgroup.Detect()
+	if err != nil {
+		return err
+	}
+	return tree.Group(r.group).Remove()
+}
 
 func (r *Runc) bundleDir(id string) string { return filepath.Join(r.dir, "bundles", id) }
 

@@ -68,17 +68,22 @@ func (n *Node) clear(ctx context.Context) error {
 	}
 	return errors.Join(
 		n.clearComputers(ctx),
-		(func() error {
-			w, err := warden.Connect(ctx, n.Dir)
-			if errors.Is(err, warden.ErrAbsent) {
-				return nil
-			}
-			return errors.Join(err, w.Stop(ctx))
-		})(),
+		n.endWarden(ctx),
 		network.Sweep(uuid, slog.New(slog.DiscardHandler)),
 		unmountBelow(n.Dir),
 		releaseRanges(uuid),
 	)
+}
+
+func (n *Node) endWarden(ctx context.Context) error {
+	w, err := warden.Connect(ctx, n.Dir)
+	if errors.Is(err, warden.ErrAbsent) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return w.Stop(ctx)
 }
 
 func (n *Node) clearComputers(ctx context.Context) error {
@@ -86,23 +91,22 @@ func (n *Node) clearComputers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The warden would freeze again what is thawed to die, and is its parent:
-	// it is left to reap.
-	if err := group.Kill(ctx); err != nil {
-		return err
-	}
-	return removeGroup(group)
+	return endGroup(ctx, group)
 }
 
-func removeGroup(g cgroup.Group) error {
+// endGroup kills what is in a group and below it, and removes both. The warden
+// is still there: it is the parent of what dies, and reaps it.
+func endGroup(ctx context.Context, g cgroup.Group) error {
 	children, err := g.Children()
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, name := range children {
-		if err := removeGroup(g.Child(name)); err != nil {
-			return err
-		}
+		errs = append(errs, endGroup(ctx, g.Child(name)))
+	}
+	if err := errors.Join(append(errs, g.Kill(ctx))...); err != nil {
+		return err
 	}
 	return g.Remove()
 }

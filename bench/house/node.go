@@ -127,6 +127,12 @@ func (n *Node) end() error {
 	if n.cmd == nil {
 		return nil
 	}
+	select {
+	case err := <-n.ended:
+		n.cmd = nil
+		return fmt.Errorf("node %s had ended by itself: %w\n%s", n.Name, err, n.tail())
+	default:
+	}
 	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end node %s: %w", n.Name, err)
 	}
