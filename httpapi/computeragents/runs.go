@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -54,15 +55,15 @@ func (a *API) follow(s *door.Stream, thread state.Thread, after uint64, until st
 	defer f.Close()
 	scribe := NewScribe()
 	for {
-		events, err := next(s, f)
+		events, err := next(s.Context(), f, s.Quiet())
+		if err == nil && events == nil {
+			err = a.quiet(s, thread.ID, until)
+		}
+		if errors.Is(err, errOver) {
+			return nil
+		}
 		if err != nil {
 			return err
-		}
-		if events == nil {
-			if err := a.quiet(s, thread.ID, until); err != nil {
-				return err
-			}
-			continue
 		}
 		for _, e := range events {
 			if err := a.write(s, scribe, thread, e); err != nil {
@@ -78,49 +79,12 @@ func (a *API) follow(s *door.Stream, thread state.Thread, after uint64, until st
 	}
 }
 
-// replayBatch is how many events a replay reads at once: the records are not
-// held while a slow client reads.
-const replayBatch = 256
-
-// replay sends the thread's events after a seq up to the newest one now.
-func (a *API) replay(s *door.Stream, thread state.Thread, after uint64) error {
-	scribe := NewScribe()
-	for after < thread.LastSeq {
-		events, err := a.batch(thread, after)
-		if err != nil || len(events) == 0 {
-			return err
-		}
-		for _, e := range events {
-			if err := a.write(s, scribe, thread, e); err != nil {
-				return err
-			}
-			after = e.Seq
-		}
-		if err := s.Flush(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *API) batch(thread state.Thread, after uint64) (events []state.Event, err error) {
-	v := a.Records.StaleView()
-	defer v.Close()
-	err = v.Events(thread.ID, after, func(e state.Event) bool {
-		if e.Seq <= thread.LastSeq {
-			events = append(events, e)
-		}
-		return e.Seq < thread.LastSeq && len(events) < replayBatch
-	})
-	return events, err
-}
-
-// next waits for events; nil means that a ping is due first.
-func next(s *door.Stream, f Follower) ([]state.Event, error) {
-	ctx, cancel := context.WithTimeout(s.Context(), s.Quiet())
+// next waits for events; nil means that none came for a while.
+func next(parent context.Context, f Follower, wait time.Duration) ([]state.Event, error) {
+	ctx, cancel := context.WithTimeout(parent, wait)
 	defer cancel()
 	events, err := f.Next(ctx)
-	if err != nil && ctx.Err() != nil && s.Context().Err() == nil {
+	if err != nil && ctx.Err() != nil && parent.Err() == nil {
 		return nil, nil
 	}
 	return events, err
@@ -132,29 +96,30 @@ func (a *API) quiet(s *door.Stream, thread state.ThreadID, until state.RunID) er
 	if err := s.Ping(); err != nil {
 		return err
 	}
+	return a.over(thread, until)
+}
+
+// errOver ends a stream that has nothing more to wait for.
+var errOver = errors.New("there is nothing more to follow")
+
+// over returns errOver when the thread was deleted or, with a run named, when
+// that has ended and yet its last event did not come.
+func (a *API) over(thread state.ThreadID, until state.RunID) error {
 	v := a.Records.StaleView()
 	defer v.Close()
-	t, ok, err := v.AnyThread(thread)
-	if err != nil {
-		return err
-	}
-	if (!ok || t.Deleted) && until == "" {
-		return errThreadGone
-	}
 	if until == "" {
-		return nil
+		t, ok, err := v.AnyThread(thread)
+		if err == nil && (!ok || t.Deleted) {
+			err = errOver
+		}
+		return err
 	}
 	r, ok, err := v.AnyRun(until)
 	if err == nil && (!ok || r.Status.Over() && a.Now().Sub(r.EndedAt) > a.Patience.Ping) {
-		err = errRunGone // ended, and yet its last event did not come: the thread is gone
+		err = errOver
 	}
 	return err
 }
-
-var (
-	errThreadGone = errors.New("the thread was deleted")
-	errRunGone    = errors.New("the run is over")
-)
 
 // write puts the lines of one event into the stream. The id is on the last of
 // them: a client that resumes from it has seen them all.
@@ -261,7 +226,13 @@ func (a *API) await(ctx context.Context, started actors.Started) (wire.RunReply,
 	defer f.Close()
 	scribe := NewScribe()
 	for {
-		events, err := f.Next(ctx)
+		events, err := next(ctx, f, a.Patience.Ping)
+		if err == nil && events == nil {
+			err = a.over(started.Thread.ID, started.Run.ID)
+		}
+		if errors.Is(err, errOver) {
+			err = fault.New(fault.Conflict, "Thread %s was deleted before its run ended", started.Thread.ID)
+		}
 		if err != nil {
 			return wire.RunReply{}, err
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/gin-gonic/gin"
 
@@ -302,62 +301,6 @@ func (a *API) copyThread(c *gin.Context) error {
 	a.OwnerNow(c, t.Computer)
 	c.JSON(http.StatusCreated, wire.CopiedThread{Thread: threadOf(t), EnvironmentID: string(t.Environment), MessagesCopied: t.Messages})
 	return nil
-}
-
-// followThread serves GET /threads/:id/events: what the thread's runs do, from
-// Last-Event-ID or ?after= on, until the client leaves; with follow=false,
-// until the newest event.
-func (a *API) followThread(c *gin.Context) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
-	after, err := resumeAt(c.Query("after"), c.GetHeader("Last-Event-ID"))
-	if err != nil {
-		return err
-	}
-	follow, given, err := door.Flag(c, "follow")
-	if err != nil {
-		return err
-	}
-	thread, err := get(a, c, func(v *state.View, account state.AccountID) (state.Thread, error) {
-		t, err := v.Thread(account, id)
-		if err != nil {
-			return t, err
-		}
-		return t, a.Owner(c, v, t.Computer)
-	})
-	if err != nil {
-		return err
-	}
-	s, err := a.Reserve(c)
-	if err != nil {
-		return err
-	}
-	if err = s.Begin(after); err == nil && (follow || !given) {
-		err = a.follow(s, thread, after, "")
-	} else if err == nil {
-		err = a.replay(s, thread, after)
-	}
-	s.Close(err)
-	return nil
-}
-
-// resumeAt reads the seq after which a stream begins. The header wins: it is
-// what a client that reconnects has really seen.
-func resumeAt(query, header string) (uint64, error) {
-	name, text := "after", query
-	if header != "" {
-		name, text = "Last-Event-ID", header
-	}
-	if text == "" {
-		return 0, nil
-	}
-	seq, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		return 0, invalid(name, "%s must be the id of an event: a whole number", name)
-	}
-	return seq, nil
 }
 
 // threadOf is a thread on the wire, without its messages.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -159,9 +160,10 @@ func (s *Stream) Close(err error) {
 	if !s.begun {
 		return
 	}
+	var f *fault.Error
 	switch {
 	case s.reason == "unwritable" || err == nil:
-	case s.door.Drain.Err() != nil:
+	case s.door.Drain.Err() != nil || errors.As(err, &f) && f.Code == actors.CodeDraining:
 		s.reason = "drained"
 	case s.c.Request.Context().Err() != nil:
 		s.reason = "client_gone"

@@ -1,0 +1,118 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/bothy-computer/bothy/httpapi/doortest"
+	"github.com/bothy-computer/bothy/httpapi/wire"
+)
+
+func TestAnAdminSeesEveryAccountsComputers(t *testing.T) {
+	h := doortest.Open(t)
+	var env wire.DefaultEnvironment
+	as(t, h, h.Key).do("GET", "/environments/default", nil).is(200).into(&env)
+	c := as(t, h, h.AdminKey)
+	var list wire.List[wire.Computer]
+	c.do("GET", "/v1/admin/computers", nil).is(200).into(&list)
+	if list.TotalCount != 0 {
+		t.Fatalf("the admin's own: %+v", list)
+	}
+	c.do("GET", "/v1/admin/computers?account="+string(h.Account.ID), nil).is(200).into(&list)
+	if list.TotalCount != 1 || list.Data[0].ID != env.ComputerID || list.Data[0].Node != nil {
+		t.Fatalf("%+v", list)
+	}
+	path := "/v1/admin/computers/" + env.ComputerID
+	var one wire.OneComputer
+	c.do("POST", path+"/start", nil).is(200).into(&one)
+	if one.Computer.Phase != "running" || *one.Computer.Node != "n1" {
+		t.Fatalf("%+v", one.Computer)
+	}
+	c.do("DELETE", path, nil).refused(409, env.ID)
+	c.do("POST", path+"/stop", nil).is(200).into(&one)
+	if one.Computer.Phase != "stopped" {
+		t.Fatalf("%+v", one.Computer)
+	}
+	c.do("GET", "/v1/admin/computers?account=acct_none", nil).refused(404, "Account not found")
+	c.do("GET", "/v1/admin/computers?account=../x", nil).refused(400, "account is not an id")
+}
+
+func TestAccountsUsersAndKeysAreListed(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.AdminKey)
+	path := "/v1/admin/accounts/" + string(h.Account.ID)
+	var accounts wire.List[wire.Account]
+	c.do("GET", "/v1/admin/accounts", nil).is(200).into(&accounts)
+	if accounts.TotalCount != 2 {
+		t.Fatalf("%+v", accounts)
+	}
+	c.do("POST", "/v1/admin/accounts", `{"name":"acme"}`).refused(409, "acme")
+	var users wire.List[wire.User]
+	c.do("GET", path+"/users", nil).is(200).into(&users)
+	if users.TotalCount != 1 || users.Data[0].Role != "owner" {
+		t.Fatalf("%+v", users)
+	}
+	var keys wire.List[wire.Key]
+	r := c.do("GET", path+"/keys", nil).is(200)
+	r.into(&keys)
+	if keys.TotalCount != 1 || !keys.Data[0].IsActive || strings.Contains(string(r.body), h.Key) {
+		t.Fatalf("%s", r.body)
+	}
+	c.do("GET", path+"/budget", nil).is(200)
+	c.do("PATCH", path+"/budget", `{"dailyLimit":1}`).is(200)
+	c.do("PATCH", path+"/budget", `{"dailyLimit":null}`).is(200)
+	c.do("GET", "/v1/admin/accounts/self", nil).is(200)
+	c.do("POST", "/v1/admin/accounts/acct_none/users", `{"name":"x"}`).refused(404, "Account not found")
+	c.do("DELETE", path+"/keys/key_none", nil).refused(404, "Key not found")
+}
+
+func TestExecRefusesWhatIsNoCommand(t *testing.T) {
+	h := doortest.Open(t)
+	var env wire.DefaultEnvironment
+	as(t, h, h.Key).do("GET", "/environments/default", nil).is(200).into(&env)
+	c := as(t, h, h.AdminKey)
+	path := "/v1/admin/computers/" + env.ComputerID + "/exec"
+	for body, says := range map[string]string{
+		"": "empty", "[]": "JSON object", `{"argv":[]}`: "argv", `{"argv":[""]}`: "argv", `{"argv":"ls"}`: "argv must be an array",
+		`{"argv":["a"],"timeoutMs":-1}`: "timeoutMs", `{"argv":["a"],"env":{"A=B":"c"}}`: "A=B", `{"argv":["a\u0000"]}`: "NUL",
+	} {
+		c.do("POST", path, body).refused(400, says)
+	}
+	c.do("POST", path, `{"argv":["`+strings.Repeat("x", 2<<20)+`"]}`).refused(413, "larger")
+	as(t, h, h.Key).do("POST", path, `{"argv":["id"]}`).refused(403, "admin")
+}
+
+func TestExecEndsWithItsClient(t *testing.T) {
+	h := doortest.Open(t)
+	var env wire.DefaultEnvironment
+	as(t, h, h.Key).do("GET", "/environments/default", nil).is(200).into(&env)
+	c := as(t, h, h.AdminKey)
+	c.do("POST", "/v1/admin/computers/"+env.ComputerID+"/start", nil).is(200)
+	in, feed := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", h.URL+"/v1/admin/computers/"+env.ComputerID+"/exec", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-API-Key", h.AdminKey)
+	go io.WriteString(feed, `{"argv":["sh","-c","echo begun; cat; echo over"],"stdin":true}`+"\n")
+	resp, err := c.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(resp.Body).ReadBytes('\n')
+	var o wire.ExecOutput
+	if err != nil || json.Unmarshal(line, &o) != nil || string(o.Stdout) != "begun\n" {
+		t.Fatalf("%s, %v", line, err)
+	}
+	documentedAs(t, "ExecOutput", line)
+	resp.Body.Close()
+	feed.Close()
+	// goleak at the end of the package shows that nothing of it is left.
+	within(t, "the request is over", func() bool {
+		return strings.Contains(metrics(t, h), `route="/admin/computers/:id/exec"`)
+	})
+}
