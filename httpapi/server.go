@@ -92,7 +92,7 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	e.RedirectTrailingSlash, e.RedirectFixedPath, e.HandleMethodNotAllowed = false, false, true
 	agents := computeragents.New(computeragents.Options{Nouns: s.Options.Nouns, Shared: shared, Requests: s.Requests,
 		Gatherer: s.Registry, Version: s.Version, Began: s.Now()})
-	e.Use(door.Identify, door.Deadlines(s.Patience.Reply), door.CrossOrigin, agents.Fence)
+	e.Use(door.Identify, door.Deadlines(s.Patience), door.CrossOrigin, agents.Fence)
 	e.NoRoute(unrouted(shared), agents.NotFound)
 	e.NoMethod(unrouted(shared), agents.NotAllowed)
 	agents.Mount(e)

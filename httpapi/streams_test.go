@@ -208,12 +208,31 @@ func TestThousandsOfIdleConnectionsDoNoHarm(t *testing.T) {
 
 func TestABodyThatNeverEndsIsGivenUp(t *testing.T) {
 	h := doortest.Open(t, doortest.With(func(o *httpapi.Options) { o.Patience.Body = 100 * time.Millisecond }))
+	for key, want := range map[string]string{h.Key: "400 Bad Request: did not arrive", "tb_wrong": "401 Unauthorized: Invalid"} {
+		half(t, h, key, want)
+	}
+	// A stream lives longer than a body may take.
+	c := as(t, h, h.Key)
+	done := run(c, "```bash\nsleep 0.5\n```\n")
+	if done.Run.Status != "success" {
+		t.Fatalf("%+v", done.Run)
+	}
+	resp := c.open("POST", "/threads", map[string]any{"content": "```bash\nsleep 0.5\n```\n"})
+	defer resp.Body.Close()
+	if lines := stream(t, resp.Body, nil); !lines[len(lines)-1].Ends() {
+		t.Fatalf("cut off: %v", types(lines))
+	}
+}
+
+// half sends a request whose body does not end, and reads the refusal.
+func half(t *testing.T, h *doortest.House, key, want string) {
+	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "POST /threads HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\nContent-Length: 1000\r\n\r\n{", h.Key)
+	fmt.Fprintf(conn, "POST /threads HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\nContent-Length: 1000\r\n\r\n{", key)
 	conn.SetReadDeadline(time.Now().Add(patience))
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -221,7 +240,8 @@ func TestABodyThatNeverEndsIsGivenUp(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != 400 || !strings.Contains(string(b), "did not arrive") {
-		t.Fatalf("%d %s %v", resp.StatusCode, b, err)
+	status, says, _ := strings.Cut(want, ": ")
+	if err != nil || resp.Status != status || !strings.Contains(string(b), says) {
+		t.Fatalf("%s %s %v, want %s", resp.Status, b, err, want)
 	}
 }

@@ -108,7 +108,7 @@ func (a *API) Routes() []door.Route {
 		{Method: "DELETE", Path: "/admin/computers/:id", Serve: a.serve(a.removeComputer)},
 		{Method: "POST", Path: "/admin/computers/:id/start", Serve: a.serve(a.startComputer)},
 		{Method: "POST", Path: "/admin/computers/:id/stop", Serve: a.serve(a.stopComputer)},
-		{Method: "POST", Path: "/admin/computers/:id/exec", Serve: a.serve(a.exec)},
+		{Method: "POST", Path: "/admin/computers/:id/exec", Long: true, Serve: a.serve(a.exec)},
 	}
 	for i := range routes {
 		routes[i].Access = door.ByAdmin

@@ -22,7 +22,7 @@ func (a *API) stream(c *gin.Context, caller actors.Caller, run actors.NewRun) er
 	if err != nil {
 		return err
 	}
-	started, err := a.Runs.Start(c.Request.Context(), caller, run)
+	started, err := a.start(c, caller, run)
 	if err != nil {
 		s.Close(err)
 		return err
@@ -30,6 +30,13 @@ func (a *API) stream(c *gin.Context, caller actors.Caller, run actors.NewRun) er
 	a.OwnerNow(c, started.Thread.Computer)
 	s.Close(a.streamRun(s, started, run.Create != nil))
 	return nil
+}
+
+// start records the run, within the patience for a request.
+func (a *API) start(c *gin.Context, caller actors.Caller, run actors.NewRun) (actors.Started, error) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), a.Patience.Request)
+	defer cancel()
+	return a.Runs.Start(ctx, caller, run)
 }
 
 func (a *API) streamRun(s *door.Stream, started actors.Started, made bool) error {
@@ -202,7 +209,7 @@ func (a *API) answer(c *gin.Context, caller actors.Caller, run actors.NewRun) er
 	if err != nil {
 		return err
 	}
-	started, err := a.Runs.Start(c.Request.Context(), caller, run)
+	started, err := a.start(c, caller, run)
 	if err != nil {
 		s.Close(err)
 		return err

@@ -1,6 +1,7 @@
 package computeragents
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -26,14 +27,14 @@ const maxMessagesInThread = 1000
 func (a *API) threadRoutes() []door.Route {
 	read, write, run := []string{readThreads}, []string{writeThreads}, []string{writeThreads, execute}
 	return []door.Route{
-		{Method: "POST", Path: "/threads", Scopes: run, Serve: a.serve(a.createThread)},
+		{Method: "POST", Path: "/threads", Scopes: run, Long: true, Serve: a.serve(a.createThread)},
 		{Method: "GET", Path: "/threads", Scopes: read, Serve: a.serve(a.listThreads)},
 		{Method: "GET", Path: "/threads/:id", Scopes: read, Serve: a.serve(a.getThread)},
 		{Method: "PATCH", Path: "/threads/:id", Scopes: write, Serve: a.serve(a.patchThread)},
 		{Method: "DELETE", Path: "/threads/:id", Scopes: write, Serve: a.serve(a.deleteThread)},
 		{Method: "GET", Path: "/threads/:id/messages", Scopes: read, Serve: a.serve(a.listMessages)},
-		{Method: "POST", Path: "/threads/:id/messages", Scopes: run, Serve: a.serve(a.postMessage)},
-		{Method: "GET", Path: "/threads/:id/events", Scopes: read, Serve: a.serve(a.followThread)},
+		{Method: "POST", Path: "/threads/:id/messages", Scopes: run, Long: true, Serve: a.serve(a.postMessage)},
+		{Method: "GET", Path: "/threads/:id/events", Scopes: read, Long: true, Serve: a.serve(a.followThread)},
 		{Method: "POST", Path: "/threads/:id/cancel", Scopes: run, Serve: a.serve(a.cancelThread)},
 		{Method: "POST", Path: "/threads/:id/resume", Scopes: run, Serve: a.serve(a.resumeThread)},
 		{Method: "POST", Path: "/threads/:id/copy", Scopes: write, Serve: a.serve(a.copyThread)},
@@ -73,7 +74,9 @@ func (a *API) createThread(c *gin.Context) error {
 	if err := door.Require(c, writeThreads); err != nil {
 		return err
 	}
-	made, err := a.Threads.Create(c.Request.Context(), caller, thread)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), a.Patience.Request)
+	defer cancel()
+	made, err := a.Threads.Create(ctx, caller, thread)
 	if err != nil {
 		return err
 	}
@@ -228,6 +231,9 @@ func threadPatch(id state.ThreadID, req wire.PatchThread) (state.PatchThread, er
 			return patch, err
 		}
 		patch.Metadata = m
+		if m == nil {
+			patch.Metadata = []byte("{}") // null: none any more
+		}
 	}
 	return patch, nil
 }

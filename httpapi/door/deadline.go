@@ -10,15 +10,24 @@ import (
 )
 
 // Deadlines bounds each write of a reply, so that a client that does not read
-// cannot hold a handler. Streams set shorter ones of their own.
-func Deadlines(patience time.Duration) gin.HandlerFunc {
+// cannot hold a handler, and the arrival of a body, which net/http waits for
+// even when a request was refused unread. Streams set shorter ones of their own.
+func Deadlines(p Patience) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		w := &patientWriter{ResponseWriter: c.Writer, control: http.NewResponseController(c.Writer), patience: patience}
+		w := &patientWriter{ResponseWriter: c.Writer, control: http.NewResponseController(c.Writer), patience: p.Reply}
 		// A connection keeps the deadline of the request before.
 		if err := w.control.SetWriteDeadline(time.Time{}); errors.Is(err, http.ErrNotSupported) {
 			return // a recorder: nothing to wait for
 		}
 		c.Writer = w
+		if c.Request.ContentLength == 0 {
+			// A read deadline would end a stream: net/http reads ahead to see
+			// whether the client is still there.
+			return
+		}
+		if err := w.control.SetReadDeadline(time.Now().Add(p.Body)); err != nil {
+			c.Abort() // the connection is gone
+		}
 	}
 }
 

@@ -70,7 +70,9 @@ type Route struct {
 	// every key.
 	Scopes []string
 	Access Access
-	Serve  gin.HandlerFunc
+	// Long says that the handler streams, and bounds by itself what it waits for.
+	Long  bool
+	Serve gin.HandlerFunc
 }
 
 // Access says who may use a route.
@@ -87,8 +89,21 @@ const (
 func (d *Door) Mount(e *gin.Engine, prefixes []string, routes []Route) {
 	for _, prefix := range prefixes {
 		for _, r := range routes {
-			e.Handle(r.Method, prefix+r.Path, d.count(r.Path), d.guard(r), r.Serve)
+			e.Handle(r.Method, prefix+r.Path, d.count(r.Path), d.bound(r), d.guard(r), r.Serve)
 		}
+	}
+}
+
+// bound gives a request that is not streamed an end.
+func (d *Door) bound(r Route) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if r.Long {
+			return
+		}
+		ctx, cancel := context.WithTimeout(c.Request.Context(), d.Patience.Request)
+		defer cancel()
+		c.Request = c.Request.WithContext(ctx)
+		c.Next()
 	}
 }
 

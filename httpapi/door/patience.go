@@ -11,6 +11,9 @@ type Patience struct {
 	Idle time.Duration
 	// Body is how long a whole JSON body may take to arrive. 30 s.
 	Body time.Duration
+	// Request is how long a request that is not streamed may take in all, and
+	// how long one that is may take to begin. 2 min.
+	Request time.Duration
 	// Reply is how long one write of a reply may take. 1 min.
 	Reply time.Duration
 	// Stream is the same for a stream: a client that stops reading is dropped
@@ -27,7 +30,7 @@ func (p Patience) OrDefault() Patience {
 		at    *time.Duration
 		unset time.Duration
 	}{{&p.Header, 10 * time.Second}, {&p.Idle, 2 * time.Minute}, {&p.Body, 30 * time.Second},
-		{&p.Reply, time.Minute}, {&p.Stream, 20 * time.Second}, {&p.Ping, 15 * time.Second}} {
+		{&p.Request, 2 * time.Minute}, {&p.Reply, time.Minute}, {&p.Stream, 20 * time.Second}, {&p.Ping, 15 * time.Second}} {
 		if *f.at == 0 {
 			*f.at = f.unset
 		}
