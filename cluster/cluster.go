@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
 
 	"github.com/bothy-computer/bothy/cluster/identity"
 	"github.com/bothy-computer/bothy/cluster/placement"
@@ -39,15 +38,14 @@ type Cluster struct {
 	imageKey  func(string) uint64
 	onExpired func(context.Context, uint64) error
 
-	store       *store.Store
-	journal     *wal.WAL
-	journalMeta *metadb.BoltMetaDB
-	fsm         *fsm
-	hub         *hub
-	roster      *roster
-	transport   *transport.Transport
-	links       *raft.NetworkTransport
-	raft        *raft.Raft
+	store     *store.Store
+	journal   *wal.WAL
+	fsm       *fsm
+	hub       *hub
+	roster    *roster
+	transport *transport.Transport
+	links     *raft.NetworkTransport
+	raft      *raft.Raft
 
 	leads     chan bool // raft's news of this node leading
 	reign     atomic.Pointer[reign]
@@ -204,7 +202,7 @@ func (c *Cluster) Close() error {
 			errs = append(errs, c.o.Listener.Close())
 		}
 		if c.journal != nil {
-			errs = append(errs, c.journal.Close(), c.journalMeta.Close())
+			errs = append(errs, c.journal.Close())
 		}
 		if c.store != nil {
 			errs = append(errs, c.store.Close())

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -197,6 +198,9 @@ func (c *Cluster) serveLeave(ctx context.Context, r *reign, _ state.NodeID, node
 		case <-r.ctx.Done():
 			return none, errNotLeader
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return none, errNotLeader // the leader changed under the question
+			}
 			return none, fault.New(fault.Unavailable, "node %s cannot be spared yet: no other node can take over its vote", node).WithRetry(retryAfter)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
 
 	"github.com/bothy-computer/bothy/cluster/store"
 )
@@ -30,8 +29,7 @@ const (
 func (c *Cluster) openRaft(shelf *store.Shelf) error {
 	logger := raftLogger(c.log, "raft")
 	dir := filepath.Join(c.identity.Dir(), "raft")
-	c.journalMeta = &metadb.BoltMetaDB{} // the log does not close it by itself
-	journal, err := wal.Open(dir, wal.WithMetaStore(c.journalMeta), wal.WithLogger(raftLogger(c.log, "wal")))
+	journal, err := wal.Open(dir, wal.WithLogger(raftLogger(c.log, "wal")))
 	if err != nil {
 		return fmt.Errorf("open the log in %s: %w", dir, err)
 	}

@@ -176,6 +176,9 @@ func (cmd Claim) apply(tx *Tx) error {
 	} else if held && from.Leased() && c.Node != cmd.Node && c.Node != tx.by.Node {
 		return fault.New(fault.Conflict, "computer %s belongs to node %s, whose lease holds", c.ID, from.Name)
 	}
+	if err := tx.dropDisks(c.ID, cmd.Node); err != nil {
+		return err
+	}
 	c.Node, c.Epoch, c.UpdatedAt = cmd.Node, c.Epoch+1, tx.now
 	tx.computerChanged(c)
 	if err := tx.runsChanged(c); err != nil {

@@ -40,6 +40,7 @@ var kinds = map[string]kind{
 	"cancel-run":              of[CancelRun](1),
 	"append":                  of[Append](1),
 	"keep-disk":               of[KeepDisk](1),
+	"drop-disk":               of[DropDisk](1),
 	"sweep":                   of[Sweep](1),
 }
 

@@ -33,7 +33,6 @@ var snapshots = table[Snapshot]{
 		{"node", func(s Snapshot) ([]string, string, bool) {
 			return []string{string(s.Node)}, stampText(s.CreatedAt), true
 		}},
-		{"expiry", func(s Snapshot) ([]string, string, bool) { return nil, stampText(s.ExpiresAt), true }},
 	},
 }
 
@@ -45,6 +44,41 @@ func (v *View) Snapshots(computer ComputerID, p Page) (List[Snapshot], error) {
 // SnapshotsOn visits the snapshots that lie on a node.
 func (v *View) SnapshotsOn(node NodeID, visit func(Snapshot) bool) error {
 	return snapshots.each(v.r, "node", []string{string(node)}, false, visit)
+}
+
+// SnapshotOf returns what is recorded of a disk that stayed on a node, or false.
+func (v *View) SnapshotOf(computer ComputerID, node NodeID, epoch Epoch) (found Snapshot, ok bool, err error) {
+	err = snapshots.each(v.r, "computer", []string{string(computer)}, true, func(s Snapshot) bool {
+		ok = s.Node == node && s.Epoch == epoch
+		found = s
+		return !ok
+	})
+	return found, ok, err
+}
+
+// DropDisk forgets a disk that its node has removed. An unknown id is success.
+type DropDisk struct {
+	ID SnapshotID `cbor:"1,keyasint"`
+}
+
+func (cmd DropDisk) apply(tx *Tx) error { return snapshots.remove(tx.w, string(cmd.ID)) }
+
+// dropDisks forgets the disks that a node kept of a computer which came back to
+// it; of node "", those on all nodes.
+func (tx *Tx) dropDisks(c ComputerID, node NodeID) error {
+	var here []SnapshotID
+	err := snapshots.each(tx.w, "computer", []string{string(c)}, true, func(s Snapshot) bool {
+		if s.Node == node || node == "" {
+			here = append(here, s.ID)
+		}
+		return true
+	})
+	for _, id := range here {
+		if err == nil {
+			err = snapshots.remove(tx.w, string(id))
+		}
+	}
+	return err
 }
 
 // KeepDisk records that a node still holds the disk of a computer that moved
@@ -66,12 +100,7 @@ func (cmd KeepDisk) apply(tx *Tx) error {
 	if c.Node == cmd.Node && c.Epoch == cmd.Epoch {
 		return fault.New(fault.Conflict, "computer %s did not leave node %s", c.ID, cmd.Node)
 	}
-	kept := false
-	err = snapshots.each(tx.w, "computer", []string{string(c.ID)}, true, func(s Snapshot) bool {
-		kept = s.Node == cmd.Node && s.Epoch == cmd.Epoch
-		return !kept
-	})
-	if err != nil || kept {
+	if _, kept, err := tx.SnapshotOf(c.ID, cmd.Node, cmd.Epoch); err != nil || kept {
 		return err
 	}
 	return snapshots.create(tx.w, Snapshot{ID: cmd.ID, Account: c.Account, Computer: c.ID, Node: cmd.Node, Epoch: cmd.Epoch,

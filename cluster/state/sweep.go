@@ -9,7 +9,7 @@ const (
 )
 
 // Sweep removes what is past its time: idempotency keys, join tokens, request
-// windows, the records of left disks and of deleted computers, deleted threads
+// windows, deleted computers with the records of disks they left, deleted threads
 // with all they hold, and the text pieces of runs that ended long ago. The
 // leader sends it when Due says so. It replies with how many records it dealt
 // with: at MaxSweep or more there is more to do at once.
@@ -23,10 +23,7 @@ func (Sweep) apply(tx *Tx) error {
 		},
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &tokens, "expiry", tx.now, n) },
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &windows, "end", tx.now, n) },
-		func(tx *Tx, n int) (int, error) { return sweep(tx, &snapshots, "expiry", tx.now, n) },
-		func(tx *Tx, n int) (int, error) {
-			return sweep(tx, &computers, "gone", tx.now.Add(-LeftDiskLifetime), n)
-		},
+		purgeComputers,
 		purgeThreads,
 		pruneRuns,
 	} {
@@ -52,6 +49,24 @@ func sweep[T any](tx *Tx, t *table[T], ix string, until time.Time, n int) (int, 
 	}
 	for _, rec := range due {
 		if err := t.remove(tx.w, t.id(rec)); err != nil {
+			return 0, err
+		}
+	}
+	return len(due), nil
+}
+
+// purgeComputers removes the records of computers that were deleted long ago,
+// and of disks they left: the nodes have removed those by then.
+func purgeComputers(tx *Tx, n int) (int, error) {
+	due, err := computers.before(tx.w, "gone", tx.now.Add(-LeftDiskLifetime), n)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range due {
+		if err := tx.dropDisks(c.ID, ""); err != nil {
+			return 0, err
+		}
+		if err := computers.remove(tx.w, string(c.ID)); err != nil {
 			return 0, err
 		}
 	}
@@ -185,7 +200,6 @@ func (v *View) Due(now time.Time) (bool, error) {
 		func() (bool, error) { return some(v.r, &answered, "age", now.Add(-IdempotencyLifetime)) },
 		func() (bool, error) { return some(v.r, &tokens, "expiry", now) },
 		func() (bool, error) { return some(v.r, &windows, "end", now) },
-		func() (bool, error) { return some(v.r, &snapshots, "expiry", now) },
 		func() (bool, error) { return some(v.r, &computers, "gone", now.Add(-LeftDiskLifetime)) },
 		func() (bool, error) { return some(v.r, &threads, "deleted", now.Add(-PruneAfter)) },
 		func() (bool, error) { return some(v.r, &runs, "ended", now.Add(-PruneAfter)) },
