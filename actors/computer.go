@@ -55,9 +55,9 @@ type (
 // grant lets its holder act on a running computer in an epoch.
 type grant struct {
 	epoch state.Epoch
-	// fresh is set when nothing of an earlier life was on this node although
-	// the record knows of one: the computer came back empty.
-	fresh bool
+	// lost says what is missing of the computer's newest disk, which is on
+	// another node: "" for nothing.
+	lost string
 }
 
 // computer compares wish with fact, performs one action, and looks again. It
@@ -69,8 +69,8 @@ type computer struct {
 	log    *slog.Logger
 	record state.Computer // as last read
 	fact   runtime.Phase  // as last seen; "" before the first look
-	fresh  bool
-	woke   bool // started for a caller, and the wish does not say so yet
+	lost   string         // see grant
+	woke   bool           // started for a caller, and the wish does not say so yet
 
 	busy    bool // a look or an action is aside
 	again   bool // something changed while busy
@@ -233,7 +233,7 @@ func (c *computer) settle() {
 // release lets those who wait act.
 func (c *computer) release() {
 	for _, answer := range c.waiting {
-		answer(grant{epoch: c.record.Epoch, fresh: c.fresh}, nil)
+		answer(grant{epoch: c.record.Epoch, lost: c.lost}, nil)
 	}
 	c.waiting = nil
 }
@@ -250,7 +250,7 @@ func (c *computer) refuse(err error) {
 func (c *computer) wake(answer func(any, error)) {
 	c.since = c.deps.now()
 	if c.fact == runtime.Running && (c.woke || c.record.Wish == state.WishRunning) && !c.busy {
-		answer(grant{epoch: c.record.Epoch, fresh: c.fresh}, nil)
+		answer(grant{epoch: c.record.Epoch, lost: c.lost}, nil)
 		return
 	}
 	c.waiting = append(c.waiting, answer)
@@ -279,7 +279,7 @@ func (c *computer) done(m did) {
 	if m.err == nil {
 		c.failed = 0
 		if m.action == start {
-			c.fresh = m.status.Fresh && c.record.DataNode != ""
+			c.lost = lostBy(c.record, c.deps.cluster.Self(), m.status.Fresh)
 		}
 		if m.action == forget {
 			return
@@ -298,6 +298,23 @@ func (c *computer) done(m did) {
 	}
 	wait := min(firstRetry<<min(c.failed-1, 10), maxRetry)
 	c.set(wait, look{})
+}
+
+// What is told to a user and a model whose computer's newest disk stayed behind.
+const (
+	emptyText = "The computer was started anew on another node because its own was lost: files and installed software from before are not there."
+	olderText = "The computer was started on another node, from an older copy of its disk that was there, because its own node was lost: what changed since then is not there."
+)
+
+// lostBy says what is missing on a computer that was just started here.
+func lostBy(c state.Computer, self state.NodeID, fresh bool) string {
+	switch {
+	case c.DataNode == "" || c.DataNode == self && !fresh:
+		return ""
+	case fresh:
+		return emptyText
+	}
+	return olderText
 }
 
 // set replaces the actor's one timer.

@@ -51,8 +51,8 @@ func (m *machine) ready(ctx context.Context) (agent.Computer, error) {
 		return nil, translate(err)
 	}
 	m.grant, m.release = &g, release
-	if g.fresh {
-		m.work.journal.push(notice("%s", emptyText))
+	if g.lost != "" {
+		m.work.journal.push(notice("%s", g.lost))
 	}
 	return m, nil
 }
@@ -87,15 +87,12 @@ func (m *machine) close() {
 	m.grant = nil
 }
 
-// emptyText is told to the user and the model when a computer lost its disk.
-const emptyText = "The computer was started anew on another node because its own was lost: files and installed software from before are not there."
-
-// explain tells the model, with the first result, that its computer is empty.
+// explain tells the model, with the first result, what its computer has lost.
 func (m *machine) explain(r *agent.Result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.grant != nil && m.grant.fresh && !m.told {
-		r.Text = emptyText + "\n\n" + r.Text
+	if m.grant != nil && m.grant.lost != "" && !m.told {
+		r.Text = m.grant.lost + "\n\n" + r.Text
 		m.told = true
 	}
 }

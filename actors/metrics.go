@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 // metrics is made once for each node, never held in a package variable, so
@@ -43,6 +45,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		exec:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_exec_seconds", Help: "Time of commands run in computers, from asking to their end.", Buckets: slow}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 	}
+}
+
+// watch exports what the records know of money held.
+func (m *metrics) watch(reg prometheus.Registerer, c Cluster) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{Name: "bothy_reservations_open", Help: "Reservations not settled yet, in the whole cluster."}, func() float64 {
+		n, err := applied(c, (*state.View).OpenReservations)
+		if err != nil {
+			return -1
+		}
+		return float64(n)
+	})
 }
 
 func (m *metrics) live(k kindOf, n int) { m.actors.WithLabelValues(string(k)).Set(float64(n)) }

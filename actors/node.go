@@ -106,6 +106,7 @@ func Open(o Options) (*System, error) {
 	if s.system, err = newSystem(remote, o.Log, m, o.Now); err != nil {
 		return nil, err
 	}
+	m.watch(o.Registerer, o.Cluster)
 	own := &ownership{cluster: o.Cluster, driver: o.Driver, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}

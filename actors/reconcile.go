@@ -88,6 +88,16 @@ func (s *System) leave(ctx context.Context, v *state.View, status runtime.Status
 			return fmt.Errorf("stop computer %s, which moved: %w", status.ID, err)
 		}
 	}
+	kept, ok, err := v.SnapshotOf(c.ID, s.o.Cluster.Self(), state.Epoch(status.Epoch))
+	if err != nil {
+		return err
+	}
+	if ok && s.o.Now().Before(kept.ExpiresAt) {
+		return nil
+	}
+	if ok {
+		return s.dropDisk(ctx, status, kept)
+	}
 	cmd := state.KeepDisk{ID: newID[state.SnapshotID]("snap"), Computer: c.ID, Node: s.o.Cluster.Self(), Epoch: state.Epoch(status.Epoch)}
 	node, err := v.Node(cmd.Node)
 	if err != nil {
@@ -95,6 +105,16 @@ func (s *System) leave(ctx context.Context, v *state.View, status runtime.Status
 	}
 	cmd.Name = fmt.Sprintf("left on node %s, epoch %d", node.Name, status.Epoch)
 	_, err = s.o.Cluster.Apply(ctx, cmd)
+	return err
+}
+
+// dropDisk removes a disk whose time is over, the disk first: a record without
+// a disk would promise what is not there, but a disk without one is found again.
+func (s *System) dropDisk(ctx context.Context, status runtime.Status, kept state.Snapshot) error {
+	if err := s.o.Driver.Remove(ctx, status.Epoch, status.ID); err != nil {
+		return fmt.Errorf("remove the disk of computer %s, which moved: %w", status.ID, err)
+	}
+	_, err := s.o.Cluster.Apply(ctx, state.DropDisk{ID: kept.ID})
 	return err
 }
 

@@ -67,6 +67,7 @@ func (w *work) goOn() error {
 			return err
 		}
 		batch.Settle = w.settlement(cost)
+		w.metrics.reservation("expired", 1)
 	}
 	batch.Events = append(batch.Events, notice("The run goes on from its last committed step."))
 	return w.commit(batch)
