@@ -91,7 +91,7 @@ func request(config state.RunConfig, model catalog.Model, entries []agent.Entry)
 
 // standing is what every model is told of where it works.
 const standing = `You are an agent with a computer of your own: a Linux machine that keeps its files between messages.
-Your tools run there, as an unprivileged user who may use sudo. Your working directory is %DIR%; files there are what the user sees.
+Your tools run there, as an unprivileged user who may use sudo where it is installed. Your working directory is %DIR%; files there are what the user sees.
 Do the work with your tools rather than describing it, check that it works, and then say briefly what you did.`
 
 // instructions are the standing ones and the agent's own.

@@ -61,7 +61,18 @@ func (s *System) Reconcile(ctx context.Context) error {
 		}
 		err = errors.Join(err, s.reconcile(ctx, v, status, c, known))
 	}
+	if sweeper, ok := s.o.Driver.(Sweeper); ok {
+		// What belongs to no computer at all; computers are judged above.
+		_, sweepErr := sweeper.Sweep(ctx, func(runtime.ID) bool { return true })
+		err = errors.Join(err, sweepErr)
+	}
 	return errors.Join(err, s.lookAll(ctx))
+}
+
+// Sweeper is a driver that can remove what carries this node's uuid and
+// belongs to no computer that known says yes to.
+type Sweeper interface {
+	Sweep(ctx context.Context, known func(runtime.ID) bool) ([]runtime.ID, error)
 }
 
 func (s *System) reconcile(ctx context.Context, v *state.View, status runtime.Status, c state.Computer, known bool) error {
