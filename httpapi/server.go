@@ -11,19 +11,14 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/netutil"
 
 	"github.com/bothy-computer/bothy/httpapi/admin"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
 	"github.com/bothy-computer/bothy/httpapi/door"
 )
 
-// Bounds of connections.
 const (
-	maxHeaderBytes = 64 << 10
-	// MaxConnections bounds the connections open at once; more wait to be
-	// accepted.
-	MaxConnections = 32768
+	maxHeaderBytes = 64 << 10 // of one request
 	// drainPatience is how long a stop waits for requests in progress.
 	drainPatience = 20 * time.Second
 )
@@ -129,7 +124,7 @@ func (s *Server) Routes() []Route {
 // in progress finish. It closes ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	stopped := make(chan error, 1)
-	go func() { stopped <- s.http.Serve(netutil.LimitListener(ln, s.MaxConnections)) }()
+	go func() { stopped <- s.http.Serve(bounded(ln, s.MaxConnections)) }()
 	select {
 	case err := <-stopped:
 		return closed(err)

@@ -206,6 +206,22 @@ func TestThousandsOfIdleConnectionsDoNoHarm(t *testing.T) {
 	}
 }
 
+func TestConnectionsBeyondTheBoundWait(t *testing.T) {
+	h := doortest.Open(t, doortest.With(func(o *httpapi.Options) {
+		o.MaxConnections, o.Patience.Header = 2, 300*time.Millisecond
+	}))
+	addr := strings.TrimPrefix(h.URL, "http://")
+	for range 4 {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	// Four silent connections are closed in two rounds; then comes this one.
+	as(t, h, h.Key).do("GET", "/agents", nil).is(200)
+}
+
 func TestABodyThatNeverEndsIsGivenUp(t *testing.T) {
 	h := doortest.Open(t, doortest.With(func(o *httpapi.Options) { o.Patience.Body = 100 * time.Millisecond }))
 	for key, want := range map[string]string{h.Key: "400 Bad Request: did not arrive", "tb_wrong": "401 Unauthorized: Invalid"} {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +25,9 @@ const streamType = "text/event-stream"
 
 // Streams counts the open streams of a node.
 type Streams struct {
-	open atomic.Int64
-	most int64
+	open    atomic.Int64
+	most    int64
+	buffers sync.Pool // of *bytes.Buffer: only a stream that writes holds one
 }
 
 // NewStreams admits up to most streams at once.
@@ -50,7 +52,7 @@ type Stream struct {
 	control *http.ResponseController
 	ctx     context.Context
 	cancel  context.CancelFunc
-	buf     bytes.Buffer
+	buf     *bytes.Buffer // nil while there is nothing to send
 	wrote   time.Time
 	begun   bool
 	reason  string
@@ -99,7 +101,7 @@ func (s *Stream) Begin(after uint64) error {
 	}
 	s.c.Status(http.StatusOK)
 	s.begun = true
-	s.buf.WriteString("id: " + strconv.FormatUint(after, 10) + "\n\n")
+	s.buffer().WriteString("id: " + strconv.FormatUint(after, 10) + "\n\n")
 	return s.Flush()
 }
 
@@ -110,18 +112,22 @@ func (s *Stream) Add(id uint64, event any) error {
 	if err != nil {
 		return fmt.Errorf("write event: %w", err)
 	}
+	buf := s.buffer()
 	if id != 0 {
-		s.buf.WriteString("id: " + strconv.FormatUint(id, 10) + "\n")
+		buf.WriteString("id: " + strconv.FormatUint(id, 10) + "\n")
 	}
-	s.buf.WriteString("data: ")
-	s.buf.Write(b)
-	s.buf.WriteString("\n\n")
+	buf.WriteString("data: ")
+	buf.Write(b)
+	buf.WriteString("\n\n")
+	if buf.Len() >= flushAt {
+		return s.Flush()
+	}
 	return nil
 }
 
 // Ping keeps the connection alive.
 func (s *Stream) Ping() error {
-	s.buf.WriteString(": ping\n\n")
+	s.buffer().WriteString(": ping\n\n")
 	return s.Flush()
 }
 
@@ -132,14 +138,17 @@ func (s *Stream) Quiet() time.Duration {
 
 // Flush sends what is in the buffer, within Patience.Stream.
 func (s *Stream) Flush() error {
+	if s.buf == nil {
+		return nil
+	}
 	_, err := s.c.Writer.Write(s.buf.Bytes())
 	if err == nil {
 		err = s.control.Flush()
 	}
-	if s.buf.Cap() > maxKeptBuffer {
-		s.buf = bytes.Buffer{}
+	if s.buf.Cap() <= maxKeptBuffer {
+		s.door.Streams.buffers.Put(s.buf)
 	}
-	s.buf.Reset()
+	s.buf = nil
 	s.wrote = s.door.Now()
 	if err != nil {
 		s.reason = "unwritable"
@@ -148,8 +157,22 @@ func (s *Stream) Flush() error {
 	return nil
 }
 
-// maxKeptBuffer is how large a buffer a silent stream keeps.
-const maxKeptBuffer = 16 << 10
+// flushAt bounds what a stream gathers before it sends it.
+const flushAt = 256 << 10
+
+// maxKeptBuffer is how large a buffer is kept for other streams.
+const maxKeptBuffer = 64 << 10
+
+func (s *Stream) buffer() *bytes.Buffer {
+	if s.buf == nil {
+		s.buf, _ = s.door.Streams.buffers.Get().(*bytes.Buffer)
+		if s.buf == nil {
+			s.buf = new(bytes.Buffer)
+		}
+		s.buf.Reset()
+	}
+	return s.buf
+}
 
 // Close gives the stream's place back. err is why it ended, nil when all was
 // sent. A stream that failed after it began is cut or ended, never answered.
