@@ -39,6 +39,11 @@ var (
 // errNotLeader is answered to a call that only the leader can serve.
 var errNotLeader = fault.New(fault.Unavailable, "this node does not lead").WithCode(CodeNotLeader)
 
+// unclear is ErrUnclear with what kept the answer away.
+func unclear(why error) error {
+	return fault.New(fault.Unavailable, "%w (%v)", ErrUnclear, why).WithCode(CodeUnclear).WithRetry(retryAfter)
+}
+
 // codeOf is the stable word of a failure, or "".
 func codeOf(err error) string {
 	var f *fault.Error

@@ -127,7 +127,7 @@ func (p *proposer) withdraw(ctx context.Context, c *pending) error {
 	delete(p.open, c.proposal.ID)
 	c.over = true
 	if c.sent {
-		return fault.New(fault.Unavailable, "%w (%w)", ErrUnclear, context.Cause(ctx)).WithCode(CodeUnclear).WithRetry(retryAfter)
+		return unclear(context.Cause(ctx))
 	}
 	return context.Cause(ctx)
 }
@@ -262,7 +262,7 @@ func (p *proposer) end(c *pending, why error) {
 		return
 	}
 	if c.sent {
-		why = fault.New(fault.Unavailable, "%w (%w)", ErrUnclear, why).WithCode(CodeUnclear).WithRetry(retryAfter)
+		why = unclear(why)
 	}
 	delete(p.open, c.proposal.ID)
 	c.over = true

@@ -182,3 +182,52 @@ func TestOneNodeHasNoDeadline(t *testing.T) {
 		return !none && at > cluster.SystemClock{}.Boottime()
 	})
 }
+
+// estate is a machine with leftovers.
+type estate struct {
+	mu   sync.Mutex
+	here map[state.ComputerID]bool
+}
+
+func (e *estate) List(context.Context) (ids []state.ComputerID, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id := range e.here {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func (e *estate) Remove(_ context.Context, id state.ComputerID) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.here, id)
+	return nil
+}
+
+func (e *estate) has(id state.ComputerID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.here[id]
+}
+
+// TestTidyRemovesOnlyTheDeleted leaves things of three computers on a node: one
+// that exists, one that is deleted, and one that has no record yet.
+func TestTidyRemovesOnlyTheDeleted(t *testing.T) {
+	c := New(t, 1, Options{})
+	n := c.Node(0)
+	newEnvironment(t, n, "env_kept", "comp-kept")
+	newEnvironment(t, n, "env_gone", "comp-gone")
+	_, err := n.Apply(within(t, Patience), state.SetWish{Account: Account, Computer: "comp-gone", Wish: state.WishDeleted})
+	must(t, err)
+	e := &estate{here: map[state.ComputerID]bool{"comp-kept": true, "comp-gone": true, "comp-new": true}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); n.Tidy(ctx, e) }()
+	c.Eventually("what is left of the deleted one is removed", func() bool { return !e.has("comp-gone") })
+	cancel()
+	<-done
+	if !e.has("comp-kept") || !e.has("comp-new") {
+		t.Fatal("the janitor removed what is somebody's")
+	}
+}
