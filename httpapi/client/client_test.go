@@ -249,3 +249,25 @@ func TestAdminCalls(t *testing.T) {
 		t.Fatalf("%+v, %v", token, err)
 	}
 }
+
+func TestReplayEndsAtTheNewestEvent(t *testing.T) {
+	h := doortest.Open(t)
+	c := open(t, h, h.Key)
+	result, err := c.Run(t.Context(), client.Message{Content: script}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seqs []uint64
+	see := func(e client.Event) error { seqs = append(seqs, e.Seq); return nil }
+	if err := c.Replay(t.Context(), result.Thread, 0, see); err != nil || !slices.IsSorted(seqs) || len(seqs) == 0 {
+		t.Fatalf("%v, %v", seqs, err)
+	}
+	newest := seqs[len(seqs)-1]
+	seqs = nil
+	if err := c.Replay(t.Context(), result.Thread, newest, see); err != nil || len(seqs) != 0 {
+		t.Fatalf("after the newest: %v, %v", seqs, err)
+	}
+	if err := c.Replay(t.Context(), "thread_none", 0, see); !fault.Is(err, fault.NotFound) {
+		t.Fatalf("got %v", err)
+	}
+}

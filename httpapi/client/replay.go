@@ -8,7 +8,7 @@ import (
 )
 
 // Replay hands over a thread's events after a seq (0: from the beginning) up
-// to the newest one there is. Stop ends it earlier, with nil.
+// to the newest one there is. ErrStop ends it earlier, with nil.
 func (c *Client) Replay(ctx context.Context, thread string, after uint64, each func(Event) error) error {
 	found, err := c.Threads().Get(ctx, thread)
 	if err != nil {
