@@ -41,11 +41,11 @@ var scenarios = []scenario{
 	{"records", "records per second on three nodes, beside fsync and a bare raft loop", (*bench).records},
 	{"commands", "commands per second on three voters without HTTP, beside a bare raft loop", (*bench).commands},
 	{"visibility", "a lone write seen at a follower, beside bare raft", (*bench).visibility},
-	//FANOUT
-	//IDLE
+	{"fanout", "subscribers of one thread's stream, beside bare net/http", (*bench).fanout},
+	{"idle", "idle memory of node, warden and computer, beside a bare container", (*bench).idle},
 	{"placement", "placements per second with 1,000 nodes", (*bench).placement},
-	//LEADER
-	//TAKEOVER
+	{"leader", "leader killed to first write, beside bare raft", (*bench).leader},
+	{"takeover", "owner killed to its thread going on, beside the lease", (*bench).takeover},
 }
 
 func main() {
@@ -148,4 +148,13 @@ func (b *bench) in(ctx context.Context, shape house.Shape, do func(h *house.Hous
 		return err
 	}
 	return errors.Join(do(h), h.Close())
+}
+
+// mostFiles is how many files this process may open.
+func mostFiles() string {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return "unknown number"
+	}
+	return fmt.Sprint(files.Cur)
 }
