@@ -53,13 +53,9 @@ func (e *Environments) Default(ctx context.Context, c Caller) (state.Environment
 }
 
 func (e *Environments) create(ctx context.Context, c Caller, spec EnvironmentSpec, ifNone bool) (state.Environment, error) {
-	env := state.Environment{ID: newID[state.EnvironmentID]("env"), Account: c.Account, User: c.User,
-		Build: state.Build{Status: "ready"}}
+	env := state.Environment{ID: newID[state.EnvironmentID]("env"), Account: c.Account, User: c.User}
 	if err := e.seal(&env, spec); err != nil {
 		return env, err
-	}
-	if needsBuild(env) {
-		env.Build.Status = "pending"
 	}
 	computer := state.Computer{ID: newComputerID(), Name: spec.Name, Image: e.shape.Image, MemoryBytes: e.shape.MemoryBytes,
 		MilliCPU: e.shape.MilliCPU, DiskBytes: e.shape.DiskBytes, Egress: !spec.NoInternet, IdleStop: environmentIdleStop}
@@ -160,6 +156,8 @@ func (e *Environments) Spec(env state.Environment) (EnvironmentSpec, error) {
 	return spec, err
 }
 
+// seal writes the plain text into the record. Nothing builds images yet, so a
+// recipe with something to build is pending and runs on its base.
 func (e *Environments) seal(env *state.Environment, spec EnvironmentSpec) error {
 	env.Name, env.Description, env.BaseImage, env.Dockerfile = spec.Name, spec.Description, spec.BaseImage, spec.Dockerfile
 	env.Runtimes, env.Packages, env.SetupScripts = spec.Runtimes, spec.Packages, spec.SetupScripts
@@ -171,6 +169,10 @@ func (e *Environments) seal(env *state.Environment, spec EnvironmentSpec) error 
 	}
 	if env.Secrets, err = e.vault.sealPairs(env.Account, spec.Secrets); err != nil {
 		return err
+	}
+	env.Build.Status = "ready"
+	if needsBuild(*env) {
+		env.Build.Status = "pending"
 	}
 	env.MCPServers, err = e.vault.sealServers(env.Account, spec.MCPServers)
 	return err

@@ -176,8 +176,9 @@ func until(t testing.TB, what string, fact func() bool) {
 	t.Fatalf("never came true: %s", what)
 }
 
-// testMark is in the name of all that tests make on the machine.
-const testMark = "bothytest"
+// testMark is in the name of all that the tests of this process make on the
+// machine, and of nothing that other tests make beside them.
+var testMark = fmt.Sprintf("bothytest%dc", os.Getpid())
 
 // sharedImages is one store for all tests of this process, because the image
 // of the machine takes a second to make.
