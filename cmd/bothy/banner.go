@@ -67,9 +67,12 @@ func (b Banner) notes() []string {
 		notes = append(notes, fmt.Sprintf("No model vendor: %s runs the commands of a message and is no LLM. Set %s and start again.",
 			b.Model, strings.Join(b.ModelVariables, " or ")))
 	}
-	if b.Voters == 1 && b.Nodes > 1 {
-		notes = append(notes, "One voter: losing it stops writes of all nodes. A third node makes three voters.")
-	} else if b.Voters == 1 {
+	switch {
+	case b.Nodes == 2:
+		notes = append(notes, "One voter: losing it stops writes of both nodes. A third node makes three voters.")
+	case b.Nodes > 2 && b.Voters < 3:
+		notes = append(notes, fmt.Sprintf("%d of %d nodes vote so far; `%s status` shows when three do, and then one may be lost.", b.Voters, b.Nodes, b.Command))
+	case b.Nodes < 2:
 		notes = append(notes, "One node: when it is down, everything is. `bothy token` here and `bothy join` on two other machines make three voters.")
 	}
 	notes = append(notes, "A computer's workspace is on its node alone: it dies with the node's disk.")

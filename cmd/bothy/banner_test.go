@@ -20,7 +20,10 @@ func TestBanner(t *testing.T) {
 		Version: "v1.2.3", Command: "bothy", Name: "n3", HTTPAddr: "127.0.0.1:8082", Dir: "/srv/it's/n3", Nodes: 3, Voters: 3, Model: "gpt-5.2",
 		Abilities: []string{"exec", "storage quota"},
 	}
-	for name, b := range map[string]Banner{"first": whole, "third": third} {
+	second, joining := third, third
+	second.Nodes, second.Voters = 2, 1
+	joining.Voters = 1
+	for name, b := range map[string]Banner{"first": whole, "second": second, "joining": joining, "third": third} {
 		t.Run(name, func(t *testing.T) { golden(t, "banner-"+name+".txt", b.String()) })
 	}
 }

@@ -40,6 +40,8 @@ type process struct {
 	url  string
 	args []string
 	out  *screen
+	// founder keeps the cluster's first key; nil is the node itself.
+	founder *process
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when cmd has
@@ -208,6 +210,7 @@ func launch(t *testing.T, names ...string) []*process {
 	for i, name := range names {
 		p := newProcess(t, root, name)
 		all = append(all, p)
+		p.founder = all[0]
 		token := ""
 		if i > 0 {
 			var err error
@@ -223,12 +226,40 @@ func launch(t *testing.T, names ...string) []*process {
 	for _, p := range all {
 		p.ready()
 	}
+	if len(all) >= 3 {
+		all[0].voters(3)
+	}
 	return all
+}
+
+// voters waits until the cluster can lose a node.
+func (p *process) voters(want int) {
+	p.t.Helper()
+	c := clientOf(p.t, p)
+	eventually(p.t, fmt.Sprintf("%d voters", want), startTime, func() error {
+		status, err := c.Status(p.t.Context())
+		if err != nil {
+			return err
+		}
+		have := 0
+		for _, n := range status.Nodes {
+			if n.Voter && n.Leased {
+				have++
+			}
+		}
+		if have != want {
+			return fmt.Errorf("%d of %d nodes", have, len(status.Nodes))
+		}
+		return nil
+	})
 }
 
 // key is the text of the cluster's first key, which its founder keeps.
 func (p *process) key() string {
 	p.t.Helper()
+	if p.founder != nil && p.founder != p {
+		return p.founder.key()
+	}
 	key, err := findKey([]string{p.dir})
 	if err != nil || key == "" {
 		p.t.Fatalf("no admin key in %s: %v", p.dir, err)
@@ -236,14 +267,14 @@ func (p *process) key() string {
 	return key
 }
 
-// clientOf calls nodes with the first one's key, in the order given.
-func clientOf(t *testing.T, founder *process, nodes ...*process) *client.Client {
+// clientOf calls nodes, the first one first.
+func clientOf(t *testing.T, nodes ...*process) *client.Client {
 	t.Helper()
 	var urls []string
 	for _, p := range nodes {
 		urls = append(urls, p.url)
 	}
-	c, err := client.New(urls, founder.key())
+	c, err := client.New(urls, nodes[0].key())
 	if err != nil {
 		t.Fatal(err)
 	}
