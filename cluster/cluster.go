@@ -187,6 +187,9 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 // called again.
 func (c *Cluster) Close() error {
 	c.once.Do(func() {
+		if r := c.reign.Load(); r != nil && r.ctx.Err() == nil && c.voters() > 1 {
+			r.abdicate() // the others need not find out by silence
+		}
 		c.stop()
 		c.work.Wait() // entries in flight end: raft commits them or loses the lead
 		var errs []error

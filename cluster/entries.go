@@ -40,6 +40,18 @@ func newEntries(r *reign) *entries {
 	return &entries{r: r, queue: make(chan *batch, maxBatches), slots: make(chan struct{}, maxInFlight)}
 }
 
+// decreed are the commands that only the leader proposes, on a call or of its
+// own, after checking whom they are about.
+var decreed = map[string]bool{
+	state.KindOf(state.Bootstrap{}):       true,
+	state.KindOf(state.TakeIncarnation{}): true,
+	state.KindOf(state.RenewLease{}):      true,
+	state.KindOf(state.ExpireLease{}):     true,
+	state.KindOf(state.RemoveNode{}):      true,
+	state.KindOf(state.RaiseVersion{}):    true,
+	state.KindOf(state.Sweep{}):           true,
+}
+
 // servePropose is the call of a node that sends commands. A node speaks only
 // for itself.
 func (c *Cluster) servePropose(ctx context.Context, r *reign, from state.NodeID, ps []state.Proposal) (placed, error) {
@@ -47,6 +59,9 @@ func (c *Cluster) servePropose(ctx context.Context, r *reign, from state.NodeID,
 	for _, p := range ps {
 		if p.ID.Node != from || p.ID.Incarnation == 0 {
 			return placed{}, fault.New(fault.Forbidden, "node %s sent a command of node %q, incarnation %d", from, p.ID.Node, p.ID.Incarnation)
+		}
+		if decreed[p.Kind] {
+			return placed{}, fault.New(fault.Forbidden, "%s is the leader's to propose", p.Kind)
 		}
 		b.bytes += len(p.Body) + proposalBytes
 	}

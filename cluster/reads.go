@@ -120,6 +120,15 @@ func (c *Cluster) serveConfirm(_ context.Context, _ state.NodeID, term uint64) (
 	return c.raft.CurrentTerm() == term, nil
 }
 
+// voters is how many there are; 0 when raft does not say.
+func (c *Cluster) voters() int {
+	ids, err := c.voterIDs()
+	if err != nil {
+		return 0
+	}
+	return len(ids)
+}
+
 // voterIDs lists the voters of raft's latest configuration here.
 func (c *Cluster) voterIDs() ([]state.NodeID, error) {
 	f := c.raft.GetConfiguration()

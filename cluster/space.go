@@ -7,12 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spaceEvery is how often the free room on disk is looked at.
-const spaceEvery = time.Second
+const (
+	// spaceEvery is how often the free room on disk is looked at.
+	spaceEvery = time.Second
+	// abdicateEvery is how often at most a leader without room lets another
+	// lead: when all are full, the lead must not go round and round.
+	abdicateEvery = time.Minute
+)
 
 // watchSpace keeps full up to date: while it is set, commands that need room
 // are refused, and a leader lets another node lead.
 func (c *Cluster) watchSpace(ctx context.Context) {
+	abdicated := time.Time{}
 	for ctx.Err() == nil {
 		full, err := c.outOfSpace()
 		if err != nil {
@@ -22,7 +28,8 @@ func (c *Cluster) watchSpace(ctx context.Context) {
 		} else if was && !full {
 			c.log.Info("there is room on the disk again")
 		}
-		if r := c.reign.Load(); full && r != nil && len(c.roster.all()) > 2 {
+		if r := c.reign.Load(); full && r != nil && len(c.roster.all()) > 2 && time.Since(abdicated) > abdicateEvery {
+			abdicated = time.Now()
 			r.abdicate()
 		}
 		pause(ctx, spaceEvery)
