@@ -27,7 +27,7 @@ type origin struct {
 
 // ErrLogGone is returned for a data directory that has an identity and not its log.
 var ErrLogGone = errors.New("the raft log of this node is gone, while its identity is there; a node without its log must not come back under its old identity: " +
-	"take the old node out (`bothy leave --node`, at another node), empty the data directory and join anew")
+	"take the old node out (`bothy leave NAME`), empty the data directory and join anew")
 
 func readOrigin(dir string) (o origin, ok bool, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, originFile))

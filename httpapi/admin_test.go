@@ -117,3 +117,11 @@ func TestExecEndsWithItsClient(t *testing.T) {
 	})
 	feed.Close()
 }
+
+func TestOnlyANodeThatCanBeSparedLeaves(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.AdminKey)
+	c.do("DELETE", "/v1/admin/nodes/nobody", nil).refused(404, "Node not found")
+	c.do("DELETE", "/v1/admin/nodes/n1", nil).refused(409, "the only one")
+	as(t, h, h.Key).do("DELETE", "/v1/admin/nodes/n1", nil).refused(403, "admin")
+}

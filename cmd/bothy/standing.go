@@ -95,6 +95,11 @@ func (o nodesOf) JoinToken(ctx context.Context) (string, time.Time, error) {
 	return token.Text(), expires, nil
 }
 
+// Remove takes a node out of the cluster.
+func (o nodesOf) Remove(ctx context.Context, node state.NodeID) error {
+	return o.n.cluster.Remove(ctx, node)
+}
+
 // statusPatience bounds what a status waits for: it is asked when things are broken.
 const statusPatience = time.Second
 

@@ -103,3 +103,22 @@ func newToken(t *terminal) *cobra.Command {
 		},
 	}
 }
+
+func newLeave(t *terminal) *cobra.Command {
+	return &cobra.Command{
+		Use: "leave NODE", Short: "Take a node that owns no computers out of the cluster", Args: cobra.ExactArgs(1),
+		Long: `Take a node out of the cluster, by its name: its vote first, then its record. It
+is refused while the node owns computers. A node that is gone for ever leaves in
+the same way; its data directory is of no further use, and "bothy wipe" clears it.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			if err := c.RemoveNode(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			return t.did(removed{args[0]}, "%s has left the cluster", args[0])
+		},
+	}
+}

@@ -44,6 +44,9 @@ type Nodes interface {
 	// Members is what only the cluster knows of its nodes, by id; a node may be
 	// missing.
 	Members() map[state.NodeID]Member
+	// Remove takes a node out of the cluster: its vote first, then its record.
+	// It is a Conflict while the node owns computers.
+	Remove(ctx context.Context, node state.NodeID) error
 }
 
 // Member is a node as consensus and gossip have it.
@@ -92,6 +95,7 @@ func (a *API) Routes() []door.Route {
 	routes := []door.Route{
 		{Method: "GET", Path: "/admin/status", Serve: a.serve(a.status)},
 		{Method: "POST", Path: "/admin/tokens", Serve: a.serve(a.createToken)},
+		{Method: "DELETE", Path: "/admin/nodes/:id", Serve: a.serve(a.removeNode)},
 		{Method: "GET", Path: "/admin/accounts", Serve: a.serve(a.listAccounts)},
 		{Method: "POST", Path: "/admin/accounts", Serve: a.serve(a.createAccount)},
 		{Method: "GET", Path: "/admin/accounts/:account", Serve: a.serve(a.getAccount)},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/wire"
 )
@@ -68,4 +69,28 @@ func (a *API) createToken(c *gin.Context) error {
 	c.Header("Cache-Control", "no-store")
 	c.JSON(http.StatusCreated, wire.Token{Token: token, ExpiresAt: wire.At(expires)})
 	return nil
+}
+
+// removeNode serves DELETE /v1/admin/nodes/:id; a node's name will do for its id.
+func (a *API) removeNode(c *gin.Context) error {
+	v, err := a.Records.View(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	nodes, err := v.Nodes()
+	v.Close()
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if wanted := c.Param("id"); wanted != string(n.ID) && wanted != n.Name {
+			continue
+		}
+		if err := a.Nodes.Remove(c.Request.Context(), n.ID); err != nil {
+			return err
+		}
+		a.ok(c, wire.Done{Success: true, Deleted: true})
+		return nil
+	}
+	return fault.New(fault.NotFound, "Node not found: %s", c.Param("id"))
 }

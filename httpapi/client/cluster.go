@@ -17,6 +17,12 @@ func (c *Client) Token(ctx context.Context) (wire.Token, error) {
 	return postOnce[wire.Token](ctx, c, path("admin", "tokens"), nil)
 }
 
+// RemoveNode takes a node, by name or id, out of the cluster. It is refused
+// while the node owns computers. It needs an admin key.
+func (c *Client) RemoveNode(ctx context.Context, node string) error {
+	return remove(ctx, c, path("admin", "nodes", node))
+}
+
 // Health says how the node that answers is. It needs no key.
 func (c *Client) Health(ctx context.Context) (wire.Health, error) {
 	return get[wire.Health](ctx, c, path("health"))

@@ -238,6 +238,10 @@ func (nodes) JoinToken(context.Context) (string, time.Time, error) {
 	return "token-for-tests", time.Now().Add(time.Hour), nil
 }
 
+func (nodes) Remove(_ context.Context, node state.NodeID) error {
+	return fault.New(fault.Conflict, "node %s is the only one", node)
+}
+
 func (nodes) Members() map[state.NodeID]admin.Member {
 	return map[state.NodeID]admin.Member{"node-n1": {Alive: true, Voter: true, Leader: true, LeaseLeft: time.Second}}
 }
