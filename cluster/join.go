@@ -107,7 +107,7 @@ func (c *Cluster) admit(ctx context.Context, j transport.Joiner) (identity.Admis
 		return a, err
 	}
 	a.Peers, err = c.peers(j.Node)
-	a.Gossip = c.GossipAddrs()
+	a.Gossip = append([]string{c.addrs.Gossip}, c.GossipAddrs()...)
 	c.log.Info("a node was admitted", "node", string(j.Node), "name", j.Name)
 	return a, err
 }
