@@ -193,16 +193,16 @@ func (c *Cluster) Close() error {
 		c.stop()
 		c.work.Wait() // entries in flight end: raft commits them or loses the lead
 		var errs []error
+		if c.transport != nil { // first: raft waits for what it has asked others
+			errs = append(errs, c.transport.Close())
+		} else {
+			errs = append(errs, c.o.Listener.Close())
+		}
 		if c.raft != nil {
 			errs = append(errs, c.raft.Shutdown().Error())
 		}
 		if c.links != nil {
 			errs = append(errs, c.links.Close())
-		}
-		if c.transport != nil {
-			errs = append(errs, c.transport.Close())
-		} else {
-			errs = append(errs, c.o.Listener.Close())
 		}
 		if c.journal != nil {
 			errs = append(errs, c.journal.Close())
