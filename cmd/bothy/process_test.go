@@ -160,6 +160,11 @@ func (p *process) destroy() {
 		}
 	}
 	<-p.ended
+	for _, sign := range []string{"DATA RACE", "panic:", "fatal error:"} {
+		if strings.Contains(p.out.String(), sign) {
+			p.t.Errorf("%s: %s", p.name, sign)
+		}
+	}
 	if p.t.Failed() {
 		p.t.Logf("what %s said:\n%s", p.name, tail(p.out.String(), 80))
 	}

@@ -2,14 +2,58 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+const (
+	// slimEvery is how often a process that stays slim looks at itself.
+	slimEvery = 5 * time.Second
+	// slimPages of its files may be in memory, in pages of the machine.
+	slimPages = 3072
+)
+
+// staySlim keeps what a process holds of its files small until ctx ends: the
+// kernel maps far more around each page than a process that mostly waits needs.
+func staySlim(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(slimEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		pages, err := filePages()
+		if err == nil && pages > slimPages {
+			err = slim()
+		}
+		if err != nil {
+			log.Warn("this process is larger than it need be", "err", err)
+			return
+		}
+	}
+}
+
+// filePages counts the pages of files that this process has in memory.
+func filePages() (n int, err error) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, fmt.Errorf("look at own memory: %w", err)
+	}
+	if _, err := fmt.Sscanf(string(text), "%d %d %d", new(int), new(int), &n); err != nil {
+		return 0, fmt.Errorf("look at own memory: %w", err)
+	}
+	return n, nil
+}
 
 // slim lets go of the pages of program files that the start of all packages
 // brought into memory; what is still needed comes back as it is used.

@@ -33,3 +33,16 @@ func TestSlimLeavesTheProgramWhole(t *testing.T) {
 		t.Error("a constant is gone")
 	}
 }
+
+func TestFilePages(t *testing.T) {
+	before, err := filePages()
+	if err != nil || before == 0 {
+		t.Fatalf("%d pages, %v", before, err)
+	}
+	if err := slim(); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := filePages(); err != nil || after >= before {
+		t.Errorf("%d pages, then %d, %v", before, after, err)
+	}
+}

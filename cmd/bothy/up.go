@@ -111,7 +111,7 @@ func announce(ctx context.Context, n runner, out io.Writer, log *slog.Logger) er
 	if _, err := fmt.Fprintln(out, n.Banner()); err != nil {
 		return fmt.Errorf("print the banner: %w", err)
 	}
-	return nil
+	return slim() // what only the start needed
 }
 
 // awaitReady waits until the node at url is ready or ctx ends.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
@@ -13,9 +12,6 @@ import (
 // wardenCommand makes this binary a warden: `bothy warden DIR NODE`. Nodes
 // start it; it is no command for people.
 const wardenCommand = "warden"
-
-// settleTime is after how long a warden has done what its start needs.
-const settleTime = time.Second
 
 // wardenArgv starts the warden of a data directory from the binary that runs
 // now, even if another has taken its place on disk.
@@ -29,13 +25,10 @@ func runWarden(args []string) int {
 		log.Error("a warden wants a data directory and a node's uuid")
 		return exitUsage
 	}
-	settled := time.AfterFunc(settleTime, func() {
-		if err := slim(); err != nil {
-			log.Warn("the warden is larger than it need be", "err", err)
-		}
-	})
-	defer settled.Stop()
-	err := warden.Main(context.Background(), warden.Options{Dir: args[0], Node: args[1], Log: log})
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go staySlim(ctx, log)
+	err := warden.Main(ctx, warden.Options{Dir: args[0], Node: args[1], Log: log})
 	if err != nil && !errors.Is(err, warden.ErrTaken) {
 		log.Error("warden ended", "err", err)
 		return exitFailed
