@@ -53,11 +53,23 @@ func (b *bench) records(ctx context.Context) error {
 		return err
 	}
 	err = b.in(ctx, house.Shape{Nodes: 3, Memory: 128 << 20}, func(h *house.House) error {
-		for i, n := range crowds {
+		leader, others, err := h.Leader(ctx)
+		if err != nil {
+			return err
+		}
+		// One client: what it sees depends on where it asks.
+		for _, at := range []struct {
+			what string
+			node *house.Node
+		}{{"POST /v1/agents at the leader", leader}, {"POST /v1/agents at a follower", others[0]}} {
+			s, took := measure.Closed(ctx, 1, b.during, func(ctx context.Context, _ int) error { return newAgent(ctx, h.ClientOf(at.node)) })
+			rate(t, at.what, 1, s, took, peers[0])
+		}
+		for i, n := range crowds[1:] {
 			s, took := measure.Closed(ctx, n, b.during, func(ctx context.Context, client int) error {
 				return newAgent(ctx, h.Client(client%len(h.Nodes)))
 			})
-			rate(t, "POST /v1/agents", n, s, took, peers[i])
+			rate(t, "POST /v1/agents at all three", n, s, took, peers[i+1])
 		}
 		return nil
 	})

@@ -75,6 +75,9 @@ func (b *bench) seen(ctx context.Context, h *house.House, t *measure.Table, n in
 	if err != nil {
 		return fmt.Errorf("make a thread: %w", err)
 	}
+	if err := readTitle(ctx, h.ClientOf(from), thread.ID, "none"); err != nil { // its replica has it now
+		return err
+	}
 	var acked, seen, read measure.Samples
 	for i := range n {
 		title := fmt.Sprintf("title %d", i)

@@ -91,7 +91,23 @@ func (n *Node) clearComputers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.unfence(ctx); err != nil {
+		return err
+	}
 	return endGroup(ctx, group)
+}
+
+// unfence lifts what the warden did when the node's lease ran out: in a frozen
+// group nothing dies.
+func (n *Node) unfence(ctx context.Context) error {
+	w, err := warden.Connect(ctx, n.Dir)
+	if errors.Is(err, warden.ErrAbsent) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return w.SetDeadline(ctx, warden.NoDeadline)
 }
 
 // endGroup kills what is in a group and below it, and removes both. The warden
