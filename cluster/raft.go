@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 
+	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/cluster/store"
 )
 
@@ -34,6 +35,9 @@ func (c *Cluster) openRaft(shelf *store.Shelf) error {
 		return fmt.Errorf("open the log in %s: %w", dir, err)
 	}
 	c.journal = journal
+	if err := c.hearFrom(journal); err != nil {
+		return err
+	}
 	cache, err := raft.NewLogCache(cachedEntries, journalOf(c, journal))
 	if err != nil {
 		return fmt.Errorf("open the log's cache: %w", err)
@@ -57,6 +61,46 @@ func (c *Cluster) openRaft(shelf *store.Shelf) error {
 	if c.raft, err = raft.NewRaft(conf, c.fsm, cache, journal, snapshots{shelf}, c.links); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
+	return nil
+}
+
+// hearFrom reads which members the log names beyond what the records say. It
+// holds until the records have caught up with the log as it is now.
+func (c *Cluster) hearFrom(journal *wal.WAL) error {
+	applied, err := c.store.AppliedIndex()
+	if err != nil {
+		return err
+	}
+	first, err := journal.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	last, err := journal.LastIndex()
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	nodes := map[state.NodeID]state.Node{}
+	for i := max(first, applied+1); i <= last && first > 0; i++ {
+		var entry raft.Log
+		if err := journal.GetLog(i, &entry); err != nil {
+			return fmt.Errorf("read entry %d of the log: %w", i, err)
+		}
+		if entry.Type != raft.LogCommand {
+			continue
+		}
+		if err := state.Announce(entry.Data, nodes); err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
+		}
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	c.roster.announce(nodes)
+	c.work.Go(func() {
+		if c.fsm.applied.wait(c.ctx, last) == nil {
+			c.roster.announce(nil)
+		}
+	})
 	return nil
 }
 

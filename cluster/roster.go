@@ -17,6 +17,10 @@ type roster struct {
 	peers  []identity.Peer                           // that admitted this node
 	hint   func(state.NodeID) (addr string, ok bool) // from gossip; may be nil
 	latest atomic.Pointer[membership]
+	// announced are the members that the log names and the records do not yet:
+	// a replica that was killed is behind its log, learns from a leader how far
+	// the log counts, and has to know that leader before.
+	announced atomic.Pointer[map[state.NodeID]state.Node]
 }
 
 // membership is never changed, only replaced.
@@ -85,10 +89,25 @@ func (r *roster) young() bool {
 	return !ok
 }
 
+// announce takes in the members that the log's end names.
+func (r *roster) announce(nodes map[state.NodeID]state.Node) { r.announced.Store(&nodes) }
+
+// named is a member that the log names and the records do not.
+func (r *roster) named(id state.NodeID) (state.Node, bool) {
+	if nodes := r.announced.Load(); nodes != nil {
+		n, ok := (*nodes)[id]
+		return n, ok
+	}
+	return state.Node{}, false
+}
+
 // resolve says where a node takes others: by its record, by what admitted this
 // node, or by gossip. The transport checks that it is the right node.
 func (r *roster) resolve(id state.NodeID) (string, bool) {
 	if n, ok := r.node(id); ok && n.PeerAddr != "" {
+		return n.PeerAddr, true
+	}
+	if n, ok := r.named(id); ok && n.PeerAddr != "" {
 		return n.PeerAddr, true
 	}
 	for _, p := range r.peers {
@@ -107,6 +126,9 @@ func (r *roster) resolve(id state.NodeID) (string, bool) {
 func (r *roster) member(id state.NodeID, keyHash [32]byte) bool {
 	if n, ok := r.node(id); ok {
 		return bytes.Equal(n.KeyHash, keyHash[:])
+	}
+	if n, ok := r.named(id); ok && bytes.Equal(n.KeyHash, keyHash[:]) {
+		return true
 	}
 	if !r.young() {
 		return false
