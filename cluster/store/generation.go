@@ -13,6 +13,7 @@ import (
 // removed when the last view of it is closed.
 type generation struct {
 	db      *pebble.DB
+	hot     *hot         // used only by the one update at a time
 	refs    atomic.Int64 // the store's own, views and operations
 	retired atomic.Bool  // replaced: remove the directory when closed
 	remove  func() error
@@ -24,7 +25,7 @@ func (s *Store) openGeneration(name string) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{db: db, remove: func() error { return s.fs.RemoveAll(dir) }}
+	g := &generation{db: db, hot: newHot(), remove: func() error { return s.fs.RemoveAll(dir) }}
 	g.refs.Store(1)
 	return g, nil
 }

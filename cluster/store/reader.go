@@ -54,10 +54,28 @@ func (r reader) Scan(from, to []byte, reverse bool, visit func(key, value []byte
 type writer struct {
 	reader
 	batch *pebble.Batch
+	hot   *hot
 }
 
-func (w writer) Set(key, value []byte) error { return w.batch.Set(key, value, nil) }
-func (w writer) Delete(key []byte) error     { return w.batch.Delete(key, nil) }
+// Get is reader's, faster for keys that are read often.
+func (w writer) Get(key []byte) ([]byte, error) {
+	if v, known := w.hot.get(key); known {
+		return v, nil
+	}
+	return w.reader.Get(key)
+}
+
+func (w writer) Set(key, value []byte) error {
+	w.hot.set(key, append(make([]byte, 0, len(value)), value...))
+	return w.batch.Set(key, value, nil)
+}
+
+func (w writer) Delete(key []byte) error {
+	w.hot.set(key, nil)
+	return w.batch.Delete(key, nil)
+}
+
 func (w writer) DeleteRange(from, to []byte) error {
+	w.hot.dropRange(from, to)
 	return w.batch.DeleteRange(from, to, nil)
 }

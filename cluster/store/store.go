@@ -19,9 +19,9 @@ import (
 const (
 	// DefaultCacheBytes is the block cache's size. It bounds what the store
 	// keeps in memory, together with two memtables.
-	DefaultCacheBytes = 16 << 20
+	DefaultCacheBytes = 32 << 20
 
-	memTableBytes = 4 << 20
+	memTableBytes = 16 << 20
 	// maxOpenTables bounds the table files held open.
 	maxOpenTables = 500
 
@@ -164,13 +164,19 @@ func (s *Store) Update(change func(state.Writer) error) error {
 	defer g.release()
 	b := g.db.NewIndexedBatch()
 	defer b.Close()
-	if err := change(writer{reader{b}, b}); err != nil {
+	if err := change(writer{reader{b}, b, g.hot}); err != nil {
+		g.hot.rollback()
 		return err
 	}
 	if b.Empty() {
 		return nil
 	}
-	return g.db.Apply(b, pebble.NoSync)
+	if err := g.db.Apply(b, pebble.NoSync); err != nil {
+		g.hot.rollback()
+		return err
+	}
+	g.hot.commit()
+	return nil
 }
 
 // View returns the keys as they are now, unchanged by later updates and by

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -110,6 +111,7 @@ func TestUpdateSeesItselfAndIsWholeOrNothing(t *testing.T) {
 }
 
 func TestStoreMatchesAMap(t *testing.T) {
+	failed := errors.New("failed")
 	rapid.Check(t, func(rt *rapid.T) {
 		s, err := Open("s", Options{FS: vfs.NewMem()})
 		must(t, err)
@@ -117,23 +119,31 @@ func TestStoreMatchesAMap(t *testing.T) {
 		want := map[string]string{}
 		key := rapid.StringMatching(`[a-d]{1,2}`)
 		for range rapid.IntRange(1, 20).Draw(rt, "updates") {
-			must(t, s.Update(func(w state.Writer) error {
-				switch a, b := key.Draw(rt, "key"), key.Draw(rt, "to"); rapid.IntRange(0, 2).Draw(rt, "op") {
-				case 0:
-					want[a] = b
-					return w.Set([]byte(a), []byte(b))
-				case 1:
-					delete(want, a)
-					return w.Delete([]byte(a))
-				default:
-					for k := range want {
-						if k >= a && k < b {
-							delete(want, k)
-						}
-					}
-					return w.DeleteRange([]byte(a), []byte(b))
+			next := maps.Clone(want)
+			err := s.Update(func(w state.Writer) error {
+				for range rapid.IntRange(1, 4).Draw(rt, "writes") {
+					must(t, write(w, next, key.Draw(rt, "key"), key.Draw(rt, "to"), rapid.IntRange(0, 2).Draw(rt, "op")))
 				}
-			}))
+				for k := range next { // what the update reads is what it wrote
+					if v, err := w.Get([]byte(k)); string(v) != next[k] || err != nil {
+						rt.Fatalf("%s is %q, %v; want %q", k, v, err, next[k])
+					}
+				}
+				if k := key.Draw(rt, "read"); next[k] == "" {
+					if v, err := w.Get([]byte(k)); v != nil || err != nil {
+						rt.Fatalf("%s is %q, %v; want nothing", k, v, err)
+					}
+				}
+				if rapid.IntRange(0, 3).Draw(rt, "fails") == 0 {
+					return failed
+				}
+				return nil
+			})
+			if err == nil {
+				want = next
+			} else if !errors.Is(err, failed) {
+				rt.Fatal(err)
+			}
 		}
 		r, done, err := s.View()
 		must(t, err)
@@ -144,6 +154,43 @@ func TestStoreMatchesAMap(t *testing.T) {
 			rt.Fatalf("got %v, want %v", got, want)
 		}
 	})
+}
+
+// write does one operation on the store and on the map.
+func write(w state.Writer, m map[string]string, a, b string, op int) error {
+	switch op {
+	case 0:
+		m[a] = b
+		return w.Set([]byte(a), []byte(b))
+	case 1:
+		delete(m, a)
+		return w.Delete([]byte(a))
+	default:
+		for k := range m {
+			if k >= a && k < b {
+				delete(m, k)
+			}
+		}
+		return w.DeleteRange([]byte(a), []byte(b))
+	}
+}
+
+func TestHotKeysAreBounded(t *testing.T) {
+	s := open(t, Options{})
+	for i := range 4 {
+		must(t, s.Update(func(w state.Writer) error {
+			for k := range maxHotKeys {
+				must(t, w.Set(fmt.Appendf(nil, "%d-%d", i, k), []byte("v")))
+			}
+			return w.Set([]byte("big"), make([]byte, maxHotBytes+1))
+		}))
+	}
+	if n := len(s.live.hot.committed); n > maxHotKeys {
+		t.Fatalf("%d keys are kept", n)
+	}
+	if _, kept := s.live.hot.get([]byte("big")); kept {
+		t.Fatal("a large value is kept")
+	}
 }
 
 func TestRestoreKeepsOpenViews(t *testing.T) {
