@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -54,13 +55,16 @@ func (s *System) Reconcile(ctx context.Context) error {
 		return fmt.Errorf("confirm this machine's computers: %w", err)
 	}
 	defer v.Close()
+	here := map[runtime.ID]bool{}
 	for _, status := range held {
+		here[status.ID] = true
 		c, known, findErr := v.AnyComputer(state.ComputerID(status.ID))
 		if findErr != nil {
 			return findErr
 		}
 		err = errors.Join(err, s.reconcile(ctx, v, status, c, known))
 	}
+	maps.DeleteFunc(s.orphans, func(id runtime.ID, _ time.Time) bool { return !here[id] })
 	if sweeper, ok := s.o.Driver.(Sweeper); ok {
 		// What belongs to no computer at all; computers are judged above.
 		_, sweepErr := sweeper.Sweep(ctx, func(runtime.ID) bool { return true })

@@ -71,24 +71,3 @@ func TestClaimsSpreadAndFade(t *testing.T) {
 		t.Fatal("claims that the nodes' figures show by now are still counted")
 	}
 }
-
-func TestOrphaned(t *testing.T) {
-	tests := map[string]struct {
-		c       state.Computer
-		exists  bool
-		missing time.Duration
-		want    bool
-	}{
-		"it has a record":              {state.Computer{Phase: state.Running}, true, 0, false},
-		"it is being deleted":          {state.Computer{Phase: state.Deleting}, true, 0, false},
-		"it is deleted":                {state.Computer{Phase: state.Deleted}, true, 0, true},
-		"another owns it":              {state.Computer{Phase: state.Running, Node: "other"}, true, time.Hour, false},
-		"its record is on its way":     {state.Computer{}, false, orphanAfter - 1, false},
-		"it has had none for too long": {state.Computer{}, false, orphanAfter, true},
-	}
-	for name, tt := range tests {
-		if got := orphaned(tt.c, tt.exists, tt.missing); got != tt.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}

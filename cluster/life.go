@@ -26,6 +26,9 @@ type renewRequest struct {
 
 // live takes an incarnation and keeps its lease; when it expires, the next one.
 func (c *Cluster) live(ctx context.Context) {
+	for c.origin.Founder && c.roster.version() == 0 && ctx.Err() == nil {
+		pause(ctx, retryPause) // the first records, this node's among them, are being made
+	}
 	for first := true; ctx.Err() == nil; first = false {
 		incarnation, err := c.takeIncarnation(ctx)
 		if err != nil {

@@ -85,6 +85,31 @@ func (n *Node) Expire(by *Node) error {
 	return err
 }
 
+// Return gives an expired node its next life.
+func (n *Node) Return() error {
+	reply, err := n.Apply(context.Background(), state.TakeIncarnation{Node: n.id, Nonce: fmt.Sprint(n.id, " again ", n.incarnation)})
+	if err != nil {
+		return err
+	}
+	if err := state.Decode(reply, &n.incarnation); err != nil {
+		return err
+	}
+	if _, err := n.Apply(context.Background(), state.RenewLease{Node: n.id, Incarnation: n.incarnation}); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.life, n.expire = context.WithCancel(context.Background())
+	return nil
+}
+
+// lease is the context of the node's present lease.
+func (n *Node) lease() context.Context {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.life
+}
+
 // Self is the node's id.
 func (n *Node) Self() state.NodeID { return n.id }
 
@@ -101,6 +126,10 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage, e
 	n.mu.Lock()
 	n.counter++
 	id := state.CommandID{Node: n.id, Incarnation: n.incarnation, Counter: n.counter}
+	switch cmd.(type) {
+	case state.TakeIncarnation, state.RenewLease:
+		id.Incarnation = 0 // they begin and keep a life, and belong to none
+	}
 	n.mu.Unlock()
 	p, err := state.Propose(id, 0, cmd)
 	if err != nil {
@@ -188,7 +217,7 @@ func (n *Node) Place(ctx context.Context, id state.ComputerID) (state.Computer, 
 
 // Held reports whether the lease holds.
 func (n *Node) Held() error {
-	if n.life.Err() != nil {
+	if n.lease().Err() != nil {
 		return fault.New(fault.Unavailable, "this node's lease does not hold")
 	}
 	return nil
@@ -197,6 +226,6 @@ func (n *Node) Held() error {
 // Context ends with the lease.
 func (n *Node) Context(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
-	stop := context.AfterFunc(n.life, cancel)
+	stop := context.AfterFunc(n.lease(), cancel)
 	return ctx, func() { stop(); cancel() }
 }
