@@ -15,6 +15,7 @@ type metrics struct {
 	actors   *prometheus.GaugeVec
 	panics   *prometheus.CounterVec
 	full     *prometheus.CounterVec
+	letters  *prometheus.GaugeVec
 	mailbox  *prometheus.HistogramVec
 	ask      *prometheus.HistogramVec
 	runs     *prometheus.CounterVec
@@ -35,6 +36,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		actors:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "bothy_actors", Help: "Live actors."}, kind),
 		panics:   f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_actor_panics_total", Help: "Panics that the guard kept inside an actor."}, kind),
 		full:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_actor_mailbox_full_total", Help: "Letters refused because a mailbox was full."}, kind),
+		letters:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "bothy_actor_mailbox_letters", Help: "Letters that wait in mailboxes or are being handled."}, kind),
 		mailbox:  f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_actor_mailbox_wait_seconds", Help: "Time a letter waited in its mailbox.", Buckets: fast}, kind),
 		ask:      f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_actor_ask_seconds", Help: "Time from asking an actor to its answer.", Buckets: fast}, kind),
 		runs:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_runs_total", Help: "Runs ended on this node, by outcome."}, []string{"outcome"}),
@@ -64,6 +66,8 @@ func (m *metrics) refused(k kindOf)     { m.full.WithLabelValues(string(k)).Inc(
 func (m *metrics) waited(k kindOf, d time.Duration) {
 	m.mailbox.WithLabelValues(string(k)).Observe(d.Seconds())
 }
+func (m *metrics) admitted(k kindOf) { m.letters.WithLabelValues(string(k)).Inc() }
+func (m *metrics) handled(k kindOf)  { m.letters.WithLabelValues(string(k)).Dec() }
 func (m *metrics) asked(k kindOf, d time.Duration) {
 	m.ask.WithLabelValues(string(k)).Observe(d.Seconds())
 }

@@ -148,6 +148,7 @@ func (s *system) post(kind kindOf, key string, l letter, make func(*cell) behavi
 		s.metrics.refused(kind)
 		return fault.New(fault.Unavailable, "the %s has too much to do", kind).WithRetry(retryMailbox)
 	}
+	s.metrics.admitted(kind)
 	s.engine.Send(c.pid, l)
 	return nil
 }
@@ -173,6 +174,7 @@ func (c *cell) handle(ctx *actor.Context) {
 	}
 	c.turn.Lock()
 	defer c.turn.Unlock()
+	defer c.system.metrics.handled(c.kind)
 	if c.gone.Load() {
 		l.reply(nil, fault.New(fault.Unavailable, "the %s is being made anew", c.kind).WithRetry(retryMailbox))
 		return
@@ -274,6 +276,7 @@ func (c *cell) tell(msg any) {
 		return
 	}
 	c.waiting.Add(1)
+	s.metrics.admitted(c.kind)
 	s.engine.Send(c.pid, letter{msg: msg, at: s.now()})
 }
 
