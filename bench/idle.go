@@ -20,18 +20,20 @@ const rest = 5 * time.Second
 // each computer that only waits adds to them and to the machine.
 func (b *bench) idle(ctx context.Context) error {
 	t := measure.NewTable("idle memory, in MiB", "what", "resident", "its own", "cgroup", "of the machine", "ratio")
-	n := b.count(20)
+	n := b.count(50)
 	peer, err := b.bareIdle(ctx, t, n)
 	if err != nil {
 		return err
 	}
 	err = b.in(ctx, house.Shape{Nodes: 1, Memory: smallMemory}, func(h *house.House) error { return b.idles(ctx, h, t, n, peer) })
+	t.Note("ratio: of cgroup memory, which holds what the kernel keeps for the processes too")
 	t.Note("each of %d computers: growth of what is there, divided by their number", n)
 	t.Note("resident counts pages shared with other processes too; its own is what its end would give back; of the machine is what MemAvailable fell by, which others on this machine move too")
 	return errors.Join(err, t.Write(b.out))
 }
 
-// bareIdle is what containers that sleep cost.
+// bareIdle is what containers that sleep cost; it returns the bytes in the
+// cgroup of each.
 func (b *bench) bareIdle(ctx context.Context, t *measure.Table, n int) (each int64, err error) {
 	err = b.inRunc(func(r *bare.Runc) (err error) {
 		before, err := measure.Available()
@@ -67,8 +69,8 @@ func (b *bench) bareIdle(ctx context.Context, t *measure.Table, n int) (each int
 			}
 			held += m
 		}
-		each = (before - after) / int64(n)
-		t.Line("runc with sleep, each", "", "", measure.MiB(held/int64(n)), measure.MiB(each), "1 (peer)")
+		each = held / int64(n)
+		t.Line("runc with sleep, each", "", "", measure.MiB(each), measure.MiB((before-after)/int64(n)), "1 (peer)")
 		return nil
 	})
 	return each, err
@@ -76,9 +78,9 @@ func (b *bench) bareIdle(ctx context.Context, t *measure.Table, n int) (each int
 
 // idleHouse is the memory of a house of one node at a moment.
 type idleHouse struct {
-	node, warden     measure.Usage
-	groups, machine  int64 // bytes in cgroups, bytes available
-	computers, guest int64
+	node, warden    measure.Usage
+	groups, machine int64 // bytes in cgroups, bytes available
+	guest           int64 // bytes resident in all computers
 }
 
 func lookAt(ctx context.Context, n *house.Node) (i idleHouse, err error) {
@@ -123,7 +125,6 @@ func (i *idleHouse) readGroups(group cgroup.Group) error {
 			i.guest += u.RSS
 		}
 		i.groups += held
-		i.computers++
 	}
 	return nil
 }
@@ -148,9 +149,11 @@ func (b *bench) idles(ctx context.Context, h *house.House, t *measure.Table, n i
 	}
 	each := func(a, b int64) string { return measure.MiB((a - b) / int64(n)) }
 	t.Line("computer, each: its guest and cgroup", each(after.guest, before.guest), "", each(after.groups, before.groups),
-		each(before.machine, after.machine), measure.Ratio(float64(before.machine-after.machine)/float64(n), float64(peer)))
+		each(before.machine, after.machine), measure.Ratio(float64(after.groups-before.groups)/float64(n), float64(peer)))
 	t.Line("  for it in the node", each(after.node.RSS, before.node.RSS), each(after.node.Own, before.node.Own), "", "", "")
 	t.Line("  for it in the warden", each(after.warden.RSS, before.warden.RSS), each(after.warden.Own, before.warden.Own), "", "", "")
+	allIn := after.groups + after.node.RSS + after.warden.RSS - before.groups - before.node.RSS - before.warden.RSS
+	t.Line("computer, all in: cgroup, node and warden", "", "", measure.MiB(allIn/int64(n)), "", measure.Ratio(float64(allIn)/float64(n), float64(peer)))
 	return nil
 }
 
