@@ -82,6 +82,19 @@ func (b *bench) inCouncil(ctx context.Context, do func(c *house.Council) error) 
 	return errors.Join(b.profiled(func() error { return do(c) }), c.Close(), remove())
 }
 
+// profileSeconds is how long a node is profiled.
+const profileSeconds = 4
+
+// watched runs do while a node is profiled, if a profile is asked for.
+func (b *bench) watched(ctx context.Context, n *house.Node, do func() error) error {
+	if b.profile == "" {
+		return do()
+	}
+	profiled := make(chan error, 1)
+	go func() { profiled <- n.Profile(ctx, profileSeconds, b.profile) }()
+	return errors.Join(do(), <-profiled)
+}
+
 // profiled runs do with a processor profile of this process, if one is asked for.
 func (b *bench) profiled(do func() error) error {
 	if b.profile == "" {

@@ -48,6 +48,8 @@ type stage struct {
 	address, path string
 	key           string
 	speak         func() error
+	// begin runs what follows the silence; nil just runs it.
+	begin func(talk func() error) error
 }
 
 // heard is what an audience measured.
@@ -74,7 +76,8 @@ func (b *bench) audience(ctx context.Context, t *measure.Table, n int) error {
 		if err != nil {
 			return err
 		}
-		ours, err = listen(ctx, n, stage{pid: h.Nodes[0].PID(), address: strings.TrimPrefix(h.Nodes[0].URL, "http://"), key: h.Key,
+		begin := func(talk func() error) error { return b.watched(ctx, h.Nodes[0], talk) }
+		ours, err = listen(ctx, n, stage{begin: begin, pid: h.Nodes[0].PID(), address: strings.TrimPrefix(h.Nodes[0].URL, "http://"), key: h.Key,
 			path: fmt.Sprintf("/v1/threads/%s/events?after=%d", thread.ID, thread.LastEventID), speak: func() error { return speak(ctx, c, thread.ID) }})
 		return err
 	})
@@ -131,12 +134,18 @@ func (a *audience) hear(ctx context.Context, s stage, before measure.Usage) (h h
 	if err != nil {
 		return h, err
 	}
-	for range speeches {
-		if err := s.speak(); err != nil {
-			return h, err
+	talk := func() error {
+		for range speeches {
+			if err := s.speak(); err != nil {
+				return err
+			}
 		}
+		return a.settle(ctx)
 	}
-	if err := a.settle(ctx); err != nil {
+	if s.begin == nil {
+		s.begin = func(talk func() error) error { return talk() }
+	}
+	if err := s.begin(talk); err != nil {
 		return h, err
 	}
 	after, err := measure.UsageOf(s.pid)

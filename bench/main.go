@@ -26,7 +26,7 @@ type bench struct {
 	during  time.Duration // of each measurement that has no fixed count
 	n       int           // of those that have one
 	most    int           // subscribers, of fanout
-	profile string        // file for a processor profile of this process; "" is none
+	profile string        // file for a processor profile; "" is none
 }
 
 // scenario is one question and how it is answered.
@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 	f.StringVar(&b.base, "dir", os.TempDir(), "where nodes keep their data: on the disk that is measured, passable for others")
 	f.DurationVar(&b.during, "for", 5*time.Second, "how long a rate is measured")
 	f.IntVar(&b.n, "n", 0, "how often something is timed (0: what the scenario finds enough)")
-	f.StringVar(&b.profile, "profile", "", "write a processor profile of this process here (commands, placement)")
+	f.StringVar(&b.profile, "profile", "", "write a processor profile here: of this process (commands, placement) or of a node (records, fanout)")
 	f.IntVar(&b.most, "subscribers", 10_000, "the most subscribers of fanout")
 	for _, s := range scenarios {
 		root.AddCommand(&cobra.Command{Use: s.name, Short: s.about, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {

@@ -66,10 +66,16 @@ func (b *bench) records(ctx context.Context) error {
 			rate(t, at.what, 1, s, took, peers[0])
 		}
 		for i, n := range crowds[1:] {
-			s, took := measure.Closed(ctx, n, b.during, func(ctx context.Context, client int) error {
-				return newAgent(ctx, h.Client(client%len(h.Nodes)))
+			err := b.watched(ctx, leader, func() error {
+				s, took := measure.Closed(ctx, n, b.during, func(ctx context.Context, client int) error {
+					return newAgent(ctx, h.Client(client%len(h.Nodes)))
+				})
+				rate(t, "POST /v1/agents at all three", n, s, took, peers[i+1])
+				return nil
 			})
-			rate(t, "POST /v1/agents at all three", n, s, took, peers[i+1])
+			if err != nil {
+				return err
+			}
 		}
 		return nil
 	})

@@ -3,8 +3,11 @@ package house
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -49,4 +52,26 @@ func (n *Node) AwaitMetric(ctx context.Context, name string, least float64) erro
 		case <-time.After(metricPoll):
 		}
 	}
+}
+
+// Profile writes a processor profile of the node over some seconds into a file.
+func (n *Node) Profile(ctx context.Context, seconds int, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", n.Ops, seconds), nil)
+	if err != nil {
+		return err
+	}
+	reply, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("profile %s: %w", n.Name, err)
+	}
+	defer reply.Body.Close()
+	if reply.StatusCode != http.StatusOK {
+		return fmt.Errorf("profile %s: %s", n.Name, reply.Status)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("profile %s: %w", n.Name, err)
+	}
+	_, err = io.Copy(f, reply.Body)
+	return errors.Join(err, f.Close())
 }
