@@ -126,7 +126,7 @@ func (n *node) openCluster(ctx context.Context) error {
 	}
 	o := cluster.Options{
 		Identity: n.identity, Listener: listener, Addrs: addrs,
-		Warden: wardenOf{n.machine.warden}, OnExpired: n.reconcile, Capacity: n.capacity, ImageKey: imageKey, Resolve: n.resolve,
+		Warden: &wardenOf{client: n.machine.warden, froze: n.frozen}, OnExpired: n.reconcile, Capacity: n.capacity, ImageKey: imageKey, Resolve: n.resolve,
 		Log: n.log, Registerer: n.registry, Fatal: n.fatal,
 	}
 	if err := n.entry(&o); err != nil {
@@ -261,9 +261,13 @@ const opsPatience = 10 * time.Second
 // node may act: what is its own goes on, what moved away stops.
 func (n *node) takeUp(ctx context.Context) {
 	for ctx.Err() == nil {
+		sys := n.actors.Load()
+		if sys == nil {
+			return // still starting: Run takes up what there is
+		}
 		err := n.cluster.WaitReady(ctx)
 		if err == nil {
-			err = n.actors.Load().Reconcile(ctx)
+			err = sys.Reconcile(ctx)
 		}
 		if err == nil {
 			return
@@ -275,6 +279,21 @@ func (n *node) takeUp(ctx context.Context) {
 		}
 	}
 }
+
+// frozen has the computers go on that the warden froze while this node was cut
+// off, now that its lease holds again and nobody took them over.
+func (n *node) frozen() {
+	n.log.Warn("the warden froze this node's computers while its lease was not renewed; they go on as soon as that is confirmed")
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), thawPatience)
+		defer cancel()
+		n.takeUp(ctx)
+	}()
+}
+
+// thawPatience bounds how long a node that came back tries at once; after it
+// the periodic look goes on.
+const thawPatience = 30 * time.Second
 
 // reconcile is what a new life begins with, after the lease had expired.
 func (n *node) reconcile(ctx context.Context, _ uint64) error {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -68,18 +69,34 @@ func (l leaseOf) Context(parent context.Context) (context.Context, context.Cance
 }
 
 // wardenOf tells the warden until when computers may run.
-type wardenOf struct{ client *warden.Client }
+type wardenOf struct {
+	client *warden.Client
+	last   atomic.Int64 // the deadline told last; warden.NoDeadline is none
+	// froze is called when a deadline is told after the last had passed: the
+	// warden has frozen the computers meanwhile, and leaves them so.
+	froze func()
+}
 
 // wardenPatience bounds one word to the warden.
 const wardenPatience = 2 * time.Second
 
-func (w wardenOf) Deadline(boottime time.Duration) error { return w.set(warden.Instant(boottime)) }
-func (w wardenOf) NoDeadline() error                     { return w.set(warden.NoDeadline) }
+// Deadline sets when to freeze, by CLOCK_BOOTTIME.
+func (w *wardenOf) Deadline(boottime time.Duration) error { return w.set(warden.Instant(boottime)) }
 
-func (w wardenOf) set(at warden.Instant) error {
+// NoDeadline lets the computers run on.
+func (w *wardenOf) NoDeadline() error { return w.set(warden.NoDeadline) }
+
+func (w *wardenOf) set(at warden.Instant) error {
 	ctx, cancel := context.WithTimeout(context.Background(), wardenPatience)
 	defer cancel()
-	return w.client.SetDeadline(ctx, at)
+	if err := w.client.SetDeadline(ctx, at); err != nil {
+		return err
+	}
+	last := warden.Instant(w.last.Swap(int64(at)))
+	if last != warden.NoDeadline && warden.Now() > last {
+		w.froze()
+	}
+	return nil
 }
 
 // nodesOf is what an operator asks of the cluster.
