@@ -94,10 +94,7 @@ func (a *API) ended(c *gin.Context, out *lines, exit actors.Exit, err error) err
 // the client breaks off in the middle of its input.
 func readCommand(control *http.ResponseController, in *bufio.Reader, gone func()) (cmd actors.Command, err error) {
 	deadlines := control.SetReadDeadline(time.Now().Add(execHeadPatience)) == nil
-	head, err := readLine(in)
-	if errors.Is(err, io.EOF) {
-		err = fault.New(fault.Invalid, "The body is empty; send a JSON object on one line")
-	}
+	req, err := readHead(in)
 	if err != nil {
 		return cmd, err
 	}
@@ -105,10 +102,6 @@ func readCommand(control *http.ResponseController, in *bufio.Reader, gone func()
 		if err := control.SetReadDeadline(time.Time{}); err != nil {
 			return cmd, fmt.Errorf("read the command: %w", err)
 		}
-	}
-	var req wire.Exec
-	if err := door.Decode(head, &req); err != nil {
-		return cmd, err
 	}
 	switch {
 	case len(req.Argv) == 0 || req.Argv[0] == "":
@@ -129,6 +122,27 @@ func readCommand(control *http.ResponseController, in *bufio.Reader, gone func()
 		cmd.Stdin = &input{lines: in, gone: gone}
 	}
 	return cmd, nil
+}
+
+// readHead reads the command and, where no input follows it, the rest of the
+// body: what is left unread would break the connection under the client's next
+// request.
+func readHead(in *bufio.Reader) (req wire.Exec, err error) {
+	head, err := readLine(in)
+	if errors.Is(err, io.EOF) {
+		err = fault.New(fault.Invalid, "The body is empty; send a JSON object on one line")
+	}
+	if err != nil {
+		return req, err
+	}
+	if err := door.Decode(head, &req); err != nil || req.Stdin {
+		return req, err
+	}
+	rest, err := io.Copy(io.Discard, io.LimitReader(in, maxExecLine))
+	if err == nil && rest == maxExecLine {
+		err = invalid("stdin", "input follows a command that takes none; set stdin")
+	}
+	return req, err
 }
 
 // readLine reads one line of at most maxExecLine bytes; the last may lack its end.

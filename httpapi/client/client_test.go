@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -207,6 +208,24 @@ func TestExecStreamsInputAndOutput(t *testing.T) {
 	}
 	if _, err := c.Computers().Exec(ctx, env.ComputerID, wire.Exec{}, nil, &stdout, &stderr); !fault.Is(err, fault.Invalid) {
 		t.Fatalf("no command: %v", err)
+	}
+}
+
+// TestCommandsInARow makes sure that no command meets a connection which the
+// server is about to close under it.
+func TestCommandsInARow(t *testing.T) {
+	h := doortest.Open(t)
+	c := open(t, h, h.AdminKey)
+	ctx := t.Context()
+	env, err := c.Environments().Default(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		exit, err := c.Computers().Exec(ctx, env.ComputerID, wire.Exec{Argv: []string{"true"}}, nil, io.Discard, io.Discard)
+		if err != nil || exit.Code != 0 {
+			t.Fatalf("command %d: %+v, %v", i, exit, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,9 +62,13 @@ func (m Computers) Exec(ctx context.Context, id string, cmd wire.Exec, stdin io.
 	if err != nil {
 		return wire.ExecExit{}, fault.New(fault.Invalid, "exec: %w", err)
 	}
-	body, in := io.Pipe()
-	defer body.Close()
-	go feed(in, head, stdin)
+	var body io.Reader = bytes.NewReader(append(head, '\n'))
+	if stdin != nil {
+		out, in := io.Pipe()
+		defer out.Close()
+		go feed(in, head, stdin)
+		body = out
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.c.base()+path("admin", "computers", id, "exec"), body)
 	if err != nil {
 		return wire.ExecExit{}, fault.New(fault.Invalid, "exec: %w", err)
@@ -84,7 +89,7 @@ func (m Computers) Exec(ctx context.Context, id string, cmd wire.Exec, stdin io.
 func feed(in *io.PipeWriter, head []byte, stdin io.Reader) {
 	_, err := in.Write(append(head, '\n'))
 	piece := make([]byte, inputPiece)
-	for err == nil && stdin != nil {
+	for err == nil {
 		var n int
 		n, err = stdin.Read(piece)
 		if n == 0 {
@@ -121,6 +126,7 @@ func output(body io.Reader, stdout, stderr io.Writer) (wire.ExecExit, error) {
 		}
 		switch {
 		case o.Exit != nil:
+			lines.Scan() // to the end, so that the connection serves the next command
 			return *o.Exit, nil
 		case o.Error != nil:
 			return wire.ExecExit{}, refused(o.Status, *o.Error, nil)
