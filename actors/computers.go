@@ -67,8 +67,12 @@ type Load struct {
 	Uptime      time.Duration
 }
 
-// Start starts a computer and returns when it runs.
+// Start starts a computer and returns when it runs. It is refused with Payment
+// when the account cannot pay for its first minutes.
 func (s *Computers) Start(ctx context.Context, c Caller, id state.ComputerID) (state.Computer, error) {
+	if err := s.local.deps.meter.affords(ctx, c.Account, id); err != nil {
+		return state.Computer{}, err
+	}
 	if _, err := s.cluster.Apply(ctx, state.SetWish{Account: c.Account, Computer: id, Wish: state.WishRunning}); err != nil {
 		return state.Computer{}, err
 	}

@@ -48,9 +48,8 @@ func (m *meter) tick(ctx context.Context, c state.Computer, ahead bool) (state.T
 	if !ahead {
 		return t, nil
 	}
-	shape := ledger.ComputerShape{MilliCPU: c.MilliCPU, MemoryMiB: c.MemoryBytes / mebibyte, StorageMiB: c.DiskBytes / mebibyte}
-	amount, err := m.price.Reserve(shape, ledger.ReserveAhead)
-	t.Amount = state.MicroUSD(amount)
+	var err error
+	t.Amount, err = m.ahead(c)
 	return t, err
 }
 
@@ -92,11 +91,42 @@ func (m *meter) reserve(ctx context.Context, c state.Computer) error {
 	if err != nil {
 		return err
 	}
+	t.Starting = true
 	refused, err := propose[[]state.ComputerID](ctx, m.cluster, state.RecordUsage{Ticks: []state.Tick{t}})
 	if err == nil && len(refused) > 0 {
 		err = fault.New(fault.Payment, "Insufficient budget to run the computer").WithCode(state.CodeBudget)
 	}
 	return err
+}
+
+// affords refuses a start that the account cannot pay for, before it is wished.
+func (m *meter) affords(ctx context.Context, account state.AccountID, id state.ComputerID) error {
+	if m.price == (ledger.ComputerPrice{}) {
+		return nil
+	}
+	_, err := view(ctx, m.cluster, func(v *state.View) (none struct{}, err error) {
+		c, err := v.Computer(account, id)
+		if err != nil || c.Phase.Up() {
+			return none, err // what runs is paid for already
+		}
+		a, err := v.Account(account, m.now())
+		if err != nil {
+			return none, err
+		}
+		amount, err := m.ahead(c)
+		if err != nil {
+			return none, err
+		}
+		return none, a.Affords(amount)
+	})
+	return err
+}
+
+// ahead is the most that a computer's next minutes can cost.
+func (m *meter) ahead(c state.Computer) (state.MicroUSD, error) {
+	shape := ledger.ComputerShape{MilliCPU: c.MilliCPU, MemoryMiB: c.MemoryBytes / mebibyte, StorageMiB: c.DiskBytes / mebibyte}
+	amount, err := m.price.Reserve(shape, ledger.ReserveAhead)
+	return state.MicroUSD(amount), err
 }
 
 // last reports a computer's counters for the last time before it stops.

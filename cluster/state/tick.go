@@ -14,6 +14,9 @@ type Tick struct {
 	// Next reserves the computer's next minutes; the reservation before is settled.
 	Next   ReservationID `cbor:"5,keyasint"`
 	Amount MicroUSD      `cbor:"6,keyasint"`
+	// Starting marks the tick before a start: its first minutes are reserved
+	// although the record does not say yet that the computer is up.
+	Starting bool `cbor:"8,keyasint"`
 	// Counters are the machine's own, which Metered was made from.
 	Counters Metered `cbor:"7,keyasint"`
 }
@@ -66,7 +69,7 @@ func (tx *Tx) tick(t Tick) (covered bool, err error) {
 		return false, err
 	}
 	covered = true
-	if c.Phase.Up() && t.Amount > 0 {
+	if (c.Phase.Up() || t.Starting) && t.Amount > 0 {
 		r := Reservation{ID: t.Next, Account: c.Account, Computer: c.ID, Amount: t.Amount}
 		switch err := tx.reserve(r); {
 		case fault.Is(err, fault.Payment):
