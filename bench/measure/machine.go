@@ -15,14 +15,20 @@ func Machine(dir string) string {
 	var u unix.Utsname
 	kernel := "unknown kernel"
 	if unix.Uname(&u) == nil {
-		kernel = "Linux " + unix.ByteSliceToString(u.Release[:])
+		kernel = "Linux " + series(unix.ByteSliceToString(u.Release[:]))
 	}
 	total, _ := memory("MemTotal:")
 	return fmt.Sprintf("%d cores (%s), %d GiB, %s, %s; %s", runtime.NumCPU(), model(), total>>30, kernel, fileSystem(dir), runtime.Version())
 }
 
-// Load is the load average of the last minute, and how busy the machine is
-// with what is not this program's: a figure taken under load is a poor one.
+// series is a kernel's version without what only its builder knows.
+func series(release string) string {
+	parts := strings.SplitN(release, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// Load is the load average of the last minute, this program's own part
+// included: a figure taken while others work is a poor one.
 func Load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
