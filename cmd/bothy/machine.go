@@ -40,7 +40,7 @@ func openMachine(ctx context.Context, c Config, self state.NodeID, reg prometheu
 	if os.Geteuid() != 0 {
 		return nil, errNotRoot
 	}
-	images, err := image.Open(image.Options{Dir: filepath.Join(c.Node.Dir, "images"), Log: log})
+	images, err := image.Open(image.Options{Dir: imagesDir(c), Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("open images: %w", err)
 	}

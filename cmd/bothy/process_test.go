@@ -108,9 +108,10 @@ func (p *process) ready() {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), startTime)
 	defer cancel()
+	ended := p.ended // of this process: the next start has another
 	go func() {
 		select {
-		case <-p.ended:
+		case <-ended:
 			cancel()
 		case <-ctx.Done():
 		}

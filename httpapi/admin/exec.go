@@ -51,6 +51,7 @@ func (a *API) exec(c *gin.Context) error {
 	if err := a.Draining(); err != nil {
 		return err
 	}
+	defer endInput(c, control)
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
 	cmd, err := readCommand(control, bufio.NewReaderSize(c.Request.Body, outputPiece), cancel)
@@ -67,6 +68,20 @@ func (a *API) exec(c *gin.Context) error {
 		return err
 	}
 	return a.ended(c, out, exit, err)
+}
+
+// inputPatience bounds how long the rest of a request is read once its command
+// has ended.
+const inputPatience = time.Second
+
+// endInput has done with the request's body before the handler returns:
+// whoever still reads input from it, and the server, which would read on for
+// the next request, must not meet in it.
+func endInput(c *gin.Context, control *http.ResponseController) {
+	// Without a connection, as in a recorder, there is nobody to meet.
+	if control.SetReadDeadline(time.Now().Add(inputPatience)) == nil {
+		_ = c.Request.Body.Close() // the reply is written; what comes of its input is no matter now
+	}
 }
 
 // ended writes the last line.
