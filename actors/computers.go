@@ -171,7 +171,7 @@ func (l *local) hold(ctx context.Context, id state.ComputerID) (g grant, release
 	if err := l.system.tell(computerKind, string(id), used{+1}, make); err != nil {
 		return g, nil, err
 	}
-	release = func() { l.system.tell(computerKind, string(id), used{-1}, nil) }
+	release = func() { l.system.insist(computerKind, string(id), used{-1}) }
 	v, err := l.system.ask(ctx, computerKind, string(id), wake{}, make)
 	if err != nil {
 		release()

@@ -111,6 +111,7 @@ func readFrames(r io.Reader, cmd Command) (Exit, error) {
 			return Exit{}, fault.New(fault.Unavailable, "the computer's owner went away: %w", err).WithRetry(retryMailbox)
 		}
 		n := binary.BigEndian.Uint32(head[1:])
+		var err error
 		if n > maxFrame {
 			return Exit{}, fault.New(fault.Internal, "a frame of %d bytes", n)
 		}
@@ -119,19 +120,24 @@ func readFrames(r io.Reader, cmd Command) (Exit, error) {
 		}
 		switch head[0] {
 		case frameStdout:
-			write(cmd.Stdout, buf[:n])
+			err = write(cmd.Stdout, buf[:n])
 		case frameStderr:
-			write(cmd.Stderr, buf[:n])
+			err = write(cmd.Stderr, buf[:n])
 		case frameEnd:
 			return readEnd(buf[:n])
+		}
+		if err != nil {
+			return Exit{}, fmt.Errorf("hand on a command's output: %w", err)
 		}
 	}
 }
 
-func write(w io.Writer, b []byte) {
-	if w != nil {
-		w.Write(b)
+func write(w io.Writer, b []byte) error {
+	if w == nil {
+		return nil
 	}
+	_, err := w.Write(b)
+	return err
 }
 
 func readEnd(b []byte) (Exit, error) {

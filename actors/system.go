@@ -280,6 +280,17 @@ func (c *cell) tell(msg any) {
 	s.engine.Send(c.pid, letter{msg: msg, at: s.now()})
 }
 
+// insist sends a letter that must arrive whatever waits, such as the end of a
+// use that was admitted, to the actor of key if it lives.
+func (s *system) insist(kind kindOf, key string, msg any) {
+	s.mu.Lock()
+	c := s.cells[kind][key]
+	s.mu.Unlock()
+	if c != nil {
+		c.tell(msg)
+	}
+}
+
 // after tells the actor msg once d has passed; the returned function calls it off.
 func (c *cell) after(d time.Duration, msg any) (stop func()) {
 	t := time.AfterFunc(d, func() { c.tell(msg) })

@@ -100,3 +100,37 @@ func TestNoLetterIsLostToPassivation(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWasAdmittedCanEndAtAFullMailbox(t *testing.T) {
+	s := openSystem(t)
+	handled := make(chan struct{})
+	gate := makeGate()
+	b := func(*cell) behaviour { return &counting{done: handled} }
+	if err := s.tell(threadKind, "a", gate, b); err != nil {
+		t.Fatal(err)
+	}
+	for s.tell(threadKind, "a", "more", b) == nil {
+	}
+	s.insist(threadKind, "a", used{-1})
+	close(gate)
+	select {
+	case <-handled:
+	case <-time.After(patience):
+		t.Fatal("the letter was lost")
+	}
+}
+
+// counting waits at gates and tells when a use ended.
+type counting struct{ done chan struct{} }
+
+func (c *counting) receive(msg any, _ func(any, error)) {
+	switch m := msg.(type) {
+	case chan struct{}:
+		<-m
+	case used:
+		close(c.done)
+	}
+}
+
+func (c *counting) idle() bool { return false }
+func (c *counting) stopped()   {}
