@@ -58,7 +58,7 @@ func (c *Cluster) openRaft(shelf *store.Shelf) error {
 	conf.NoSnapshotRestoreOnStart = true // the store knows its own index; catchUp
 	conf.NoLegacyTelemetry = true
 	conf.ShutdownOnRemove = false
-	if c.raft, err = raft.NewRaft(conf, c.fsm, cache, journal, snapshots{shelf}, c.links); err != nil {
+	if c.raft, err = raft.NewRaft(conf, c.fsm, cache, journal, snapshots{shelf}, raftLinks{c.links}); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	return nil
