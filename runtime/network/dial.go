@@ -15,12 +15,27 @@ import (
 // dialTime bounds a connection attempt into a computer.
 const dialTime = 10 * time.Second
 
-// Dial connects to a TCP address as seen inside the network namespace of a
-// process, such as a computer's "127.0.0.1:8080". The caller makes sure that
-// pid is still that of the computer.
-func Dial(ctx context.Context, pid int, addr string) (net.Conn, error) {
+// Namespace is the network of a computer, kept open: it stays that computer's
+// whatever becomes of its processes and of their numbers.
+type Namespace struct{ file *os.File }
+
+// OpenNamespace opens the network namespace of a process. The caller makes sure
+// that pid is that of the computer until it returns.
+func OpenNamespace(pid int) (Namespace, error) {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return Namespace{}, fmt.Errorf("open network namespace: %w", err)
+	}
+	return Namespace{file}, nil
+}
+
+// Close lets the namespace go; connections made in it stay.
+func (n Namespace) Close() error { return n.file.Close() }
+
+// Dial connects to a TCP address as seen inside, such as "127.0.0.1:8080".
+func (n Namespace) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	var conn net.Conn
-	err := inNamespace(pid, func() (err error) {
+	err := n.do(func() (err error) {
 		// A literal address: names would be looked up by the machine's resolver.
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
@@ -39,24 +54,28 @@ func Dial(ctx context.Context, pid int, addr string) (net.Conn, error) {
 	return conn, nil
 }
 
-// inNamespace calls do on a thread that has entered the network namespace of a
-// process. The thread is thrown away: one that could not find its way back
-// would poison whatever ran on it next.
-func inNamespace(pid int, do func() error) error {
+// do calls what on a thread that has entered the namespace. The thread is
+// thrown away: one that could not find its way back would poison whatever ran
+// on it next.
+func (n Namespace) do(what func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked, so the thread ends with this goroutine
 		done <- func() error {
-			ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
-			if err != nil {
-				return err
-			}
-			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
-			if err = errors.Join(err, ns.Close()); err != nil {
+			if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
 				return fmt.Errorf("enter network namespace: %w", err)
 			}
-			return do()
+			return what()
 		}()
 	}()
 	return <-done
+}
+
+// inNamespace calls do inside the network namespace of a process.
+func inNamespace(pid int, do func() error) error {
+	ns, err := OpenNamespace(pid)
+	if err != nil {
+		return err
+	}
+	return errors.Join(ns.do(do), ns.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // insideName is what a computer calls its link.
@@ -99,7 +100,9 @@ func deleteLink(name string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("find link %s: %w", name, err)
 	}
-	if err := netlink.LinkDel(link); err != nil {
+	// The kernel takes a dead namespace apart in its own time, and with it the
+	// link: that it was faster is no failure.
+	if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 		return false, fmt.Errorf("delete link %s: %w", name, err)
 	}
 	return true, nil
@@ -107,7 +110,7 @@ func deleteLink(name string) (bool, error) {
 
 // linkNames lists the machine's links with a prefix.
 func linkNames(prefix string) ([]string, error) {
-	links, err := netlink.LinkList()
+	links, err := wholeList(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
@@ -118,6 +121,20 @@ func linkNames(prefix string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// maxListTries bounds how often a list is asked for that changes meanwhile.
+const maxListTries = 20
+
+// wholeList asks again while the kernel says that what it listed changed under
+// its hands, as it does on a machine where computers come and go.
+func wholeList[T any](list func() ([]T, error)) (all []T, err error) {
+	for range maxListTries {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
 }
 
 // SentBytes is what a computer has sent through its present link; 0 without

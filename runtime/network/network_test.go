@@ -96,7 +96,12 @@ func report(t *testing.T, l net.Listener) <-chan string {
 func (s space) reaches(addr string) error {
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
 	defer cancel()
-	conn, err := Dial(ctx, s.pid, addr)
+	ns, err := OpenNamespace(s.pid)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	conn, err := ns.Dial(ctx, addr)
 	if err != nil {
 		return err
 	}
@@ -302,6 +307,31 @@ func TestALinkOfAnEarlierLifeIsReplaced(t *testing.T) {
 	again := n.attached(t, 7)
 	if err := again.reaches(publicAddr + ":80"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestALinkMayGoWhileItIsDeleted deletes links from several sides at once, as
+// the kernel does when it takes a dead computer's namespace apart.
+func TestALinkMayGoWhileItIsDeleted(t *testing.T) {
+	s := newSpace(t)
+	for range 40 {
+		pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "twice"}, PeerName: "peer", PeerNamespace: netlink.NsPid(s.pid)}
+		if err := netlink.LinkAdd(pair); err != nil {
+			t.Fatal(err)
+		}
+		const sides = 4
+		done := make(chan error, sides)
+		for range sides {
+			go func() { _, err := deleteLink("twice"); done <- err }()
+		}
+		for range sides {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if names, err := linkNames("twice"); err != nil || len(names) != 0 {
+		t.Errorf("links left: %v, %v", names, err)
 	}
 }
 

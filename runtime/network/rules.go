@@ -156,7 +156,7 @@ func uplinks() ([]string, error) {
 	if strings.TrimSpace(string(router)) == "1" {
 		return nil, nil
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := wholeList(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
