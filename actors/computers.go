@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -30,6 +32,10 @@ type Remote interface {
 	Exec(ctx context.Context, node state.NodeID, req ExecRequest) (Exit, error)
 	// Load asks the owner what a computer uses just now.
 	Load(ctx context.Context, node state.NodeID, computer state.ComputerID) (Load, error)
+	// Guest passes a request on to the guest of a computer.
+	Guest(req *http.Request, node state.NodeID, account state.AccountID, id state.ComputerID) (*http.Response, error)
+	// Dial connects to a port of a computer.
+	Dial(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, port uint16) (net.Conn, error)
 }
 
 // Command is a program to run in a computer. Stdout and Stderr take its output
@@ -131,16 +137,13 @@ func (s *Computers) Exec(ctx context.Context, c Caller, id state.ComputerID, cmd
 	if len(cmd.Argv) == 0 {
 		return Exit{}, fault.New(fault.Invalid, "command must not be empty").WithField("command")
 	}
-	if _, err := view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(c.Account, id) }); err != nil {
-		return Exit{}, err
-	}
-	owner, err := s.cluster.Place(ctx, id)
+	owner, err := s.owner(ctx, c.Account, id)
 	if err != nil {
 		return Exit{}, err
 	}
 	req := ExecRequest{Computer: id, Account: c.Account, Command: cmd}
-	if owner.Node != s.cluster.Self() {
-		return s.remote.Exec(ctx, owner.Node, req)
+	if owner != s.cluster.Self() {
+		return s.remote.Exec(ctx, owner, req)
 	}
 	return s.local.Exec(ctx, req)
 }

@@ -133,6 +133,8 @@ func Open(o Options) (*System, error) {
 func (s *System) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+execPath, s.local.serveExec)
+	mux.HandleFunc(guestPath+"{account}/{computer}/{path...}", s.local.serveGuest)
+	mux.HandleFunc("POST "+dialPath+"{account}/{computer}/{port}", s.local.serveDial)
 	return mux
 }
 

@@ -134,6 +134,7 @@ var kindOfRuntime = []struct {
 	{runtime.ErrFull, fault.Full},
 	{runtime.ErrUnsupported, fault.Unsupported},
 	{runtime.ErrInvalid, fault.Invalid},
+	{runtime.ErrRefused, fault.Unavailable},
 }
 
 // translate turns a driver's error into a fault, the text kept. One that it

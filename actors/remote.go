@@ -177,7 +177,11 @@ func (l *local) serveExec(w http.ResponseWriter, r *http.Request) {
 	if head.Stdin {
 		cmd.Stdin = body
 	}
-	exit, err := l.Exec(r.Context(), ExecRequest{Computer: head.Computer, Account: head.Account, Command: cmd})
+	var exit Exit
+	err := l.belongs(head.Account, head.Computer)
+	if err == nil {
+		exit, err = l.Exec(r.Context(), ExecRequest{Computer: head.Computer, Account: head.Account, Command: cmd})
+	}
 	out.end(exit, err)
 }
 

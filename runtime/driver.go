@@ -17,6 +17,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"time"
 )
 
@@ -35,6 +37,7 @@ var (
 	ErrFull        = errors.New("no room on this machine")
 	ErrUnsupported = errors.New("this machine cannot do that")
 	ErrInvalid     = errors.New("invalid request")
+	ErrRefused     = errors.New("nothing listens on that port of the computer")
 )
 
 // Resources bound what a computer may use. Zero means the driver's default.
@@ -122,6 +125,19 @@ type Exit struct {
 // until the command ends; when ctx is done the process group is killed.
 type Execer interface {
 	Exec(ctx context.Context, epoch Epoch, id ID, cmd Cmd) (Exit, error)
+}
+
+// Guester is a Driver that passes whole requests on to the guest of a running
+// computer, for gateways: what comes back is a way to that guest alone, for
+// the computer's present life.
+type Guester interface {
+	Guest(ctx context.Context, epoch Epoch, id ID) (http.RoundTripper, error)
+}
+
+// Dialer is a Driver that reaches what listens inside a running computer, on
+// its loopback addresses. A port that nothing listens on is ErrRefused.
+type Dialer interface {
+	Dial(ctx context.Context, epoch Epoch, id ID, port uint16) (net.Conn, error)
 }
 
 // Thawer is a Driver whose computers a warden may have frozen. Thaw lets one

@@ -26,6 +26,8 @@ import (
 var (
 	_ runtime.Driver     = (*Driver)(nil)
 	_ runtime.Execer     = (*Driver)(nil)
+	_ runtime.Guester    = (*Driver)(nil)
+	_ runtime.Dialer     = (*Driver)(nil)
 	_ runtime.Thawer     = (*Driver)(nil)
 	_ runtime.Networker  = (*Driver)(nil)
 	_ runtime.Resizer    = (*Driver)(nil)

@@ -2,13 +2,19 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
+	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/guest"
+	"github.com/bothy-computer/bothy/runtime/network"
 )
 
 // guests keeps a client for each computer that was spoken to, since a
@@ -97,12 +103,53 @@ func (d *Driver) mayExec(ctx context.Context, epoch runtime.Epoch, id runtime.ID
 	return nil
 }
 
-// Guest gives access to the whole protocol of a running computer's guest, for
-// gateways. The client ends with the computer's present life. The caller
-// checks owner and epoch.
-func (d *Driver) Guest(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (*guest.Client, error) {
+// Guest implements runtime.Guester.
+func (d *Driver) Guest(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (http.RoundTripper, error) {
 	if err := d.mayExec(ctx, epoch, id); err != nil {
 		return nil, err
 	}
 	return d.guests.of(id), nil
+}
+
+// loopbacks are where programs listen that are not meant for other machines.
+// Many listen on only one of the two.
+var loopbacks = []string{"127.0.0.1", "::1"}
+
+// Dial implements runtime.Dialer. The lock is held only until the computer's
+// network is open: a listener inside that never answers holds up nobody else.
+func (d *Driver) Dial(ctx context.Context, epoch runtime.Epoch, id runtime.ID, port uint16) (net.Conn, error) {
+	inside, err := d.enter(ctx, epoch, id)
+	if err != nil {
+		return nil, err
+	}
+	defer inside.Close()
+	var errs []error
+	for _, host := range loopbacks {
+		conn, err := inside.Dial(ctx, net.JoinHostPort(host, strconv.Itoa(int(port))))
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	err = errors.Join(errs...)
+	if errors.Is(errs[0], syscall.ECONNREFUSED) {
+		err = fmt.Errorf("%w: %w", runtime.ErrRefused, err)
+	}
+	return nil, fmt.Errorf("connect to port %d of %s: %w", port, id, err)
+}
+
+func (d *Driver) enter(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (network.Namespace, error) {
+	r, release, err := d.admit(ctx, epoch, id)
+	if err != nil {
+		return network.Namespace{}, err
+	}
+	defer release()
+	st, err := d.status(id, r)
+	if err != nil {
+		return network.Namespace{}, err
+	}
+	if st.Phase != runtime.Running {
+		return network.Namespace{}, fmt.Errorf("connect to %s, which is %s: %w", id, st.Phase, runtime.ErrNotRunning)
+	}
+	return network.OpenNamespace(st.PID)
 }
