@@ -25,12 +25,13 @@ type move struct {
 
 // arrived reports whether the new owner has brought the computer up, or will not.
 func (m move) arrived(c state.Computer) bool {
-	return c.Epoch != m.to.Epoch || c.Live == 0 || c.Phase == state.Failed ||
+	return c.Epoch != m.to.Epoch || !c.Wanted() || c.Phase == state.Failed ||
 		c.Phase == state.Deleting || c.Phase == state.Deleted || !c.StartedAt.Before(m.since)
 }
 
-// tendMoves gives computers with a running thread a new owner when theirs has
-// lost its lease, or when none ever took them. Others move when somebody asks.
+// tendMoves gives computers that a run or an operation waits for a new owner
+// when theirs has lost its lease, or when none ever took them. Others move when
+// somebody asks.
 func (r *reign) tendMoves() {
 	moving := map[state.ComputerID]move{}
 	r.every(r.c.timing.Duty, func() error {
@@ -44,7 +45,7 @@ func (r *reign) tendMoves() {
 			}
 			p, err := r.place(id, busy(moving))
 			if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
-				r.c.log.Info("a computer with a running thread has no owner yet", "computer", string(id), "err", err)
+				r.c.log.Info("a computer that somebody waits for has no owner yet", "computer", string(id), "err", err)
 				continue
 			}
 			if err != nil {
@@ -102,7 +103,7 @@ func (r *reign) homeless(moving map[state.ComputerID]move) ([]state.ComputerID, 
 		}
 	}
 	for _, id := range from {
-		err := v.LiveComputersOn(id, func(c state.Computer) bool {
+		err := v.WantedComputersOn(id, func(c state.Computer) bool {
 			if len(out) < most {
 				out = append(out, c.ID)
 			}

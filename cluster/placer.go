@@ -93,8 +93,8 @@ func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, 
 			return need, held, err
 		}
 	}
-	if comp.DataNode == "" {
-		return need, false, nil
+	if comp.DataNode == "" || comp.Wish == state.WishDeleted {
+		return need, false, nil // any node can say that nothing is there
 	}
 	held, name, err := leased(comp.DataNode)
 	if err != nil {

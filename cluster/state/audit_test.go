@@ -10,7 +10,7 @@ import (
 // audit counts everything in a store again and says what does not add up:
 // index entries, counters, money, logs, runs on computers, defaults.
 func audit(r Reader) error {
-	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r))
+	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r), auditOperations(r))
 }
 
 // all reads every record of a table.
@@ -40,7 +40,7 @@ func auditIndexes(r Reader) error {
 		func() error { return expected(r, &computers, want) }, func() error { return expected(r, &threads, want) },
 		func() error { return expected(r, &messages, want) }, func() error { return expected(r, &runs, want) },
 		func() error { return expected(r, &reservations, want) }, func() error { return expected(r, &charges, want) },
-		func() error { return expected(r, &snapshots, want) }, func() error { return expected(r, &answered, want) },
+		func() error { return expected(r, &snapshots, want) }, func() error { return expected(r, &operations, want) }, func() error { return expected(r, &answered, want) },
 	} {
 		errs = append(errs, expect())
 	}
@@ -250,4 +250,23 @@ func TestAuditSeesDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// auditOperations checks that each computer counts its open operations.
+func auditOperations(r Reader) error {
+	comps, err1 := all(r, &computers)
+	ops, err2 := all(r, &operations)
+	errs := []error{err1, err2}
+	open := map[ComputerID]int{}
+	for _, o := range ops {
+		if !o.Status.Over() {
+			open[o.Computer]++
+		}
+	}
+	for _, c := range comps {
+		if c.Operations != open[c.ID] {
+			errs = append(errs, fmt.Errorf("computer %s counts %d open operations; there are %d", c.ID, c.Operations, open[c.ID]))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -20,4 +20,5 @@ const (
 	ChangedThread      Noun = "thread" // its log grew or its record changed
 	ChangedRun         Noun = "run"    // began, was asked to stop, or ended
 	ChangedCluster     Noun = "cluster"
+	ChangedOperation   Noun = "operation"
 )

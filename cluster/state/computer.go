@@ -40,6 +40,51 @@ type Computer struct {
 	// the next tick adds what they grew by since.
 	Counters   Metered `cbor:"24,keyasint"`
 	CountersOn NodeID  `cbor:"25,keyasint"`
+	// Origin is the door it was made at, which alone deletes it.
+	Origin Origin `cbor:"26,keyasint"`
+	// Handle is its name for people, of its account alone; "" for none.
+	Handle string `cbor:"27,keyasint"`
+	// Label is its name in URLs, of the whole cluster: the handle if nobody
+	// else had it.
+	Label string `cbor:"28,keyasint"`
+	// Operations counts the open operations on it. While there are any it
+	// needs an owner.
+	Operations int `cbor:"29,keyasint"`
+	// Resize is the size that its owner is to give it; nil is none.
+	Resize *Size `cbor:"30,keyasint"`
+	// Source is the snapshot it was made from; "" is its image alone.
+	Source SnapshotID `cbor:"31,keyasint"`
+	// AuthorizedKeys are SSH public keys that may log in besides the account's.
+	AuthorizedKeys []string  `cbor:"32,keyasint"`
+	Icon           string    `cbor:"33,keyasint"`
+	DeletedAt      time.Time `cbor:"34,keyasint"`
+}
+
+// Origin is a door at which computers are made.
+type Origin string
+
+const (
+	OriginEnvironment   Origin = "environment" // Computer Agents; also "" of old records
+	OriginAgentComputer Origin = "agentcomputer"
+	OriginRebyte        Origin = "rebyte"
+)
+
+// Size is what a computer may use.
+type Size struct {
+	MemoryBytes int64 `cbor:"1,keyasint"`
+	MilliCPU    int64 `cbor:"2,keyasint"`
+	DiskBytes   int64 `cbor:"3,keyasint"`
+}
+
+// Size is what the computer may use now.
+func (c Computer) Size() Size {
+	return Size{MemoryBytes: c.MemoryBytes, MilliCPU: c.MilliCPU, DiskBytes: c.DiskBytes}
+}
+
+// sized is the computer with another size.
+func (c Computer) sized(s Size) Computer {
+	c.MemoryBytes, c.MilliCPU, c.DiskBytes = s.MemoryBytes, s.MilliCPU, s.DiskBytes
+	return c
 }
 
 // Wish is what a computer's user wants of it.
@@ -71,10 +116,19 @@ var computers = table[Computer]{
 			return []string{string(c.Node)}, stampText(c.CreatedAt), c.Node != "" && c.Phase != Deleted
 		}},
 		{"live", func(c Computer) ([]string, string, bool) {
-			return []string{string(c.Node)}, stampText(c.CreatedAt), c.Live > 0 && c.Phase != Deleted
+			return []string{string(c.Node)}, stampText(c.CreatedAt), c.Wanted() && c.Phase != Deleted
 		}},
 		{"phase", func(c Computer) ([]string, string, bool) {
 			return []string{string(c.Phase)}, stampText(c.CreatedAt), true
+		}},
+		{"origin", func(c Computer) ([]string, string, bool) {
+			return []string{string(c.Account), string(c.Origin)}, stampText(c.CreatedAt), c.Origin != "" && c.Phase != Deleted
+		}},
+		{"handle", func(c Computer) ([]string, string, bool) {
+			return []string{string(c.Account), c.Handle}, "", c.Handle != "" && c.Phase != Deleted
+		}},
+		{"label", func(c Computer) ([]string, string, bool) {
+			return []string{c.Label}, "", c.Label != "" && c.Phase != Deleted
 		}},
 		{"gone", func(c Computer) ([]string, string, bool) { return nil, stampText(c.UpdatedAt), c.Phase == Deleted }},
 	},
@@ -85,6 +139,26 @@ func (v *View) Computer(account AccountID, id ComputerID) (Computer, error) {
 	c, err := computers.get(v.r, string(id))
 	return owned(c, err, c.Account == account && c.Phase != Deleted, computers.noun, string(id))
 }
+
+// ComputerNamed returns the computer of an account with a handle, or false.
+func (v *View) ComputerNamed(account AccountID, handle string) (c Computer, ok bool, err error) {
+	err = computers.each(v.r, "handle", []string{string(account), handle}, false, func(found Computer) bool { c, ok = found, true; return false })
+	return c, ok, err
+}
+
+// ComputerLabelled returns the computer that a label in a URL names, or false.
+func (v *View) ComputerLabelled(label string) (c Computer, ok bool, err error) {
+	err = computers.each(v.r, "label", []string{label}, false, func(found Computer) bool { c, ok = found, true; return false })
+	return c, ok, err
+}
+
+// ComputersFrom lists an account's computers made at one door, newest first.
+func (v *View) ComputersFrom(account AccountID, o Origin, p Page) (List[Computer], error) {
+	return computers.page(v.r, "origin", []string{string(account), string(o)}, p, nil)
+}
+
+// Wanted reports whether somebody waits for it: a run, or an operation.
+func (c Computer) Wanted() bool { return c.Live > 0 || c.Operations > 0 }
 
 // AnyComputer returns a computer of any account, for those who act on records
 // and not for a caller.
@@ -103,9 +177,9 @@ func (v *View) ComputersOn(node NodeID, visit func(Computer) bool) error {
 	return computers.each(v.r, "node", []string{string(node)}, false, visit)
 }
 
-// LiveComputersOn visits the computers of a node that have runs in progress;
+// WantedComputersOn visits the computers of a node that somebody waits for;
 // of node "", those that no node ever claimed.
-func (v *View) LiveComputersOn(node NodeID, visit func(Computer) bool) error {
+func (v *View) WantedComputersOn(node NodeID, visit func(Computer) bool) error {
 	return computers.each(v.r, "live", []string{string(node)}, false, visit)
 }
 
@@ -119,220 +193,116 @@ func (v *View) CountComputersIn(p Phase) (int, error) {
 	return computers.count(v.r, "phase", string(p))
 }
 
-// own returns the computer if the command comes from its owner in its epoch,
-// whose lease still holds. It is the records' fence: everything an owner
-// proposes passes through it.
-func (tx *Tx) own(id ComputerID, epoch Epoch) (Computer, error) {
-	c, ok, err := tx.AnyComputer(id)
-	if err != nil {
-		return c, err
-	}
-	if !ok || c.Phase == Deleted {
-		return c, fault.New(fault.NotFound, "Computer not found: %s", id)
-	}
-	if !tx.owns(c, epoch) {
-		return c, fault.New(fault.Moved, "computer %s is at epoch %d on node %s; this command is of epoch %d on node %s", id, c.Epoch, c.Node, epoch, tx.by.Node)
-	}
-	return c, nil
-}
-
-// owns reports whether the command comes from the computer's owner in its
-// epoch. A command without an incarnation comes from nobody: no lease was
-// checked for it.
-func (tx *Tx) owns(c Computer, epoch Epoch) bool {
-	return c.Epoch == epoch && c.Node == tx.by.Node && tx.by.Incarnation != 0
-}
-
-// Claim makes a node the owner of a computer and begins a new epoch. Seen is
-// the epoch the proposer decided from. While the present owner's lease holds
-// it is refused, unless the owner hands it over itself (drain) or takes it up
-// again. It replies with the new epoch.
-type Claim struct {
-	Computer ComputerID `cbor:"1,keyasint"`
-	Node     NodeID     `cbor:"2,keyasint"`
-	Seen     Epoch      `cbor:"3,keyasint"`
-}
-
-func (cmd Claim) apply(tx *Tx) error {
-	c, ok, err := tx.AnyComputer(cmd.Computer)
-	if err != nil {
+// putComputer stores a computer that changed, ends the operations on it that
+// this ends, and tells its owner.
+func (tx *Tx) putComputer(c Computer) error {
+	c.UpdatedAt = tx.now
+	if err := tx.settleOperations(&c); err != nil {
 		return err
 	}
-	if !ok || c.Phase == Deleted {
-		return fault.New(fault.NotFound, "Computer not found: %s", cmd.Computer)
-	}
-	if c.Epoch != cmd.Seen {
-		return fault.New(fault.Conflict, "computer %s is at epoch %d, not %d", c.ID, c.Epoch, cmd.Seen).WithCode(CodeChanged)
-	}
-	to, err := tx.Node(cmd.Node)
-	if err != nil {
-		return err
-	}
-	if !to.Leased() {
-		return fault.New(fault.Conflict, "node %s has no lease", to.Name)
-	}
-	if from, held, err := tx.FindNode(c.Node); err != nil {
-		return err
-	} else if held && from.Leased() && c.Node != cmd.Node && c.Node != tx.by.Node {
-		return fault.New(fault.Conflict, "computer %s belongs to node %s, whose lease holds", c.ID, from.Name)
-	}
-	if err := tx.dropDisks(c.ID, cmd.Node); err != nil {
-		return err
-	}
-	c.Node, c.Epoch, c.UpdatedAt = cmd.Node, c.Epoch+1, tx.now
-	tx.computerChanged(c)
-	if err := tx.runsChanged(c); err != nil {
-		return err
-	}
-	tx.Reply(c.Epoch)
+	tx.changed(Change{Noun: ChangedComputer, ID: string(c.ID), Node: c.Node})
 	return computers.put(tx.w, c)
 }
 
-func (tx *Tx) computerChanged(c Computer) {
-	tx.changed(Change{Noun: ChangedComputer, ID: string(c.ID), Node: c.Node})
+// MaxComputers bounds the computers of one account.
+const MaxComputers = 10_000
+
+// CodeHandleTaken marks the Conflict of a handle that another computer of the
+// account has.
+const CodeHandleTaken = "HANDLE_TAKEN"
+
+// CreateComputer makes the record of a computer that stands alone. Its wish is
+// as given; with an Operation it is to run at once. It replies with Made.
+type CreateComputer struct {
+	Computer    Computer     `cbor:"1,keyasint"`
+	Operation   *Operation   `cbor:"2,keyasint,omitempty"` // id and kind
+	Idempotency *Idempotency `cbor:"3,keyasint,omitempty"`
 }
 
-// SetWish says what a computer's user wants; its owner makes it so.
-type SetWish struct {
+func (cmd CreateComputer) apply(tx *Tx) error {
+	c := cmd.Computer
+	if done, err := tx.once(c.Account, cmd.Idempotency, Resource{"computer", string(c.ID)}); err != nil || done {
+		return err
+	}
+	if _, err := accounts.get(tx.w, string(c.Account)); err != nil {
+		return err
+	}
+	if n, err := computers.count(tx.w, "account", string(c.Account)); err != nil {
+		return err
+	} else if n >= MaxComputers {
+		return fault.New(fault.Conflict, "the account has %d computers, which is the limit", n)
+	}
+	c.Environment = ""
+	return tx.makeComputer(c, cmd.Operation)
+}
+
+// makeComputer stores a new computer that no node has claimed.
+func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
+	c.Node, c.Epoch, c.Phase, c.Error, c.DataNode = "", 0, Provisioning, "", ""
+	c.Live, c.Metered, c.Counters, c.Reservation, c.Operations, c.Resize = 0, Metered{}, Metered{}, "", 0, nil
+	c.CreatedAt, c.UpdatedAt = tx.now, tx.now
+	if err := tx.freeHandle(c); err != nil {
+		return err
+	}
+	if c.Label, err = tx.label(c); err != nil {
+		return err
+	}
+	if o != nil {
+		if err := tx.begin(&c, *o); err != nil {
+			return err
+		}
+	}
+	tx.changed(Change{Noun: ChangedComputer, ID: string(c.ID)})
+	return computers.create(tx.w, c)
+}
+
+// freeHandle refuses a handle that another computer of the account has.
+func (tx *Tx) freeHandle(c Computer) error {
+	if c.Handle == "" {
+		return nil
+	}
+	have, taken, err := tx.ComputerNamed(c.Account, c.Handle)
+	if err == nil && taken && have.ID != c.ID {
+		err = fault.New(fault.Conflict, "a computer with the handle %q exists", c.Handle).WithCode(CodeHandleTaken).WithField("handle")
+	}
+	return err
+}
+
+// labelTail is how much of an id makes a label one of its own.
+const labelTail = 8
+
+// label is the handle, made longer where another account's computer has it. A
+// computer without a handle has none: its id serves.
+func (tx *Tx) label(c Computer) (string, error) {
+	if c.Handle == "" {
+		return "", nil
+	}
+	_, taken, err := tx.ComputerLabelled(c.Handle)
+	if err != nil || !taken {
+		return c.Handle, err
+	}
+	id := string(c.ID)
+	return c.Handle + "-" + id[max(0, len(id)-labelTail):], nil
+}
+
+// UpdateComputer changes how a computer is shown; nil stays as it is.
+type UpdateComputer struct {
 	Account  AccountID  `cbor:"1,keyasint"`
 	Computer ComputerID `cbor:"2,keyasint"`
-	Wish     Wish       `cbor:"3,keyasint"`
+	Name     *string    `cbor:"3,keyasint,omitempty"`
+	Icon     *string    `cbor:"4,keyasint,omitempty"`
 }
 
-func (cmd SetWish) apply(tx *Tx) error {
+func (cmd UpdateComputer) apply(tx *Tx) error {
 	c, err := tx.Computer(cmd.Account, cmd.Computer)
 	if err != nil {
 		return err
 	}
-	switch cmd.Wish {
-	case WishDeleted:
-		return tx.deleteComputer(c)
-	case WishStopped, WishRunning:
-		return tx.wish(c, cmd.Wish)
+	if cmd.Name != nil {
+		c.Name = *cmd.Name
 	}
-	return fault.New(fault.Invalid, "no such wish: %q", cmd.Wish)
-}
-
-func (tx *Tx) wish(c Computer, w Wish) error {
-	if c.Wish == WishDeleted {
-		return fault.New(fault.Conflict, "computer %s is being deleted", c.ID)
+	if cmd.Icon != nil {
+		c.Icon = *cmd.Icon
 	}
-	c.Wish, c.UpdatedAt = w, tx.now
-	c.IdleStopped = false
-	tx.computerChanged(c)
-	return computers.put(tx.w, c)
-}
-
-// deleteComputer asks the owner to end the computer's runs and then the
-// computer. One that nobody ever claimed has no owner to ask and nothing to
-// clean up: it is gone at once.
-func (tx *Tx) deleteComputer(c Computer) error {
-	if c.Phase == Deleted {
-		return nil
-	}
-	if err := tx.cancelRuns(c); err != nil {
-		return err
-	}
-	phase := Deleting
-	if c.Node == "" {
-		if err := tx.abandonRuns(c, "the computer was deleted"); err != nil {
-			return err
-		}
-		phase, c.Live = Deleted, 0
-	}
-	c.Wish, c.Phase, c.UpdatedAt, c.IdleStopped = WishDeleted, phase, tx.now, false
-	tx.computerChanged(c)
-	return computers.put(tx.w, c)
-}
-
-// SetPhase records what the owner found or did. Idle marks a stop that nobody
-// asked for: the wish becomes stopped with it, unless a run began meanwhile.
-// Runs still in progress when a computer becomes deleted are ended with it.
-type SetPhase struct {
-	Computer ComputerID `cbor:"1,keyasint"`
-	Epoch    Epoch      `cbor:"2,keyasint"`
-	Phase    Phase      `cbor:"3,keyasint"`
-	Error    string     `cbor:"4,keyasint"`
-	Idle     bool       `cbor:"5,keyasint"`
-	HasData  bool       `cbor:"6,keyasint"` // a layer and workspace now exist on the owner
-	// Woke marks a start for somebody who uses the computer: the wish becomes
-	// running with it, unless the computer is to be deleted.
-	Woke bool `cbor:"7,keyasint"`
-}
-
-func (cmd SetPhase) apply(tx *Tx) error {
-	c, err := tx.own(cmd.Computer, cmd.Epoch)
-	if err != nil {
-		return err
-	}
-	was := c.Phase
-	if c.Phase, err = c.Phase.To(cmd.Phase); err != nil {
-		return err
-	}
-	if c.Phase == Deleted {
-		if err := tx.abandonRuns(c, "the computer was deleted"); err != nil {
-			return err
-		}
-		c.Live = 0
-	}
-	c.Error, c.UpdatedAt = cmd.Error, tx.now
-	if cmd.HasData {
-		c.DataNode = c.Node
-	}
-	if cmd.Phase == Running {
-		c.IdleStopped = false
-		if was != Running && was != Updating {
-			c.StartedAt = tx.now
-		}
-	}
-	// A stop that its user asked for meanwhile stands, unless a run needs it.
-	asked := c.Wish == WishStopped && !c.IdleStopped && was != Provisioning && was != Starting && c.Live == 0
-	if cmd.Woke && c.Wish == WishStopped && !asked {
-		c.Wish = WishRunning
-	}
-	if cmd.Idle && c.Live == 0 && c.Wish != WishDeleted {
-		c.Wish, c.IdleStopped = WishStopped, true
-	}
-	if !cmd.Phase.Up() {
-		if _, err := tx.releaseComputer(&c); err != nil {
-			return err
-		}
-	}
-	tx.computerChanged(c)
-	return computers.put(tx.w, c)
-}
-
-// releaseComputer gives back what is held for a computer's next minutes, and
-// returns how much that was.
-func (tx *Tx) releaseComputer(c *Computer) (held MicroUSD, err error) {
-	if c.Reservation == "" {
-		return 0, nil
-	}
-	r, open, err := reservations.find(tx.w, string(c.Reservation))
-	c.Reservation = ""
-	if err != nil || !open {
-		return 0, err
-	}
-	return r.Amount, tx.release(r)
-}
-
-// releaseComputers settles the computers of a node whose lease has run out, at
-// their last tick: what was reserved for their next minutes goes back.
-func releaseComputers(tx *Tx, node NodeID) error {
-	var held []Computer
-	err := tx.ComputersOn(node, func(c Computer) bool {
-		if c.Reservation != "" {
-			held = append(held, c)
-		}
-		return true
-	})
-	for _, c := range held {
-		if err == nil {
-			_, err = tx.releaseComputer(&c)
-		}
-		if err == nil {
-			err = computers.put(tx.w, c)
-		}
-	}
-	return err
+	return tx.putComputer(c)
 }

@@ -171,7 +171,7 @@ func TestRunsWakeTheNextOwner(t *testing.T) {
 	f.startRun("thread_1", "run_1", 0)
 	f.do(ExpireLease{Node: n1, Renewal: f.node(n1).Renewal})
 	seen := 0
-	f.view().LiveComputersOn(n1, func(c Computer) bool { seen++; return true })
+	f.view().WantedComputersOn(n1, func(c Computer) bool { seen++; return true })
 	done := f.entry(f.propose(n2, Claim{Computer: comp, Node: n2, Seen: 1}))
 	want := map[Change]bool{{ChangedComputer, string(comp), n2}: true, {ChangedRun, "run_1", n2}: true}
 	for _, c := range done.Changes {

@@ -143,10 +143,8 @@ func (cmd CreateEnvironment) apply(tx *Tx) error {
 		}
 	}
 	e.Version, e.Computer, e.CreatedAt, e.UpdatedAt = 1, c.ID, tx.now, tx.now
-	c.Account, c.Environment, c.Epoch, c.Node = e.Account, e.ID, 0, ""
-	c.Wish, c.Phase, c.CreatedAt, c.UpdatedAt = WishStopped, Provisioning, tx.now, tx.now
-	c.Live, c.Metered, c.Reservation = 0, Metered{}, ""
-	if err := computers.create(tx.w, c); err != nil {
+	c.Account, c.Environment, c.Origin, c.Wish = e.Account, e.ID, OriginEnvironment, WishStopped
+	if err := tx.makeComputer(c, nil); err != nil {
 		return err
 	}
 	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
@@ -193,12 +191,11 @@ func (tx *Tx) adjustComputer(e Environment) error {
 	if err != nil || !ok || c.Wish == WishDeleted {
 		return err
 	}
-	c.Egress, c.UpdatedAt = !e.NoInternet, tx.now
+	c.Egress = !e.NoInternet
 	if e.Inactive {
 		c.Wish, c.IdleStopped = WishStopped, false
 	}
-	tx.computerChanged(c)
-	return computers.put(tx.w, c)
+	return tx.putComputer(c)
 }
 
 func (tx *Tx) unsetDefault(account AccountID) error {
@@ -258,5 +255,5 @@ func (cmd DeleteEnvironment) apply(tx *Tx) error {
 	if err != nil || !ok {
 		return err
 	}
-	return tx.deleteComputer(c)
+	return tx.deleteComputer(c, nil)
 }

@@ -94,8 +94,7 @@ func (tx *Tx) runEnded(r Run) error {
 		c.Live = max(0, c.Live-1)
 		c.UpdatedAt = tx.now
 		tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
-		tx.computerChanged(c)
-		if err := computers.put(tx.w, c); err != nil {
+		if err := tx.putComputer(c); err != nil {
 			return err
 		}
 	}

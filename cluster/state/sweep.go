@@ -9,7 +9,7 @@ const (
 )
 
 // Sweep removes what is past its time: idempotency keys, join tokens, request
-// windows, deleted computers with the records of disks they left, deleted threads
+// windows, operations (those still open fail first), deleted computers with the records of disks they left, deleted threads
 // with all they hold, and the text pieces of runs that ended long ago. The
 // leader sends it when Due says so. It replies with how many records it dealt
 // with: at MaxSweep or more there is more to do at once.
@@ -23,6 +23,10 @@ func (Sweep) apply(tx *Tx) error {
 		},
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &tokens, "expiry", tx.now, n) },
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &windows, "end", tx.now, n) },
+		expireOperations,
+		func(tx *Tx, n int) (int, error) {
+			return sweep(tx, &operations, "ended", tx.now.Add(-OperationLifetime), n)
+		},
 		purgeComputers,
 		purgeThreads,
 		pruneRuns,
@@ -200,6 +204,8 @@ func (v *View) Due(now time.Time) (bool, error) {
 		func() (bool, error) { return some(v.r, &answered, "age", now.Add(-IdempotencyLifetime)) },
 		func() (bool, error) { return some(v.r, &tokens, "expiry", now) },
 		func() (bool, error) { return some(v.r, &windows, "end", now) },
+		func() (bool, error) { return some(v.r, &operations, "deadline", now) },
+		func() (bool, error) { return some(v.r, &operations, "ended", now.Add(-OperationLifetime)) },
 		func() (bool, error) { return some(v.r, &computers, "gone", now.Add(-LeftDiskLifetime)) },
 		func() (bool, error) { return some(v.r, &threads, "deleted", now.Add(-PruneAfter)) },
 		func() (bool, error) { return some(v.r, &runs, "ended", now.Add(-PruneAfter)) },

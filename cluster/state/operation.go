@@ -1,0 +1,224 @@
+package state
+
+import (
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+// OperationLifetime is how long the record of an operation that ended is kept.
+const OperationLifetime = 24 * time.Hour
+
+// MaxOperations bounds the operations that may be open on one computer.
+const MaxOperations = 64
+
+// Operation is the handle of something slow that was asked of a computer. It
+// ends with what it asked for, in the same command, or at its deadline.
+type Operation struct {
+	ID        OperationID     `cbor:"1,keyasint"`
+	Account   AccountID       `cbor:"2,keyasint"`
+	Kind      OperationKind   `cbor:"3,keyasint"`
+	Computer  ComputerID      `cbor:"4,keyasint"`
+	Snapshot  SnapshotID      `cbor:"5,keyasint,omitempty"` // for the kinds that are about one
+	Status    OperationStatus `cbor:"6,keyasint"`
+	Error     string          `cbor:"7,keyasint,omitempty"`
+	CreatedAt time.Time       `cbor:"8,keyasint"`
+	UpdatedAt time.Time       `cbor:"9,keyasint"`
+	StartedAt time.Time       `cbor:"10,keyasint"` // zero before
+	EndedAt   time.Time       `cbor:"11,keyasint"` // zero before
+	Deadline  time.Time       `cbor:"12,keyasint"`
+}
+
+// OperationKind is what was asked.
+type OperationKind string
+
+const (
+	CreateOperation         OperationKind = "computer.create"
+	StartOperation          OperationKind = "computer.start"
+	StopOperation           OperationKind = "computer.stop"
+	ResizeOperation         OperationKind = "computer.resize"
+	DeleteOperation         OperationKind = "computer.delete"
+	RestoreOperation        OperationKind = "snapshot.restore"
+	CreateSnapshotOperation OperationKind = "snapshot.create"
+	DeleteSnapshotOperation OperationKind = "snapshot.delete"
+)
+
+// Limit is how long an operation may take. Creating may have to make an image
+// first; of the others a client that polls knows the outcome within two minutes.
+func (k OperationKind) Limit() time.Duration {
+	switch k {
+	case CreateOperation, RestoreOperation:
+		return 10 * time.Minute
+	}
+	return 110 * time.Second
+}
+
+// OperationStatus is where an operation is.
+//
+//	pending ──▶ running ──▶ succeeded | failed   (pending may end at once)
+type OperationStatus string
+
+const (
+	OperationPending   OperationStatus = "pending"
+	OperationRunning   OperationStatus = "running"
+	OperationSucceeded OperationStatus = "succeeded"
+	OperationFailed    OperationStatus = "failed"
+)
+
+// Over reports whether nothing more will happen.
+func (s OperationStatus) Over() bool { return s == OperationSucceeded || s == OperationFailed }
+
+var operations = table[Operation]{
+	name: "operation", noun: "Operation",
+	id: func(o Operation) string { return string(o.ID) },
+	indexes: []index[Operation]{
+		{"open", func(o Operation) ([]string, string, bool) {
+			return []string{string(o.Computer)}, stampText(o.CreatedAt), !o.Status.Over()
+		}},
+		{"deadline", func(o Operation) ([]string, string, bool) { return nil, stampText(o.Deadline), !o.Status.Over() }},
+		{"ended", func(o Operation) ([]string, string, bool) { return nil, stampText(o.EndedAt), o.Status.Over() }},
+	},
+}
+
+// Operation returns an operation of an account.
+func (v *View) Operation(account AccountID, id OperationID) (Operation, error) {
+	o, err := operations.get(v.r, string(id))
+	return owned(o, err, o.Account == account, operations.noun, string(id))
+}
+
+// OpenOperations lists what is open on a computer, oldest first.
+func (v *View) OpenOperations(id ComputerID) (open []Operation, err error) {
+	err = operations.each(v.r, "open", []string{string(id)}, false, func(o Operation) bool { open = append(open, o); return true })
+	return open, err
+}
+
+// begin opens an operation on a computer. The caller stores the computer.
+func (tx *Tx) begin(c *Computer, o Operation) error {
+	if c.Operations >= MaxOperations {
+		return fault.New(fault.Conflict, "%d operations are open on computer %s; wait for some to end", c.Operations, c.ID)
+	}
+	o.Account, o.Computer, o.Status, o.Error = c.Account, c.ID, OperationPending, ""
+	o.CreatedAt, o.UpdatedAt, o.Deadline = tx.now, tx.now, tx.now.Add(o.Kind.Limit())
+	o.StartedAt, o.EndedAt = time.Time{}, time.Time{}
+	c.Operations++
+	tx.changed(Change{Noun: ChangedOperation, ID: string(o.ID)})
+	return operations.create(tx.w, o)
+}
+
+// end closes an operation that is open, failed when there is a reason. The
+// caller stores the computer.
+func (tx *Tx) end(c *Computer, o Operation, reason string) error {
+	o.Status, o.Error = OperationSucceeded, reason
+	if reason != "" {
+		o.Status = OperationFailed
+	}
+	if o.StartedAt.IsZero() {
+		o.StartedAt = tx.now
+	}
+	o.EndedAt, o.UpdatedAt = tx.now, tx.now
+	c.Operations = max(0, c.Operations-1)
+	tx.changed(Change{Noun: ChangedOperation, ID: string(o.ID)})
+	return operations.put(tx.w, o)
+}
+
+// settleOperations ends or advances the operations on a computer as it is now.
+func (tx *Tx) settleOperations(c *Computer) error {
+	if c.Operations == 0 {
+		return nil
+	}
+	open, err := tx.OpenOperations(c.ID)
+	if err != nil {
+		return err
+	}
+	for _, o := range open {
+		status, reason := o.judge(*c)
+		switch {
+		case status.Over():
+			err = tx.end(c, o, reason)
+		case status != o.Status:
+			o.Status, o.StartedAt, o.UpdatedAt = status, tx.now, tx.now
+			err = operations.put(tx.w, o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge says where an operation is by the computer it is about. Those of
+// snapshots and sizes are ended by their own commands, unless the computer ends.
+func (o Operation) judge(c Computer) (OperationStatus, string) {
+	if o.Kind == DeleteOperation {
+		switch c.Phase {
+		case Deleted:
+			return OperationSucceeded, ""
+		}
+		return OperationRunning, ""
+	}
+	if c.Wish == WishDeleted {
+		return OperationFailed, "the computer was deleted"
+	}
+	switch o.Kind {
+	case CreateOperation, StartOperation, RestoreOperation:
+		switch {
+		case c.Wish == WishStopped:
+			return OperationFailed, "the computer was asked to stop"
+		case c.Phase == Failed:
+			return OperationFailed, orElse(c.Error, "the computer did not start")
+		case c.Phase == Running || c.Phase == Updating:
+			return OperationSucceeded, ""
+		}
+	case StopOperation:
+		switch {
+		case c.Wish == WishRunning:
+			return OperationFailed, "the computer was asked to start"
+		case c.Phase == Stopped || c.Phase == Provisioning || c.Phase == Failed:
+			return OperationSucceeded, ""
+		}
+	case ResizeOperation:
+		if c.Resize == nil {
+			return OperationSucceeded, ""
+		}
+	}
+	if c.Node != "" {
+		return OperationRunning, ""
+	}
+	return o.Status, ""
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// expireOperations fails up to n operations whose time is over.
+func expireOperations(tx *Tx, n int) (int, error) {
+	due, err := operations.before(tx.w, "deadline", tx.now, n)
+	if err != nil {
+		return 0, err
+	}
+	for i, o := range due {
+		c, ok, err := tx.AnyComputer(o.Computer)
+		if err != nil {
+			return i, err
+		}
+		if !ok {
+			c = Computer{ID: o.Computer}
+		}
+		if err := tx.end(&c, o, "it did not end within "+o.Kind.Limit().String()); err != nil {
+			return i, err
+		}
+		if o.Kind == ResizeOperation {
+			c.Resize = nil
+		}
+		if ok {
+			if err := tx.putComputer(c); err != nil {
+				return i, err
+			}
+		}
+	}
+	return len(due), nil
+}
