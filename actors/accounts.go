@@ -179,9 +179,11 @@ func (a *Accounts) get(id state.AccountID) (state.Account, error) {
 }
 
 // isChanged reports whether a compare-and-swap lost and is to be tried again.
-func isChanged(err error) bool {
+func isChanged(err error) bool { return hasCode(err, state.CodeChanged) }
+
+func hasCode(err error, code string) bool {
 	var f *fault.Error
-	return errors.As(err, &f) && f.Code == state.CodeChanged
+	return errors.As(err, &f) && f.Code == code
 }
 
 // KeyOf makes the record of a key whose text is known already.

@@ -199,7 +199,7 @@ func (c *computer) act() {
 	} else if c.woke || len(c.waiting) > 0 && c.wakeable() {
 		wish, c.woke = state.WishRunning, true
 	}
-	switch what := next(wish, c.fact); what {
+	switch what := sizing(next(wish, c.fact), c.record); what {
 	case nothing:
 		c.settle()
 	default:

@@ -23,6 +23,7 @@ type Computers struct {
 	bell    *bell
 	remote  Remote
 	local   *local
+	shape   Shape // of what asks for none
 	now     func() time.Time
 }
 
@@ -98,14 +99,10 @@ func (s *Computers) Stop(ctx context.Context, c Caller, id state.ComputerID) (st
 
 // Remove asks for the end of a computer that no environment stands on.
 func (s *Computers) Remove(ctx context.Context, c Caller, id state.ComputerID) error {
-	computer, err := view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(c.Account, id) })
-	if err != nil {
+	if err := s.standsAlone(ctx, c, id); err != nil {
 		return err
 	}
-	if computer.Environment != "" {
-		return fault.New(fault.Conflict, "computer %s belongs to environment %s; delete that", id, computer.Environment)
-	}
-	_, err = s.cluster.Apply(ctx, state.SetWish{Account: c.Account, Computer: id, Wish: state.WishDeleted})
+	_, err := s.cluster.Apply(ctx, state.SetWish{Account: c.Account, Computer: id, Wish: state.WishDeleted})
 	return err
 }
 

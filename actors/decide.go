@@ -12,6 +12,7 @@ const (
 	nothing action = "nothing"
 	create  action = "create"
 	start   action = "start"
+	resize  action = "resize"
 	thaw    action = "thaw"
 	stop    action = "stop"
 	remove  action = "remove"
@@ -50,6 +51,16 @@ var table = map[state.Wish]map[runtime.Phase]action{
 
 // next decides.
 func next(wish state.Wish, fact runtime.Phase) action { return table[wish][fact] }
+
+// sizing puts a size that is asked for before a rest or a start. What is being
+// stopped, removed or thawed comes to rest first; what is not here yet is made
+// in its old size and then resized.
+func sizing(what action, c state.Computer) action {
+	if c.Resize != nil && (what == nothing || what == start) {
+		return resize
+	}
+	return what
+}
 
 // phaseOf is how a fact is recorded when nothing is left to do.
 func phaseOf(fact runtime.Phase, before state.Phase) state.Phase {

@@ -122,6 +122,22 @@ func (m *meter) affords(ctx context.Context, account state.AccountID, id state.C
 	return err
 }
 
+// affordsNew refuses a computer whose first minutes the account cannot pay for.
+func (m *meter) affordsNew(ctx context.Context, c state.Computer) error {
+	if m.price == (ledger.ComputerPrice{}) {
+		return nil
+	}
+	amount, err := m.ahead(c)
+	if err != nil {
+		return err
+	}
+	account, err := view(ctx, m.cluster, func(v *state.View) (state.Account, error) { return v.Account(c.Account, m.now()) })
+	if err != nil {
+		return err
+	}
+	return account.Affords(amount)
+}
+
 // ahead is the most that a computer's next minutes can cost.
 func (m *meter) ahead(c state.Computer) (state.MicroUSD, error) {
 	shape := ledger.ComputerShape{MilliCPU: c.MilliCPU, MemoryMiB: c.MemoryBytes / mebibyte, StorageMiB: c.DiskBytes / mebibyte}

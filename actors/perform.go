@@ -43,6 +43,8 @@ func (d *ownership) perform(ctx context.Context, what action, c state.Computer) 
 		return runtime.Status{}, d.driver.Create(ctx, epoch, specOf(c))
 	case start:
 		return d.start(ctx, c)
+	case resize:
+		return runtime.Status{}, d.resize(ctx, c)
 	case thaw:
 		t, ok := d.driver.(runtime.Thawer)
 		if !ok {
@@ -86,11 +88,33 @@ func (d *ownership) start(ctx context.Context, c state.Computer) (runtime.Status
 	return status, err
 }
 
+// resize gives a computer the size that is asked for and records that, or why
+// it cannot have it. One that this machine does not hold is made in that size.
+func (d *ownership) resize(ctx context.Context, c state.Computer) error {
+	done := state.Resized{Computer: c.ID, Epoch: c.Epoch}
+	r, ok := d.driver.(runtime.Resizer)
+	if !ok {
+		done.Error = "this node's computers keep the size they were made in"
+	} else if err := r.Resize(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), resourcesOf(*c.Resize)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		if errors.Is(err, runtime.ErrStaleEpoch) || ctx.Err() != nil {
+			return err
+		}
+		d.log.Warn("resize computer", "computer", string(c.ID), "err", err)
+		done.Error = faultText(translate(err))
+	}
+	_, err := d.cluster.Apply(ctx, done)
+	return err
+}
+
+func resourcesOf(s state.Size) runtime.Resources {
+	return runtime.Resources{MemoryBytes: s.MemoryBytes, MilliCPU: s.MilliCPU, StorageBytes: s.DiskBytes}
+}
+
 // specOf is a record as a driver is told it.
 func specOf(c state.Computer) runtime.Spec {
 	return runtime.Spec{
 		ID: runtime.ID(c.ID), Image: c.Image, Hostname: hostname(c), Egress: c.Egress,
-		Resources: runtime.Resources{MemoryBytes: c.MemoryBytes, MilliCPU: c.MilliCPU, StorageBytes: c.DiskBytes},
+		Resources: resourcesOf(c.Size()),
 	}
 }
 
