@@ -68,6 +68,7 @@ type System struct {
 	Agents       *Agents
 	Environments *Environments
 	Computers    *Computers
+	Images       *Images
 	Accounts     *Accounts
 	Limits       *Limits
 	Models       Models
@@ -114,6 +115,7 @@ func Open(o Options) (*System, error) {
 	safe := vault{o.Sealer}
 	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe}
 	s.Computers = &Computers{cluster: o.Cluster, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
+	s.Images = &Images{driver: o.Driver}
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape}
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}

@@ -50,12 +50,12 @@ func TestClaimsSpreadAndFade(t *testing.T) {
 	cs := newClaims(clock)
 	nodes := func() []placement.Node {
 		return []placement.Node{
-			{ID: "a", Leased: true, Known: true, FreeMemoryBytes: 8, FreeDiskBytes: 8},
-			{ID: "b", Leased: true, Known: true, FreeMemoryBytes: 8, FreeDiskBytes: 8},
+			{ID: "a", Leased: true, Known: true, FreeMemoryBytes: 8 << 10, FreeDiskBytes: 8 << 10},
+			{ID: "b", Leased: true, Known: true, FreeMemoryBytes: 8 << 10, FreeDiskBytes: 8 << 10},
 		}
 	}
 	place := func(id string) state.NodeID {
-		to, _, _ := cs.choose(nodes(), placement.Need{Computer: state.ComputerID(id), MemoryBytes: 5})
+		to, _, _ := cs.choose(nodes(), placement.Need{Computer: state.ComputerID(id), MemoryBytes: 8<<10 - 1})
 		return to
 	}
 	first, second := place("one"), place("two")

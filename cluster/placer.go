@@ -148,6 +148,12 @@ func (c *Cluster) places(full map[state.NodeID]bool) []placement.Node {
 	return out
 }
 
+// claimShare is which part of its size a computer counts for until the node's
+// own figures show what it really takes. Most take far less than they may, so
+// counting all of it would refuse the eleventh of a burst on a machine that
+// runs hundreds.
+const claimShare = 16
+
 // claims are the placements that the nodes' own figures do not show yet.
 type claims struct {
 	clock Clock
@@ -182,8 +188,8 @@ func (cs *claims) choose(nodes []placement.Node, need placement.Need) (state.Nod
 		}
 		if i, ok := slot[c.node]; ok {
 			nodes[i].Claims++
-			nodes[i].ClaimedMemory += c.memory
-			nodes[i].ClaimedDisk += c.disk
+			nodes[i].ClaimedMemory += c.memory / claimShare
+			nodes[i].ClaimedDisk += c.disk / claimShare
 		}
 	}
 	to, why, ok := placement.Choose(nodes, need)

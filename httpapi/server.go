@@ -12,7 +12,9 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/admin"
+	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
 	"github.com/bothy-computer/bothy/httpapi/door"
 )
@@ -26,17 +28,23 @@ const (
 // Options is what the server stands on. All fields but those with a default
 // must be set.
 type Options struct {
-	Nouns    computeragents.Nouns
-	Admin    admin.Nouns
-	Records  door.Records
-	Keys     door.Keys
-	Limits   door.Limits
-	Registry *prometheus.Registry
-	Log      *slog.Logger
-	Now      func() time.Time
-	Version  string
+	Nouns computeragents.Nouns
+	Admin admin.Nouns
+	// AgentComputer is what that dialect asks; its Hosts are the cluster's.
+	AgentComputer agentcomputer.Nouns
+	Records       door.Records
+	Keys          door.Keys
+	Limits        door.Limits
+	Registry      *prometheus.Registry
+	Log           *slog.Logger
+	Now           func() time.Time
+	Version       string
 	// PublicURL is where clients reach the cluster; "" is whatever they used.
 	PublicURL string
+	// Domain is what computers' hosts end in, by wildcard DNS; "" is none.
+	Domain string
+	// Size is what a computer gets that asks for none.
+	Size state.Size
 	// Requests is the request limit of the Computer Agents dialect in 15
 	// minutes for each key; 0 is its default.
 	Requests int
@@ -93,6 +101,8 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	agents.Mount(e)
 	agents.Door.Mount(e, computeragents.Prefixes, []door.Route{{Method: "GET", Path: "/openapi.json", Access: door.Public,
 		Serve: func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) }}})
+	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Default: s.Size,
+		Links: door.Links{PublicURL: s.PublicURL, Domain: s.Domain}}).Mount(e)
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)
 	s.engine = e
 }

@@ -10,11 +10,12 @@ import (
 )
 
 // Stand puts the doors on a node's actors: it fills in every noun of o but the
-// records and the nodes, which are the cluster's.
+// records, the nodes and their rooms, which are the cluster's.
 func Stand(o Options, sys *actors.System) Options {
 	o.Nouns = computeragents.Nouns{Threads: sys.Threads, Runs: runs{sys.Threads}, Agents: sys.Agents,
 		Environments: sys.Environments, Machines: sys.Environments, Money: sys.Accounts, Models: sys.Models}
 	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
+	o.AgentComputer.Computers, o.AgentComputer.Images = sys.Computers, sys.Images
 	o.Keys, o.Limits = sys.Accounts, sys.Limits
 	return o
 }

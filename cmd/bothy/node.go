@@ -218,12 +218,14 @@ func (n *node) openActors(context.Context) error {
 }
 
 func (n *node) openServer(context.Context) (err error) {
-	sys, records := n.actors.Load(), recordsOf{n.cluster}
+	sys, records, shape := n.actors.Load(), recordsOf{n.cluster}, n.config.Computer
 	o := httpapi.Stand(httpapi.Options{
 		Records: httpapi.RecordsOf(records, n.ready), Registry: n.registry, Log: n.log, Now: time.Now, Version: buildVersion(),
-		PublicURL: n.config.HTTP.PublicURL, Requests: n.config.Limits.ComputerAgents,
+		PublicURL: n.config.HTTP.PublicURL, Domain: n.config.HTTP.Domain,
+		Size:     state.Size{MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk)},
+		Requests: n.config.Limits.ComputerAgents,
 	}, sys)
-	o.Admin.Nodes = nodesOf{n}
+	o.Admin.Nodes, o.AgentComputer.Hosts = nodesOf{n}, nodesOf{n}
 	n.server, err = httpapi.New(o)
 	return err
 }

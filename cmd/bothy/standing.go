@@ -21,6 +21,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/placement"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/admin"
+	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
 
@@ -297,4 +298,21 @@ func (n *node) Banner() Banner {
 		b.ModelVariables = n.catalog.Missing()
 	}
 	return b
+}
+
+// Rooms is what each node that may take computers has left for them.
+func (o nodesOf) Rooms() []agentcomputer.Room {
+	v := recordsOf{o.n.cluster}.Stale()
+	defer v.Close()
+	nodes, err := v.Nodes()
+	if err != nil {
+		o.n.log.Warn("read the nodes", "err", err)
+	}
+	var all []agentcomputer.Room
+	for _, n := range nodes {
+		if p, known := o.n.capacity(n.ID); known && n.Leased() && !p.Draining {
+			all = append(all, agentcomputer.Room{MemoryFree: p.FreeMemoryBytes, DiskFree: p.FreeDiskBytes})
+		}
+	}
+	return all
 }

@@ -22,6 +22,8 @@ import (
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi"
 	"github.com/bothy-computer/bothy/httpapi/admin"
+	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
+	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
 
@@ -107,7 +109,8 @@ func Open(t testing.TB, options ...Option) *House {
 		}
 		return nil
 	})
-	s.options.Admin.Nodes = nodes{}
+	s.options.Admin.Nodes, s.options.AgentComputer.Hosts = nodes{}, nodes{}
+	s.options.Size = state.Size{MemoryBytes: 2 << 30, MilliCPU: 2000, DiskBytes: 5 << 30}
 	h.options = httpapi.Stand(s.options, h.System)
 	h.listen()
 	h.people()
@@ -150,7 +153,7 @@ func (h *House) openSystem(s setup, log *slog.Logger) {
 		changes = asleep{node}
 	}
 	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: changes, Sealer: sealer{}, Catalog: models,
-		Driver:       fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true}),
+		Driver:       fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true, Room: runtime.Capacity{Images: []string{"host"}}}),
 		Shape:        actors.Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30},
 		StartBalance: 10_000_000, Log: log, Registerer: h.Registry, Now: time.Now})
 	if err != nil {
@@ -240,6 +243,10 @@ func (nodes) JoinToken(context.Context) (string, time.Time, error) {
 
 func (nodes) Remove(_ context.Context, node state.NodeID) error {
 	return fault.New(fault.Conflict, "node %s is the only one", node)
+}
+
+func (nodes) Rooms() []agentcomputer.Room {
+	return []agentcomputer.Room{{MemoryFree: 8 << 30, DiskFree: 100 << 30}}
 }
 
 func (nodes) Members() map[state.NodeID]admin.Member {

@@ -1,0 +1,146 @@
+package agentcomputer
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/httpapi/door"
+)
+
+// Request limits of this dialect, for each key or address.
+const (
+	DefaultRequests = 100_000
+	Window          = 15 * time.Minute
+)
+
+// prefix is what each route is served under.
+const prefix = "/v1"
+
+// Computers makes, changes and runs machines.
+type Computers interface {
+	Create(context.Context, actors.Caller, state.Computer) (actors.Asked, error)
+	Ask(context.Context, actors.Caller, state.ComputerID, state.Wish) (actors.Asked, error)
+	Update(ctx context.Context, c actors.Caller, id state.ComputerID, name, icon *string) (actors.Asked, error)
+	Resize(context.Context, actors.Caller, state.ComputerID, state.Size) (actors.Asked, error)
+	Transfer(context.Context, actors.Caller, state.ComputerID, state.AccountID) (state.Computer, error)
+	Exec(context.Context, actors.Caller, state.ComputerID, actors.Command) (actors.Exit, error)
+}
+
+// Images knows what computers can be made of.
+type Images interface {
+	List(context.Context) ([]actors.Image, error)
+}
+
+// Hosts knows what the nodes have left for computers.
+type Hosts interface {
+	Rooms() []Room
+}
+
+// Room is what one node may still give to computers.
+type Room struct {
+	MemoryFree, DiskFree int64 // bytes
+}
+
+// Nouns are what the API asks.
+type Nouns struct {
+	Computers Computers
+	Images    Images
+	Hosts     Hosts
+}
+
+// Options is what the API stands on.
+type Options struct {
+	Nouns
+	Shared   door.Shared
+	Links    door.Links
+	Requests int        // in a Window; 0 is DefaultRequests
+	Default  state.Size // of a computer whose size says nothing of cores
+}
+
+// API serves the dialect.
+type API struct {
+	*door.Door
+	Nouns
+	links  door.Links
+	shapes state.Size
+}
+
+// New makes the API.
+func New(o Options) *API {
+	if o.Requests == 0 {
+		o.Requests = DefaultRequests
+	}
+	return &API{Nouns: o.Nouns, links: o.Links, shapes: o.Default, Door: door.New(o.Shared, door.Dialect{
+		Name: "agent_computer", Requests: o.Requests, Window: Window, Refuse: refuse})}
+}
+
+// Routes lists every route of the dialect.
+func (a *API) Routes() []door.Route {
+	var all []door.Route
+	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
+		a.execRoutes(), a.operationRoutes()} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// Mount adds the routes to an engine.
+func (a *API) Mount(e *gin.Engine) { a.Door.Mount(e, []string{prefix}, a.Routes()) }
+
+// Scopes of this dialect's keys.
+var (
+	reading      = []string{"computers:read"}
+	writing      = []string{"computers:write"}
+	transferring = []string{"computers:transfer"}
+)
+
+func (a *API) serve(handle func(*gin.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := handle(c); err != nil {
+			a.Fail(c, err)
+		}
+	}
+}
+
+// computer finds the computer that the path names, by id or by handle.
+func (a *API) computer(c *gin.Context) (found state.Computer, err error) {
+	name, err := door.ID(c, "id", "Computer")
+	if err != nil {
+		return found, err
+	}
+	account := door.CallerOf(c).Account
+	err = a.Look(c, func(v *state.View) error {
+		found, err = named(v, account, name)
+		if err != nil {
+			return err
+		}
+		return a.Owner(c, v, found.ID)
+	})
+	return found, err
+}
+
+// named finds an account's computer by id, else by handle.
+func named(v *state.View, account state.AccountID, name string) (state.Computer, error) {
+	byID, err := v.Computer(account, state.ComputerID(name))
+	if !fault.Is(err, fault.NotFound) {
+		return byID, err
+	}
+	c, ok, findErr := v.ComputerNamed(account, name)
+	if findErr != nil || ok {
+		return c, findErr
+	}
+	return c, err
+}
+
+// invalid refuses a field.
+func invalid(field, format string, args ...any) error {
+	return fault.New(fault.Invalid, format, args...).WithField(field)
+}
+
+func ok(c *gin.Context, body any) { c.JSON(http.StatusOK, body) }

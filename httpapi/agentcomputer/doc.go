@@ -1,0 +1,13 @@
+// Package agentcomputer is the Agent Computer dialect: computers, commands,
+// files, sessions, ports, shares, SSH, snapshots and usage, as that product's
+// clients call them.
+//
+//	api.go        the door: routes, lookups, failures
+//	me.go         who calls, and what their plan allows
+//	images.go     what computers are made of
+//	sizes.go      presets, limits, and what the nodes have free
+//	computers.go  computers: create, list, read, rename, delete
+//	actions.go    start, stop, ensure-ready, resize, transfer
+//	exec.go       one command and its output
+//	operations.go the handles of slow requests
+package agentcomputer

@@ -1,0 +1,62 @@
+package agentcomputer
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/httpapi/door"
+)
+
+func (a *API) imageRoutes() []door.Route {
+	return []door.Route{
+		{Method: "GET", Path: "/computer-images", Scopes: reading, Serve: a.serve(a.listImages)},
+		{Method: "GET", Path: "/computer-images/:image", Scopes: reading, Serve: a.serve(a.getImage)},
+	}
+}
+
+// image is what a computer can be made of.
+type image struct {
+	ID          string    `json:"id"`
+	DisplayName string    `json:"display_name"`
+	Description string    `json:"description"`
+	Status      string    `json:"status"`
+	CreatedAt   time.Time `json:"created_at"`
+}
+
+func imageOf(i actors.Image) image {
+	return image{ID: i.Name, DisplayName: i.Title, Description: i.Description, Status: i.Status, CreatedAt: i.CreatedAt.UTC()}
+}
+
+// listImages serves GET /computer-images.
+func (a *API) listImages(c *gin.Context) error {
+	all, err := a.Images.List(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	reply := struct {
+		Images []image `json:"images"`
+	}{Images: []image{}}
+	for _, i := range all {
+		reply.Images = append(reply.Images, imageOf(i))
+	}
+	ok(c, reply)
+	return nil
+}
+
+// getImage serves GET /computer-images/:image.
+func (a *API) getImage(c *gin.Context) error {
+	all, err := a.Images.List(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
+		if i.Name == c.Param("image") {
+			ok(c, gin.H{"image": imageOf(i)})
+			return nil
+		}
+	}
+	return fault.New(fault.NotFound, "Image not found: %.80q", c.Param("image"))
+}
