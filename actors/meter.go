@@ -14,6 +14,9 @@ import (
 // tickEvery is how often a node reports what its computers used.
 const tickEvery = 10 * time.Second
 
+// coldTickEvery is how often a stopped computer's disk is reported.
+const coldTickEvery = 10 * time.Minute
+
 // maxTicks bounds the computers in one report; the rest follow in the next.
 const maxTicks = 1000
 
@@ -28,9 +31,10 @@ type meter struct {
 
 // tick reads one computer's counters and adds what they grew by to the record.
 // Counters of another machine say nothing here: the first reading on a new
-// owner only marks where its own counters stand.
-func (m *meter) tick(ctx context.Context, c state.Computer, ahead bool) (state.Tick, error) {
-	t := state.Tick{Computer: c.ID, Epoch: c.Epoch, Metered: c.Metered, Counters: c.Counters,
+// owner only marks where its own counters stand. Up says whether it ran since
+// the last tick.
+func (m *meter) tick(ctx context.Context, c state.Computer, up, ahead bool) (state.Tick, error) {
+	t := state.Tick{Computer: c.ID, Epoch: c.Epoch, Metered: c.Metered, Counters: c.Counters, StoredBytes: c.StoredBytes,
 		Charge: newID[state.ChargeID]("rec"), Next: newID[state.ReservationID]("resv")}
 	if meterer, ok := m.driver.(runtime.Meterer); ok {
 		u, err := meterer.Usage(ctx, runtime.ID(c.ID))
@@ -39,8 +43,9 @@ func (m *meter) tick(ctx context.Context, c state.Computer, ahead bool) (state.T
 		}
 		t.Counters = state.Metered{CPUMillis: u.CPU.Milliseconds(), MemorySeconds: int64(u.MemoryTime / mebibyte),
 			DiskSeconds: int64(u.StorageTime / mebibyte), EgressBytes: u.EgressBytes}
+		t.StoredBytes = u.StorageBytes
 		if c.CountersOn == m.cluster.Self() {
-			if t.Metered, err = m.grow(c.Metered, c.Counters, t.Counters); err != nil {
+			if t.Metered, err = m.grow(c.Metered, c.Counters, t.Counters, up); err != nil {
 				return t, err
 			}
 		}
@@ -57,12 +62,17 @@ const mebibyte = 1 << 20
 
 // grow adds to what was metered by how much the counters grew. The cost is the
 // difference of two costs, so that rounding never adds up.
-func (m *meter) grow(before, from, to state.Metered) (state.Metered, error) {
+func (m *meter) grow(before, from, to state.Metered, up bool) (state.Metered, error) {
 	after := state.Metered{
 		CPUMillis:     before.CPUMillis + max(0, to.CPUMillis-from.CPUMillis),
 		MemorySeconds: before.MemorySeconds + max(0, to.MemorySeconds-from.MemorySeconds),
-		DiskSeconds:   before.DiskSeconds + max(0, to.DiskSeconds-from.DiskSeconds),
-		EgressBytes:   before.EgressBytes + max(0, to.EgressBytes-from.EgressBytes),
+		DiskSeconds:   before.DiskSeconds, ColdSeconds: before.ColdSeconds,
+		EgressBytes: before.EgressBytes + max(0, to.EgressBytes-from.EgressBytes),
+	}
+	if disk := max(0, to.DiskSeconds-from.DiskSeconds); up {
+		after.DiskSeconds += disk
+	} else {
+		after.ColdSeconds += disk
 	}
 	was, err := m.price.Cost(useOf(before))
 	if err != nil {
@@ -74,7 +84,8 @@ func (m *meter) grow(before, from, to state.Metered) (state.Metered, error) {
 }
 
 func useOf(m state.Metered) ledger.ComputerUse {
-	return ledger.ComputerUse{CPUMillis: m.CPUMillis, MemoryMiBSeconds: m.MemorySeconds, StorageMiBSeconds: m.DiskSeconds}
+	return ledger.ComputerUse{CPUMillis: m.CPUMillis, MemoryMiBSeconds: m.MemorySeconds, StorageMiBSeconds: m.DiskSeconds,
+		ColdMiBSeconds: m.ColdSeconds}
 }
 
 // reserve pays a computer's first minutes before it starts. Where computers
@@ -87,7 +98,7 @@ func (m *meter) reserve(ctx context.Context, c state.Computer) error {
 	if err != nil || account.Unbilled {
 		return err
 	}
-	t, err := m.tick(ctx, c, true)
+	t, err := m.tick(ctx, c, false, true)
 	if err != nil {
 		return err
 	}
@@ -147,7 +158,7 @@ func (m *meter) ahead(c state.Computer) (state.MicroUSD, error) {
 
 // last reports a computer's counters for the last time before it stops.
 func (m *meter) last(ctx context.Context, c state.Computer) error {
-	t, err := m.tick(ctx, c, false)
+	t, err := m.tick(ctx, c, true, false)
 	if err != nil {
 		return err
 	}
@@ -155,24 +166,25 @@ func (m *meter) last(ctx context.Context, c state.Computer) error {
 	return err
 }
 
-// all reports every running computer of this node and returns those whose
-// next minutes nobody pays for.
+// all reports every running computer of this node, and every stopped one now
+// and then, and returns those whose next minutes nobody pays for.
 func (m *meter) all(ctx context.Context) ([]state.ComputerID, error) {
-	running, err := applied(m.cluster, func(v *state.View) (list []state.Computer, err error) {
+	due, err := applied(m.cluster, func(v *state.View) (list []state.Computer, err error) {
+		now := m.now()
 		err = v.ComputersOn(m.cluster.Self(), func(c state.Computer) bool {
-			if c.Phase.Up() {
+			if c.Phase.Up() || c.DataNode == m.cluster.Self() && now.Sub(c.TickedAt) >= coldTickEvery {
 				list = append(list, c)
 			}
 			return len(list) < maxTicks
 		})
 		return list, err
 	})
-	if err != nil || len(running) == 0 {
+	if err != nil || len(due) == 0 {
 		return nil, err
 	}
-	ticks := make([]state.Tick, 0, len(running))
-	for _, c := range running {
-		t, err := m.tick(ctx, c, true)
+	ticks := make([]state.Tick, 0, len(due))
+	for _, c := range due {
+		t, err := m.tick(ctx, c, c.Phase.Up(), c.Phase.Up())
 		if err != nil {
 			m.log.Warn("meter a computer", "computer", string(c.ID), "err", err)
 			continue

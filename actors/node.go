@@ -69,6 +69,7 @@ type System struct {
 	Environments *Environments
 	Computers    *Computers
 	Images       *Images
+	Probes       *Probes
 	Accounts     *Accounts
 	Limits       *Limits
 	Models       Models
@@ -115,7 +116,7 @@ func Open(o Options) (*System, error) {
 	safe := vault{o.Sealer}
 	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe}
 	s.Computers = &Computers{cluster: o.Cluster, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
-	s.Images = &Images{driver: o.Driver}
+	s.Images, s.Probes = &Images{driver: o.Driver}, &Probes{cluster: o.Cluster}
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape}
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -35,6 +37,7 @@ type Options struct {
 	Records       door.Records
 	Keys          door.Keys
 	Limits        door.Limits
+	Prober        Prober // nil keeps no probes
 	Registry      *prometheus.Registry
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -57,6 +60,7 @@ type Options struct {
 type Server struct {
 	Options
 	engine *gin.Engine
+	routes []Route
 	http   *http.Server
 	drain  context.CancelFunc
 	done   context.Context // when draining began
@@ -105,6 +109,10 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 		Links: door.Links{PublicURL: s.PublicURL, Domain: s.Domain}}).Mount(e)
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)
 	s.engine = e
+	// Read now: the engine rewrites its routes at the first request.
+	for _, r := range e.Routes() {
+		s.routes = append(s.routes, Route{r.Method, r.Path})
+	}
 }
 
 // unrouted counts requests that match no route under one label.
@@ -122,19 +130,20 @@ func (s *Server) Handler() http.Handler { return s.engine }
 type Route struct{ Method, Path string }
 
 // Routes lists every route that is served.
-func (s *Server) Routes() []Route {
-	var all []Route
-	for _, r := range s.engine.Routes() {
-		all = append(all, Route{r.Method, r.Path})
-	}
-	return all
-}
+func (s *Server) Routes() []Route { return s.routes }
 
 // Serve answers on ln until ctx ends or Drain is called; then it lets requests
 // in progress finish. It closes ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.http.Serve(bounded(ln, s.MaxConnections)) }()
+	probing, stopProbing := context.WithCancel(ctx)
+	var looks sync.WaitGroup
+	if s.Prober != nil {
+		looks.Go(func() { s.probe(probing, reachable(ln.Addr())) })
+	}
+	defer looks.Wait()
+	defer stopProbing()
 	select {
 	case err := <-stopped:
 		return closed(err)
@@ -145,6 +154,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	err := s.Drain(patient)
 	return errors.Join(err, closed(<-stopped))
+}
+
+// reachable is where this machine reaches a listener: its loopback, where it
+// listens on all addresses.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 }
 
 func closed(err error) error {

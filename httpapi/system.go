@@ -15,7 +15,8 @@ func Stand(o Options, sys *actors.System) Options {
 	o.Nouns = computeragents.Nouns{Threads: sys.Threads, Runs: runs{sys.Threads}, Agents: sys.Agents,
 		Environments: sys.Environments, Machines: sys.Environments, Money: sys.Accounts, Models: sys.Models}
 	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
-	o.AgentComputer.Computers, o.AgentComputer.Images = sys.Computers, sys.Images
+	o.AgentComputer.Computers, o.AgentComputer.Images, o.AgentComputer.Money = sys.Computers, sys.Images, sys.Accounts
+	o.Prober = sys.Probes
 	o.Keys, o.Limits = sys.Accounts, sys.Limits
 	return o
 }

@@ -9,7 +9,8 @@ const ReserveAhead = 5 * time.Minute
 type ComputerPrice struct {
 	CPUHour        MicroUSD `yaml:"cpuHour"`        // one core busy for an hour
 	MemoryGiBHour  MicroUSD `yaml:"memoryGiBHour"`  // one GiB held for an hour
-	StorageGiBHour MicroUSD `yaml:"storageGiBHour"` // one GiB on disk for an hour
+	StorageGiBHour MicroUSD `yaml:"storageGiBHour"` // one GiB on disk for an hour, while it runs
+	ColdGiBHour    MicroUSD `yaml:"coldGiBHour"`    // while it is stopped
 }
 
 // ComputerUse is what a computer has used since it was created. The counters
@@ -17,7 +18,8 @@ type ComputerPrice struct {
 type ComputerUse struct {
 	CPUMillis         int64 // core-milliseconds
 	MemoryMiBSeconds  int64
-	StorageMiBSeconds int64
+	StorageMiBSeconds int64 // while it ran
+	ColdMiBSeconds    int64 // while it was stopped
 }
 
 // ComputerShape is the most that a computer may use at once.
@@ -45,6 +47,7 @@ func (p ComputerPrice) Cost(use ComputerUse) (MicroUSD, error) {
 		{p.CPUHour, use.CPUMillis, unitsPerCPU},
 		{p.MemoryGiBHour, use.MemoryMiBSeconds, unitsPerStorage},
 		{p.StorageGiBHour, use.StorageMiBSeconds, unitsPerStorage},
+		{p.ColdGiBHour, use.ColdMiBSeconds, unitsPerStorage},
 	} {
 		weighted, err := part.price.Mul(part.weight)
 		if err != nil {

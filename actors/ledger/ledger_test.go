@@ -106,12 +106,12 @@ func TestReservationCoversEveryCallWithinIt(t *testing.T) {
 func TestComputerCostOfPartsCoversTheWholeByLessThanOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Int64Range(0, 1<<45)
-		price := ComputerPrice{CPUHour: 50_000, MemoryGiBHour: MicroUSD(n.Draw(t, "gib") % 100_000), StorageGiBHour: 137}
-		a := ComputerUse{n.Draw(t, "cpu"), n.Draw(t, "mem"), n.Draw(t, "disk")}
-		b := ComputerUse{n.Draw(t, "cpu2"), n.Draw(t, "mem2"), n.Draw(t, "disk2")}
+		price := ComputerPrice{CPUHour: 50_000, MemoryGiBHour: MicroUSD(n.Draw(t, "gib") % 100_000), StorageGiBHour: 137, ColdGiBHour: 29}
+		a := ComputerUse{n.Draw(t, "cpu"), n.Draw(t, "mem"), n.Draw(t, "disk"), n.Draw(t, "cold")}
+		b := ComputerUse{n.Draw(t, "cpu2"), n.Draw(t, "mem2"), n.Draw(t, "disk2"), n.Draw(t, "cold2")}
 		costA, _ := price.Cost(a)
 		costB, _ := price.Cost(b)
-		whole, err := price.Cost(ComputerUse{a.CPUMillis + b.CPUMillis, a.MemoryMiBSeconds + b.MemoryMiBSeconds, a.StorageMiBSeconds + b.StorageMiBSeconds})
+		whole, err := price.Cost(ComputerUse{a.CPUMillis + b.CPUMillis, a.MemoryMiBSeconds + b.MemoryMiBSeconds, a.StorageMiBSeconds + b.StorageMiBSeconds, a.ColdMiBSeconds + b.ColdMiBSeconds})
 		if err != nil || whole > costA+costB || costA+costB > whole+1 {
 			t.Fatalf("parts cost %d and %d, the whole %d (%v)", costA, costB, whole, err)
 		}

@@ -23,6 +23,21 @@ type Account struct {
 	CreatedAt    time.Time `cbor:"14,keyasint"`
 	UpdatedAt    time.Time `cbor:"15,keyasint"`
 	Runs         RunTotals `cbor:"16,keyasint"`
+	// RunMillis is how long its computers ran, the deleted ones included;
+	// StoredBytes what those it has hold now.
+	RunMillis   int64      `cbor:"17,keyasint"`
+	StoredBytes int64      `cbor:"18,keyasint"`
+	AutoReload  AutoReload `cbor:"19,keyasint"`
+	// SnapshotBytes is what its snapshots hold.
+	SnapshotBytes int64 `cbor:"20,keyasint"`
+}
+
+// AutoReload is what the account wants done when its balance is low. There is
+// nobody to charge, so it is kept and never fires.
+type AutoReload struct {
+	Enabled   bool     `cbor:"1,keyasint"`
+	Threshold MicroUSD `cbor:"2,keyasint"`
+	Amount    MicroUSD `cbor:"3,keyasint"`
 }
 
 // RunTotals counts an account's runs for summaries.
@@ -93,6 +108,7 @@ func (cmd CreateAccount) apply(tx *Tx) error {
 		return fault.New(fault.Conflict, "an account named %q exists", a.Name).WithField("name")
 	}
 	a.Reserved, a.TotalSpent, a.DaySpent, a.MonthSpent, a.Runs = 0, 0, 0, 0, RunTotals{}
+	a.RunMillis, a.StoredBytes, a.SnapshotBytes, a.AutoReload = 0, 0, 0, AutoReload{}
 	a.CreatedAt, a.UpdatedAt = tx.now, tx.now
 	return accounts.create(tx.w, a.on(tx.now))
 }

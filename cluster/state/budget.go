@@ -232,6 +232,8 @@ type SetLimits struct {
 	Daily      *MicroUSD `cbor:"3,keyasint"`
 	SetMonthly bool      `cbor:"4,keyasint"`
 	Monthly    *MicroUSD `cbor:"5,keyasint"`
+	// AutoReload, when given, replaces what is kept of that.
+	AutoReload *AutoReload `cbor:"6,keyasint,omitempty"`
 }
 
 func (cmd SetLimits) apply(tx *Tx) error {
@@ -250,6 +252,9 @@ func (cmd SetLimits) apply(tx *Tx) error {
 	}
 	if cmd.SetMonthly {
 		a.MonthlyLimit = cmd.Monthly
+	}
+	if cmd.AutoReload != nil {
+		a.AutoReload = *cmd.AutoReload
 	}
 	a.UpdatedAt = tx.now
 	return accounts.put(tx.w, a)

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/bothy-computer/bothy/cluster/fault"
+import (
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
 
 // own returns the computer if the command comes from its owner in its epoch,
 // whose lease still holds. It is the records' fence: everything an owner
@@ -62,7 +66,9 @@ func (cmd Claim) apply(tx *Tx) error {
 	if err := tx.dropDisks(c.ID, cmd.Node); err != nil {
 		return err
 	}
-	c.Node, c.Epoch = cmd.Node, c.Epoch+1
+	// Its last tick was its last owner's last word: what it ran after that
+	// nobody knows.
+	c.Node, c.Epoch, c.RunFrom = cmd.Node, c.Epoch+1, time.Time{}
 	if err := tx.runsChanged(c); err != nil {
 		return err
 	}

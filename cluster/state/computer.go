@@ -58,6 +58,13 @@ type Computer struct {
 	AuthorizedKeys []string  `cbor:"32,keyasint"`
 	Icon           string    `cbor:"33,keyasint"`
 	DeletedAt      time.Time `cbor:"34,keyasint"`
+	// RunFrom is up to when its running time is counted; zero while it is down.
+	RunFrom time.Time `cbor:"35,keyasint"`
+	// StoredBytes is what its disk holds, as last ticked, and TickedAt when.
+	StoredBytes int64     `cbor:"36,keyasint"`
+	TickedAt    time.Time `cbor:"37,keyasint"`
+	// Instructions are its user's words to agents that work on it.
+	Instructions string `cbor:"38,keyasint"`
 }
 
 // Origin is a door at which computers are made.
@@ -103,6 +110,8 @@ type Metered struct {
 	DiskSeconds   int64    `cbor:"3,keyasint"` // MiB-seconds
 	EgressBytes   int64    `cbor:"4,keyasint"`
 	Cost          MicroUSD `cbor:"5,keyasint"` // charged so far
+	RunMillis     int64    `cbor:"6,keyasint,omitempty"`
+	ColdSeconds   int64    `cbor:"7,keyasint,omitempty"` // DiskSeconds while it was stopped, not part of those
 }
 
 var computers = table[Computer]{
@@ -240,6 +249,7 @@ func (cmd CreateComputer) apply(tx *Tx) error {
 func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	c.Node, c.Epoch, c.Phase, c.Error, c.DataNode = "", 0, Provisioning, "", ""
 	c.Live, c.Metered, c.Counters, c.Reservation, c.Operations, c.Resize = 0, Metered{}, Metered{}, "", 0, nil
+	c.RunFrom, c.StoredBytes, c.TickedAt = time.Time{}, 0, time.Time{}
 	c.CreatedAt, c.UpdatedAt = tx.now, tx.now
 	if err := tx.freeHandle(c); err != nil {
 		return err
@@ -291,6 +301,8 @@ type UpdateComputer struct {
 	Computer ComputerID `cbor:"2,keyasint"`
 	Name     *string    `cbor:"3,keyasint,omitempty"`
 	Icon     *string    `cbor:"4,keyasint,omitempty"`
+	// Instructions are for agents that work on it.
+	Instructions *string `cbor:"5,keyasint,omitempty"`
 }
 
 func (cmd UpdateComputer) apply(tx *Tx) error {
@@ -303,6 +315,9 @@ func (cmd UpdateComputer) apply(tx *Tx) error {
 	}
 	if cmd.Icon != nil {
 		c.Icon = *cmd.Icon
+	}
+	if cmd.Instructions != nil {
+		c.Instructions = *cmd.Instructions
 	}
 	return tx.putComputer(c)
 }

@@ -46,6 +46,7 @@ var kinds = map[string]kind{
 	"append":                  of[Append](1),
 	"keep-disk":               of[KeepDisk](1),
 	"drop-disk":               of[DropDisk](1),
+	"record-probes":           of[RecordProbes](2),
 	"sweep":                   of[Sweep](1),
 }
 

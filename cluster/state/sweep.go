@@ -27,6 +27,7 @@ func (Sweep) apply(tx *Tx) error {
 		func(tx *Tx, n int) (int, error) {
 			return sweep(tx, &operations, "ended", tx.now.Add(-OperationLifetime), n)
 		},
+		func(tx *Tx, n int) (int, error) { return sweep(tx, &probes, "age", tx.now.Add(-ProbeLifetime), n) },
 		purgeComputers,
 		purgeThreads,
 		pruneRuns,
@@ -206,6 +207,7 @@ func (v *View) Due(now time.Time) (bool, error) {
 		func() (bool, error) { return some(v.r, &windows, "end", now) },
 		func() (bool, error) { return some(v.r, &operations, "deadline", now) },
 		func() (bool, error) { return some(v.r, &operations, "ended", now.Add(-OperationLifetime)) },
+		func() (bool, error) { return some(v.r, &probes, "age", now.Add(-ProbeLifetime)) },
 		func() (bool, error) { return some(v.r, &computers, "gone", now.Add(-LeftDiskLifetime)) },
 		func() (bool, error) { return some(v.r, &threads, "deleted", now.Add(-PruneAfter)) },
 		func() (bool, error) { return some(v.r, &runs, "ended", now.Add(-PruneAfter)) },

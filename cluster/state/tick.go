@@ -1,6 +1,11 @@
 package state
 
-import "github.com/bothy-computer/bothy/cluster/fault"
+import (
+	"errors"
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
 
 // Tick is what one computer has used by now. Its counters only grow, so a tick
 // that is lost or sent twice changes nothing.
@@ -19,6 +24,8 @@ type Tick struct {
 	Starting bool `cbor:"8,keyasint"`
 	// Counters are the machine's own, which Metered was made from.
 	Counters Metered `cbor:"7,keyasint"`
+	// StoredBytes is what the disk holds now.
+	StoredBytes int64 `cbor:"9,keyasint"`
 }
 
 // RecordUsage carries the ticks of all running computers of one node. It
@@ -51,6 +58,9 @@ func (tx *Tx) tick(t Tick) (covered bool, err error) {
 	if err != nil || !found || c.Phase == Deleted || !tx.owns(c, t.Epoch) {
 		return true, err
 	}
+	if err := errors.Join(tx.ran(&c, c.Phase.Up() && !t.Starting), tx.stored(&c, t.StoredBytes)); err != nil {
+		return false, err
+	}
 	held, err := tx.releaseComputer(&c)
 	if err != nil {
 		return false, err
@@ -63,7 +73,7 @@ func (tx *Tx) tick(t Tick) (covered bool, err error) {
 	before := c.Metered.Cost
 	c.Metered = larger(c.Metered, t.Metered)
 	c.Metered.Cost = before + due
-	c.Counters, c.CountersOn = t.Counters, tx.by.Node
+	c.Counters, c.CountersOn, c.TickedAt = t.Counters, tx.by.Node, tx.now
 	if err := tx.charge(Charge{ID: t.Charge, Account: c.Account, Type: "computer", Amount: due,
 		Description: "Computer " + string(c.ID)}); err != nil {
 		return false, err
@@ -90,5 +100,45 @@ func larger(a, b Metered) Metered {
 		DiskSeconds:   max(a.DiskSeconds, b.DiskSeconds),
 		EgressBytes:   max(a.EgressBytes, b.EgressBytes),
 		Cost:          max(a.Cost, b.Cost),
+		RunMillis:     a.RunMillis, // counted here, see ran
+		ColdSeconds:   max(a.ColdSeconds, b.ColdSeconds),
 	}
+}
+
+// ran counts how long a computer ran until now, for itself and its account.
+// Up says whether it goes on.
+func (tx *Tx) ran(c *Computer, up bool) error {
+	from := c.RunFrom
+	c.RunFrom = time.Time{}
+	if up {
+		c.RunFrom = tx.now
+	}
+	if from.IsZero() {
+		return nil
+	}
+	millis := tx.now.Sub(from).Milliseconds()
+	if up { // what is less than a millisecond is left to the next time
+		c.RunFrom = from.Add(time.Duration(millis) * time.Millisecond)
+	}
+	c.Metered.RunMillis += millis
+	a, err := tx.Account(c.Account, tx.now)
+	if err != nil {
+		return err
+	}
+	a.RunMillis += millis
+	return accounts.put(tx.w, a)
+}
+
+// stored notes what a computer's disk holds, for itself and its account.
+func (tx *Tx) stored(c *Computer, bytes int64) error {
+	if bytes == c.StoredBytes {
+		return nil
+	}
+	a, err := tx.Account(c.Account, tx.now)
+	if err != nil {
+		return err
+	}
+	a.StoredBytes += bytes - c.StoredBytes
+	c.StoredBytes = bytes
+	return accounts.put(tx.w, a)
 }

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/bothy-computer/bothy/cluster/fault"
+import (
+	"errors"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
 
 // TransferComputer gives a computer with its snapshots and its bill to another
 // account. What is reserved for its next minutes goes back to the old one; the
@@ -36,7 +40,14 @@ func (cmd TransferComputer) apply(tx *Tx) error {
 	if _, err := tx.releaseComputer(&c); err != nil {
 		return err
 	}
+	bytes := c.StoredBytes
+	if err := errors.Join(tx.ran(&c, c.Phase.Up()), tx.stored(&c, 0)); err != nil {
+		return err
+	}
 	c.Account = cmd.To
+	if err := tx.stored(&c, bytes); err != nil {
+		return err
+	}
 	if err := tx.freeHandle(c); err != nil {
 		return err
 	}

@@ -123,8 +123,14 @@ func (cmd SetPhase) apply(tx *Tx) error {
 			return err
 		}
 		c.Live, c.DeletedAt = 0, tx.now
+		if err := tx.stored(&c, 0); err != nil {
+			return err
+		}
 	}
 	c.Error = cmd.Error
+	if err := tx.ran(&c, cmd.Phase.Up()); err != nil {
+		return err
+	}
 	if cmd.HasData {
 		c.DataNode = c.Node
 	}

@@ -96,7 +96,7 @@ func DefaultConfig() Config {
 		Ops:    ListenConfig{Addr: "127.0.0.1:7280"},
 		Limits: LimitsConfig{ComputerAgents: computeragents.DefaultRequests},
 		Prices: ledger.ComputerPrice{
-			CPUHour: 70_000, MemoryGiBHour: 43_750, StorageGiBHour: 683,
+			CPUHour: 70_000, MemoryGiBHour: 43_750, StorageGiBHour: 683, ColdGiBHour: 27,
 		},
 		Accounts: AccountConfig{StartBalance: 10 * ledger.USD},
 		Computer: ComputerConfig{Image: "host", Memory: 2 << 30, MilliCPU: 2000, Disk: 10 << 30, Warm: 2},

@@ -47,11 +47,17 @@ type Room struct {
 	MemoryFree, DiskFree int64 // bytes
 }
 
+// Money changes what an account may spend.
+type Money interface {
+	SetLimits(context.Context, state.SetLimits) (state.Account, error)
+}
+
 // Nouns are what the API asks.
 type Nouns struct {
 	Computers Computers
 	Images    Images
 	Hosts     Hosts
+	Money     Money
 }
 
 // Options is what the API stands on.
@@ -84,7 +90,7 @@ func New(o Options) *API {
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
-		a.execRoutes(), a.operationRoutes()} {
+		a.execRoutes(), a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes()} {
 		all = append(all, some...)
 	}
 	return all

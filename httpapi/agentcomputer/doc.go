@@ -10,4 +10,7 @@
 //	actions.go    start, stop, ensure-ready, resize, transfer
 //	exec.go       one command and its output
 //	operations.go the handles of slow requests
+//	usage.go      what computers and accounts have used
+//	billing.go    auto-reload and the spend limit
+//	uptime.go     how the cluster has been, from its own probes
 package agentcomputer
