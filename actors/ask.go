@@ -73,17 +73,21 @@ func newHandle() string {
 	return "computer-" + hex.EncodeToString(b[:])
 }
 
+// Delete asks for the end of a computer, at the door it was made at, and does
+// not wait for it.
+func (s *Computers) Delete(ctx context.Context, c Caller, id state.ComputerID, at state.Origin) (Asked, error) {
+	if err := s.standsAlone(ctx, c, id, at); err != nil {
+		return Asked{}, err
+	}
+	return s.Ask(ctx, c, id, state.WishDeleted)
+}
+
 // Ask wishes something of a computer and does not wait for it.
 func (s *Computers) Ask(ctx context.Context, c Caller, id state.ComputerID, w state.Wish) (Asked, error) {
 	kind := map[state.Wish]state.OperationKind{state.WishRunning: state.StartOperation,
 		state.WishStopped: state.StopOperation, state.WishDeleted: state.DeleteOperation}[w]
 	if w == state.WishRunning {
 		if err := s.local.deps.meter.affords(ctx, c.Account, id); err != nil {
-			return Asked{}, err
-		}
-	}
-	if w == state.WishDeleted {
-		if err := s.standsAlone(ctx, c, id); err != nil {
 			return Asked{}, err
 		}
 	}
@@ -134,9 +138,14 @@ func orNotFound(err error, id state.ComputerID) error {
 	return fault.New(fault.NotFound, "Computer not found: %s", id)
 }
 
-// Update changes how a computer is shown; nil stays as it is.
-func (s *Computers) Update(ctx context.Context, c Caller, id state.ComputerID, name, icon *string) (Asked, error) {
-	if _, err := s.cluster.Apply(ctx, state.UpdateComputer{Account: c.Account, Computer: id, Name: name, Icon: icon}); err != nil {
+// Shown is how a computer is shown, and what agents on it are told; nil stays
+// as it is.
+type Shown struct{ Name, Icon, Instructions *string }
+
+// Update changes how a computer is shown.
+func (s *Computers) Update(ctx context.Context, c Caller, id state.ComputerID, to Shown) (Asked, error) {
+	cmd := state.UpdateComputer{Account: c.Account, Computer: id, Name: to.Name, Icon: to.Icon, Instructions: to.Instructions}
+	if _, err := s.cluster.Apply(ctx, cmd); err != nil {
 		return Asked{}, err
 	}
 	return s.asked(c.Account, id, "")
@@ -177,11 +186,23 @@ func (s *Computers) Transfer(ctx context.Context, c Caller, id state.ComputerID,
 	return applied(s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(to, id) })
 }
 
-// standsAlone refuses to take the computer from under an environment.
-func (s *Computers) standsAlone(ctx context.Context, c Caller, id state.ComputerID) error {
+// doors say where computers of other doors are deleted.
+var doors = map[state.Origin]string{
+	state.OriginAgentComputer: "DELETE /v1/computers",
+	state.OriginRebyte:        "DELETE /v1/agent-computers",
+}
+
+// standsAlone refuses to take the computer from under an environment, or to
+// delete it elsewhere than at its own door; "" is an operator's, who may.
+func (s *Computers) standsAlone(ctx context.Context, c Caller, id state.ComputerID, at state.Origin) error {
 	computer, err := view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(c.Account, id) })
-	if err == nil && computer.Environment != "" {
-		err = fault.New(fault.Conflict, "computer %s belongs to environment %s; delete that", id, computer.Environment)
+	switch {
+	case err != nil:
+		return err
+	case computer.Environment != "":
+		return fault.New(fault.Conflict, "computer %s belongs to environment %s; delete that", id, computer.Environment)
+	case at != "" && computer.Origin != at:
+		return fault.New(fault.Conflict, "computer %s was made elsewhere; delete it with %s/%s", id, doors[computer.Origin], id)
 	}
-	return err
+	return nil
 }

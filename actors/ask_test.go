@@ -71,7 +71,7 @@ func TestALoneComputerFromFirstToLast(t *testing.T) {
 			t.Fatalf("%q, %s", why, h.computer(t, id).Phase)
 		}
 	}
-	gone, err := h.Computers.Ask(t.Context(), h.caller, id, state.WishDeleted)
+	gone, err := h.Computers.Delete(t.Context(), h.caller, id, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestAnOperationTellsWhyItFailed(t *testing.T) {
 func TestAnEnvironmentsComputerIsNotDeletedAlone(t *testing.T) {
 	h := open(t)
 	env := h.restless(t, time.Hour)
-	if _, err := h.Computers.Ask(t.Context(), h.caller, env.Computer, state.WishDeleted); !fault.Is(err, fault.Conflict) {
+	if _, err := h.Computers.Delete(t.Context(), h.caller, env.Computer, state.OriginAgentComputer); !fault.Is(err, fault.Conflict) {
 		t.Fatalf("%v", err)
 	}
 }

@@ -99,7 +99,7 @@ func (s *Computers) Stop(ctx context.Context, c Caller, id state.ComputerID) (st
 
 // Remove asks for the end of a computer that no environment stands on.
 func (s *Computers) Remove(ctx context.Context, c Caller, id state.ComputerID) error {
-	if err := s.standsAlone(ctx, c, id); err != nil {
+	if err := s.standsAlone(ctx, c, id, ""); err != nil {
 		return err
 	}
 	_, err := s.cluster.Apply(ctx, state.SetWish{Account: c.Account, Computer: id, Wish: state.WishDeleted})

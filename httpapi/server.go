@@ -19,6 +19,7 @@ import (
 	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
 	"github.com/bothy-computer/bothy/httpapi/door"
+	"github.com/bothy-computer/bothy/httpapi/rebyte"
 )
 
 const (
@@ -37,6 +38,7 @@ type Options struct {
 	Records       door.Records
 	Keys          door.Keys
 	Limits        door.Limits
+	Rebyte        rebyte.Computers
 	Prober        Prober // nil keeps no probes
 	Registry      *prometheus.Registry
 	Log           *slog.Logger
@@ -105,8 +107,9 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	agents.Mount(e)
 	agents.Door.Mount(e, computeragents.Prefixes, []door.Route{{Method: "GET", Path: "/openapi.json", Access: door.Public,
 		Serve: func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) }}})
-	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Default: s.Size,
-		Links: door.Links{PublicURL: s.PublicURL, Domain: s.Domain}}).Mount(e)
+	links := door.Links{PublicURL: s.PublicURL, Domain: s.Domain}
+	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Links: links, Default: s.Size}).Mount(e)
+	rebyte.New(rebyte.Options{Computers: s.Rebyte, Shared: shared, Links: links}).Mount(e)
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)
 	s.engine = e
 	// Read now: the engine rewrites its routes at the first request.

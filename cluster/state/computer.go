@@ -166,6 +166,12 @@ func (v *View) ComputersFrom(account AccountID, o Origin, p Page) (List[Computer
 	return computers.page(v.r, "origin", []string{string(account), string(o)}, p, nil)
 }
 
+// ComputerFrom returns a computer of an account that was made at a door.
+func (v *View) ComputerFrom(account AccountID, o Origin, id ComputerID) (Computer, error) {
+	c, err := v.Computer(account, id)
+	return owned(c, err, c.Origin == o, computers.noun, string(id))
+}
+
 // Wanted reports whether somebody waits for it: a run, or an operation.
 func (c Computer) Wanted() bool { return c.Live > 0 || c.Operations > 0 }
 

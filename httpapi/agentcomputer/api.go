@@ -26,7 +26,8 @@ const prefix = "/v1"
 type Computers interface {
 	Create(context.Context, actors.Caller, state.Computer) (actors.Asked, error)
 	Ask(context.Context, actors.Caller, state.ComputerID, state.Wish) (actors.Asked, error)
-	Update(ctx context.Context, c actors.Caller, id state.ComputerID, name, icon *string) (actors.Asked, error)
+	Delete(context.Context, actors.Caller, state.ComputerID, state.Origin) (actors.Asked, error)
+	Update(context.Context, actors.Caller, state.ComputerID, actors.Shown) (actors.Asked, error)
 	Resize(context.Context, actors.Caller, state.ComputerID, state.Size) (actors.Asked, error)
 	Transfer(context.Context, actors.Caller, state.ComputerID, state.AccountID) (state.Computer, error)
 	Exec(context.Context, actors.Caller, state.ComputerID, actors.Command) (actors.Exit, error)

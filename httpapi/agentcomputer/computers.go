@@ -70,10 +70,10 @@ type access struct {
 	CanIssueCertificate bool   `json:"can_issue_ssh_certificates"`
 }
 
-// computerOf is a computer as its account sees it. One that stands under an
-// environment is deleted there.
+// computerOf is a computer as its account sees it. One that was made at another
+// door is deleted there.
 func (a *API) computerOf(c *gin.Context, m state.Computer) computer {
-	lone := m.Environment == ""
+	lone := m.Origin == state.OriginAgentComputer
 	w := computer{ID: string(m.ID), Handle: m.Handle, DisplayName: m.Name, ClerkOrgID: string(m.Account), ImageID: m.Image,
 		SourceKind: "image", SizePreset: presetOf(m.Size()), MemoryMiB: m.MemoryBytes / mebibyte, StorageBytes: m.DiskBytes,
 		Platform: platformLinux, State: string(m.Phase), FailureReason: maybe(m.Error), PrimaryURL: a.links.Computer(c, m), VNCURL: a.links.Desktop(c, m),
@@ -285,7 +285,7 @@ func (a *API) patchComputer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	asked, err := a.Computers.Update(c.Request.Context(), door.CallerOf(c), m.ID, req.DisplayName, nil)
+	asked, err := a.Computers.Update(c.Request.Context(), door.CallerOf(c), m.ID, actors.Shown{Name: req.DisplayName})
 	if err == nil {
 		a.answer(c, http.StatusOK, asked)
 	}
@@ -293,4 +293,14 @@ func (a *API) patchComputer(c *gin.Context) error {
 }
 
 // deleteComputer serves DELETE /computers/:id.
-func (a *API) deleteComputer(c *gin.Context) error { return a.ask(c, state.WishDeleted) }
+func (a *API) deleteComputer(c *gin.Context) error {
+	m, err := a.computer(c)
+	if err != nil {
+		return err
+	}
+	asked, err := a.Computers.Delete(c.Request.Context(), door.CallerOf(c), m.ID, state.OriginAgentComputer)
+	if err == nil {
+		a.answer(c, http.StatusAccepted, asked)
+	}
+	return err
+}

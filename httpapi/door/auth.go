@@ -61,13 +61,25 @@ func (d *Door) authenticate(c *gin.Context) (state.Key, error) {
 
 func unauthorized() error { return fault.New(fault.Unauthorized, "Invalid or missing API key") }
 
-// keyText finds the key in Authorization: Bearer or X-API-Key.
+// keyHeaders are the headers that hold nothing but a key, in the dialects'
+// spellings.
+var keyHeaders = []string{"X-API-Key", "API_KEY", "API-Key"}
+
+// keyText finds the key in Authorization: Bearer or one of keyHeaders.
 func keyText(c *gin.Context) string {
 	if scheme, text, ok := strings.Cut(c.GetHeader("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
 		return strings.TrimSpace(text)
 	}
-	return strings.TrimSpace(c.GetHeader("X-API-Key"))
+	for _, name := range keyHeaders {
+		if text := strings.TrimSpace(c.GetHeader(name)); text != "" {
+			return text
+		}
+	}
+	return ""
 }
+
+// ShowsKey reports whether a request holds a key, valid or not.
+func ShowsKey(c *gin.Context) bool { return keyText(c) != "" }
 
 func allowed(key state.Key, scopes []string) error {
 	if len(scopes) == 0 {

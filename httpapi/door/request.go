@@ -59,7 +59,7 @@ func (d *Door) Fence(c *gin.Context) {
 // in headers that a page must set itself, never in cookies, so every origin
 // may call.
 var (
-	corsSend = strings.Join([]string{"Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "Last-Event-ID", HeaderRequestID}, ", ")
+	corsSend = strings.Join([]string{"Authorization", "X-API-Key", "API_KEY", "API-Key", "Content-Type", "Idempotency-Key", "Last-Event-ID", HeaderRequestID}, ", ")
 	corsRead = strings.Join([]string{HeaderOwner, HeaderStale, HeaderRequestID, "Retry-After",
 		"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}, ", ")
 )
