@@ -17,7 +17,7 @@ const displayTime = 30 * time.Second
 
 // Display implements runtime.Displayer. The display is the default user's; an
 // idle computer has none until somebody wants to see it.
-func (d *Driver) Display(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (int, error) {
+func (d *Driver) Display(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (uint16, error) {
 	r, err := d.load(id)
 	if err != nil {
 		return 0, err
