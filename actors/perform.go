@@ -156,6 +156,7 @@ var kindOfRuntime = []struct {
 	{runtime.ErrNotRunning, fault.Conflict},
 	{runtime.ErrNoImage, fault.Invalid},
 	{runtime.ErrFull, fault.Full},
+	{runtime.ErrUnready, fault.Unavailable},
 	{runtime.ErrUnsupported, fault.Unsupported},
 	{runtime.ErrInvalid, fault.Invalid},
 	{runtime.ErrRefused, fault.Unavailable},

@@ -34,6 +34,7 @@ var (
 	ErrStaleEpoch  = errors.New("a newer owner has acted on this computer")
 	ErrNotRunning  = errors.New("the computer is not running")
 	ErrNoImage     = errors.New("no such image on this machine")
+	ErrUnready     = errors.New("not ready, try again later")
 	ErrFull        = errors.New("no room on this machine")
 	ErrUnsupported = errors.New("this machine cannot do that")
 	ErrInvalid     = errors.New("invalid request")
@@ -160,6 +161,14 @@ type Resizer interface {
 type Pauser interface {
 	Pause(ctx context.Context, epoch Epoch, id ID) error
 	Resume(ctx context.Context, epoch Epoch, id ID) error
+}
+
+// Displayer is a Driver whose computers may have a desktop. Display has a
+// running computer's display up, started if it is not, and reports the TCP port
+// on the computer's own 127.0.0.1 where it answers in the RFB protocol (RFC
+// 6143) without a password. ErrUnsupported: the computer's image has none.
+type Displayer interface {
+	Display(ctx context.Context, epoch Epoch, id ID) (port uint16, err error)
 }
 
 // Usage is what a computer has used since it was created; the counters never

@@ -31,6 +31,7 @@ type Config struct {
 	Accounts AccountConfig        `yaml:"accounts"`
 	Computer ComputerConfig       `yaml:"computer"`
 	Volumes  VolumeConfig         `yaml:"volumes"`
+	Images   ImagesConfig         `yaml:"images"`
 	Log      LogConfig            `yaml:"log"`
 }
 
@@ -70,6 +71,13 @@ type ComputerConfig struct {
 	MilliCPU int64  `yaml:"milliCPU"` // 1000 is one core
 	Disk     Bytes  `yaml:"disk"`
 	Warm     int    `yaml:"warm"` // blank computers kept ready
+}
+
+// ImagesConfig says what the images are made from that a node makes by itself.
+type ImagesConfig struct {
+	// Sources is a file of package sources of Debian's, in a format of apt's;
+	// "" means those of this machine.
+	Sources string `yaml:"sources"`
 }
 
 // VolumeConfig sizes the pool that computers' data is in.

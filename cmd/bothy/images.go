@@ -12,15 +12,17 @@ import (
 
 var imageColumns = []column[shownImage]{
 	{head: "names", cell: func(i shownImage) string { return strings.Join(i.Names, ", ") }},
+	{head: "state", cell: func(i shownImage) string { return string(i.State) }},
 	{head: "digest", cell: func(i shownImage) string { return i.Digest }},
 	{head: "bytes", cell: func(i shownImage) string { return fmt.Sprint(i.Bytes) }},
 }
 
 // shownImage is an image as it is listed.
 type shownImage struct {
-	Names  []string `json:"names"`
-	Digest string   `json:"digest"`
-	Bytes  int64    `json:"bytes"`
+	Names  []string    `json:"names"`
+	State  image.State `json:"state"`
+	Digest string      `json:"digest,omitempty"` // "" while it is not made yet
+	Bytes  int64       `json:"bytes"`
 }
 
 func newImages(t *terminal) *cobra.Command {
@@ -37,6 +39,7 @@ file makes new environments' computers of an imported image.`,
 			if err != nil {
 				return err
 			}
+			defer store.Close()
 			digest, err := store.Import(cmd.Context(), args[0], args[1])
 			if err != nil {
 				return err
@@ -45,7 +48,7 @@ file makes new environments' computers of an imported image.`,
 			if err != nil {
 				return err
 			}
-			return t.did(shownImage{info.Names, digest, info.Bytes}, "%s is %s", args[0], digest)
+			return t.did(shownImage{info.Names, info.State, digest, info.Bytes}, "%s is %s", args[0], digest)
 		},
 	}
 	list := &cobra.Command{
@@ -55,13 +58,14 @@ file makes new environments' computers of an imported image.`,
 			if err != nil {
 				return err
 			}
+			defer store.Close()
 			infos, err := store.List(cmd.Context())
 			if err != nil {
 				return err
 			}
 			shown := make([]shownImage, 0, len(infos))
 			for _, i := range infos {
-				shown = append(shown, shownImage{i.Names, i.Digest, i.Bytes})
+				shown = append(shown, shownImage{i.Names, i.State, i.Digest, i.Bytes})
 			}
 			if t.json() {
 				return t.print(shown)
@@ -84,7 +88,7 @@ func openImages(cmd *cobra.Command, t *terminal) (*image.Store, error) {
 	if err := makeDataDir(config.Node.Dir); err != nil {
 		return nil, err
 	}
-	return image.Open(image.Options{Dir: imagesDir(config), Log: newLogger(config.Log, t.err)})
+	return image.Open(image.Options{Dir: imagesDir(config), Recipes: image.DefaultRecipes(), Log: newLogger(config.Log, t.err)})
 }
 
 // imagesDir is where a node keeps its images.

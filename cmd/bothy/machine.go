@@ -22,6 +22,7 @@ import (
 
 // machine is what a node runs computers with.
 type machine struct {
+	images  *image.Store
 	warden  *warden.Client
 	pool    *volume.Pool
 	driver  *container.Driver
@@ -40,33 +41,36 @@ func openMachine(ctx context.Context, c Config, self state.NodeID, reg prometheu
 	if os.Geteuid() != 0 {
 		return nil, errNotRoot
 	}
-	images, err := image.Open(image.Options{Dir: imagesDir(c), Log: log})
+	m := &machine{}
+	var err error
+	m.images, err = image.Open(image.Options{Dir: imagesDir(c), Recipes: image.DefaultRecipes(), Sources: c.Images.Sources, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("open images: %w", err)
 	}
-	m := &machine{}
 	m.pool, err = volume.Open(volume.Options{Dir: filepath.Join(c.Node.Dir, "volumes"), SizeBytes: int64(c.Volumes.Size),
 		GrowBytes: int64(c.Volumes.Grow), Log: log})
 	if err != nil {
-		return nil, fmt.Errorf("open volumes: %w", err)
+		return nil, errors.Join(fmt.Errorf("open volumes: %w", err), m.images.Close())
 	}
 	if !m.pool.Quota() {
 		m.missing = append(m.missing, "No disk quota for computers: "+m.pool.Reason())
 	}
 	m.warden, err = warden.Spawn(ctx, warden.SpawnOptions{Argv: wardenArgv(c.Node.Dir, string(self)), Dir: c.Node.Dir, Log: log})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start the warden: %w", err), m.pool.Close())
+		return nil, errors.Join(fmt.Errorf("start the warden: %w", err), m.pool.Close(), m.images.Close())
 	}
-	m.driver, err = container.Open(container.Options{Dir: filepath.Join(c.Node.Dir, "computers"), NodeID: string(self), Images: images,
+	m.driver, err = container.Open(container.Options{Dir: filepath.Join(c.Node.Dir, "computers"), NodeID: string(self), Images: m.images,
 		Pool: m.pool, Warden: m.warden, Log: log, Warm: c.Computer.Warm, WarmImage: c.Computer.Image, Metrics: reg})
 	if err != nil {
-		return nil, errors.Join(err, m.pool.Close())
+		return nil, errors.Join(err, m.pool.Close(), m.images.Close())
 	}
 	return m, nil
 }
 
 // close lets go of the machine; computers run on.
-func (m *machine) close() error { return errors.Join(m.driver.Close(), m.pool.Close()) }
+func (m *machine) close() error {
+	return errors.Join(m.driver.Close(), m.pool.Close(), m.images.Close())
+}
 
 const (
 	// roomFor is how long a measure of the machine's room is good.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -116,6 +117,9 @@ func (c Config) checkComputers() error {
 	}
 	if c.Computer.Image == "" {
 		errs = append(errs, errors.New("computer.image is required"))
+	}
+	if c.Images.Sources != "" && !filepath.IsAbs(c.Images.Sources) {
+		errs = append(errs, fmt.Errorf("images.sources: %q is no absolute path", c.Images.Sources))
 	}
 	if c.Computer.MilliCPU < 10 {
 		errs = append(errs, fmt.Errorf("computer.milliCPU: %d is less than 10, a hundredth of a core", c.Computer.MilliCPU))

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/image"
 )
 
 // memoryReserveBytes is what the node and the machine keep for themselves.
@@ -30,8 +31,10 @@ func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
 		MilliCPU: int64(goruntime.NumCPU()) * 1000,
 	}
 	c.StorageFree, c.StorageBytes = d.Pool.Free()
-	for _, image := range images {
-		c.Images = append(append(c.Images, image.Names...), image.Digest)
+	for _, i := range images {
+		if i.State == image.Active {
+			c.Images = append(append(c.Images, i.Names...), i.Digest)
+		}
 	}
 	return c, nil
 }

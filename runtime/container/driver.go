@@ -32,6 +32,7 @@ var (
 	_ runtime.Networker  = (*Driver)(nil)
 	_ runtime.Resizer    = (*Driver)(nil)
 	_ runtime.Pauser     = (*Driver)(nil)
+	_ runtime.Displayer  = (*Driver)(nil)
 	_ runtime.Meterer    = (*Driver)(nil)
 	_ runtime.Workspacer = (*Driver)(nil)
 	_ runtime.Sizer      = (*Driver)(nil)

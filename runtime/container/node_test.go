@@ -183,7 +183,7 @@ var testMark = fmt.Sprintf("bothytest%dc", os.Getpid())
 // sharedImages is one store for all tests of this process, because the image
 // of the machine takes a second to make.
 var sharedImages = sync.OnceValues(func() (*image.Store, error) {
-	return image.Open(image.Options{Dir: filepath.Join(scratch, "images"), Log: slog.New(slog.DiscardHandler)})
+	return image.Open(image.Options{Dir: filepath.Join(scratch, "images"), Recipes: []image.Recipe{tiny}, Log: slog.New(slog.DiscardHandler)})
 })
 
 // rangeDir is the machine's own table: test processes at once share it with

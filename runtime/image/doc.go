@@ -1,13 +1,15 @@
 // Package image knows where the root file systems of computers come from.
 //
 // An image is one or more read-only directories, named by a digest and shared
-// by all computers that use it. Two kinds exist:
+// by all computers that use it. Three kinds exist:
 //
 //	host      this machine's own /usr over a small skeleton of everything else:
 //	          ready at once, nothing downloaded (host.go, etc.go, users.go,
 //	          packages.go)
 //	imported  an OCI archive or layout, unpacked once (import.go, source.go,
 //	          archive.go, unpack.go)
+//	made      of Debian's packages by a recipe, when first asked for
+//	          (recipe.go, making.go, bootstrap.go)
 //
 // The skeleton holds nothing of this machine that a tenant should not see: a
 // file of /etc is in it only when a list says so, everybody may read it, and
@@ -16,9 +18,14 @@
 // On disk, below the store's directory, which only root can enter:
 //
 //	names/<name>           a file with the digest that a name stands for
-//	images/<hex>/root      an imported image; images/<hex>/info.json about it
+//	images/<hex>/root      an imported or made image; images/<hex>/info.json about it
 //	host/<hex>/root, mask  a skeleton of the host image
-//	tmp/                   what is not finished; emptied at each start
+//	tmp/                   what is not finished; emptied when nobody else has the store open
+//
+// A making goes on when whoever asked has left, one at a time, and ends with
+// the process: it runs in mount and process namespaces of its own. Maintainer
+// scripts of packages run as root of this machine, in a chroot, as they do when
+// its administrator installs one: from its sources and under its keys alone.
 //
 // Everything is built in tmp and renamed to its place, so that what has a
 // name is whole.

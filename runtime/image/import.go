@@ -108,11 +108,8 @@ func (s *Store) openSource(ctx context.Context, path, unpacked string) (*os.Root
 }
 
 func (s *Store) unpackAll(ctx context.Context, source *os.Root, found source, fresh string) error {
-	rootfs := filepath.Join(fresh, "root")
-	if err := os.MkdirAll(rootfs, 0o700); err != nil {
-		return err
-	}
-	if err := os.Chmod(rootfs, 0o755); err != nil {
+	rootfs, err := makeRoot(fresh)
+	if err != nil {
 		return err
 	}
 	u, err := newUnpacker(rootfs, s.limits)
@@ -133,6 +130,15 @@ func (s *Store) unpackAll(ctx context.Context, source *os.Root, found source, fr
 	})
 }
 
+// makeRoot makes the directory of a new image and in it that of its root.
+func makeRoot(fresh string) (string, error) {
+	rootfs := filepath.Join(fresh, "root")
+	if err := os.MkdirAll(rootfs, 0o700); err != nil {
+		return "", err
+	}
+	return rootfs, os.Chmod(rootfs, 0o755)
+}
+
 // unpackLayer checks a layer's digests while it unpacks it. What it has
 // unpacked is thrown away with the rest if they are not as promised.
 func unpackLayer(ctx context.Context, source *os.Root, l layer, u *unpacker) error {
@@ -147,21 +153,32 @@ func unpackLayer(ctx context.Context, source *os.Root, l layer, u *unpacker) err
 		return err
 	}
 	defer plain.Close()
-	// Headers and padding come on top of what files hold.
-	stream := newHasher(&capped{ctx: ctx, from: plain, left: u.bytes + int64(u.entries)*tarOverheadBytes})
-	if err := u.layer(stream); err != nil {
+	got, err := unpackTar(ctx, u, plain)
+	if err != nil {
 		return err
 	}
-	for _, rest := range []io.Reader{stream, packed} {
-		if _, err := io.Copy(io.Discard, rest); err != nil {
-			return err
-		}
+	if _, err := io.Copy(io.Discard, packed); err != nil {
+		return err
 	}
-	if got := stream.digest(); got != l.diffID {
+	if got != l.diffID {
 		return fmt.Errorf("%w: its content is %s and not %s", runtime.ErrInvalid, got, l.diffID)
 	}
 	if got := packed.digest(); l.digest != (v1.Hash{}) && got != l.digest {
 		return fmt.Errorf("%w: its file is %s and not %s", runtime.ErrInvalid, got, l.digest)
 	}
 	return nil
+}
+
+// unpackTar unpacks one tar over what is there, reads it to its end, and
+// reports its digest.
+func unpackTar(ctx context.Context, u *unpacker, from io.Reader) (v1.Hash, error) {
+	// Headers and padding come on top of what files hold.
+	stream := newHasher(&capped{ctx: ctx, from: from, left: u.bytes + int64(u.entries)*tarOverheadBytes})
+	if err := u.layer(stream); err != nil {
+		return v1.Hash{}, err
+	}
+	if _, err := io.Copy(io.Discard, stream); err != nil {
+		return v1.Hash{}, err
+	}
+	return stream.digest(), nil
 }

@@ -25,6 +25,8 @@ const (
 	maxLayers = 512
 	// maxIndexDepth bounds indexes within indexes.
 	maxIndexDepth = 3
+	// DesktopLabel is the label of an image with a desktop; see Config.
+	DesktopLabel = "computer.bothy.desktop"
 )
 
 // source is the one image that a layout holds.
@@ -166,7 +168,10 @@ func (s *source) configure(text []byte) error {
 		s.layers[i].diffID = id
 	}
 	c := config.Config
-	s.config = Config{Env: c.Env, Entrypoint: c.Entrypoint, Cmd: c.Cmd, User: c.User, WorkDir: c.WorkingDir}
+	s.config = Config{Env: c.Env, Entrypoint: c.Entrypoint, Cmd: c.Cmd, User: c.User, WorkDir: c.WorkingDir, Desktop: c.Labels[DesktopLabel]}
+	if s.config.Desktop != "" && !path.IsAbs(s.config.Desktop) {
+		return fmt.Errorf("%w: the label %s is %.200q, which is no absolute path", runtime.ErrInvalid, DesktopLabel, s.config.Desktop)
+	}
 	return nil
 }
 

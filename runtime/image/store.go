@@ -3,7 +3,6 @@ package image
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,14 +29,22 @@ const (
 
 // Options say where a store is.
 type Options struct {
-	// Dir is the store's own directory; two open stores never share one.
+	// Dir is the store's own directory. Of the processes that have it open at
+	// once, such as a node and a command beside it, one may make images.
 	Dir string
 	Log *slog.Logger
+	// Recipes are the images that are made when asked for; nil means none.
+	Recipes []Recipe
+	// Sources is a file that tells where Debian's packages come from, in a
+	// format of apt's; "" means as this machine has it set up.
+	Sources string
 
 	// machine is the root that the host image is made of; "/" but in tests.
 	machine string
 	// limits bound imported images; the defaults but in tests.
 	limits limits
+	// bootstrap makes a Debian root; with mmdebstrap but in tests.
+	bootstrap bootstrapper
 }
 
 // Store keeps the images of a node. Its methods may be called from any
@@ -48,6 +54,12 @@ type Store struct {
 	log    *slog.Logger
 	limits limits
 	host   *host
+	// makings are the images made here, with bootstrap and keys.
+	makings   *makings
+	bootstrap bootstrapper
+	keys      func() (map[string][]byte, error)
+	// open is held, shared, while the store is open; see clearUnfinished.
+	open *os.File
 	// placing is held while names and image directories change.
 	placing sync.Mutex
 }
@@ -58,24 +70,6 @@ type Store struct {
 // directory for each further target.
 type Layer struct{ Path, Target string }
 
-// Config is what an image says about processes started from it.
-type Config struct {
-	Env        []string `json:"env,omitempty"` // KEY=value
-	Entrypoint []string `json:"entrypoint,omitempty"`
-	Cmd        []string `json:"cmd,omitempty"`
-	User       string   `json:"user,omitempty"`    // name or uid, maybe with :group
-	WorkDir    string   `json:"workDir,omitempty"` // absolute, or "" for none
-}
-
-// Info describes an image.
-type Info struct {
-	Names   []string  `json:"-"` // sorted; empty when only its digest names it
-	Digest  string    `json:"digest"`
-	Bytes   int64     `json:"bytes"` // that its own files hold; the host's /usr not counted
-	Created time.Time `json:"created"`
-	Config  Config    `json:"config"`
-}
-
 // Open opens the store in opts.Dir and clears away what an ended process has
 // left unfinished. It builds nothing yet.
 func Open(opts Options) (*Store, error) {
@@ -85,11 +79,14 @@ func Open(opts Options) (*Store, error) {
 	if opts.limits == (limits{}) {
 		opts.limits = defaultLimits
 	}
-	s := &Store{dir: opts.Dir, log: opts.Log, limits: opts.limits}
-	s.host = &host{machine: opts.machine, dir: filepath.Join(opts.Dir, "host"), temp: s.temp, log: opts.Log}
-	if err := os.RemoveAll(filepath.Join(s.dir, "tmp")); err != nil {
-		return nil, fmt.Errorf("open the image store: %w", err)
+	system := debian{machine: opts.machine, sources: opts.Sources}
+	s := &Store{
+		dir: opts.Dir, log: opts.Log, limits: opts.limits, makings: newMakings(opts.Recipes), bootstrap: system.bootstrap, keys: system.keys,
 	}
+	if opts.bootstrap != nil {
+		s.bootstrap, s.keys = opts.bootstrap, func() (map[string][]byte, error) { return nil, nil }
+	}
+	s.host = &host{machine: opts.machine, dir: filepath.Join(opts.Dir, "host"), temp: s.temp, log: opts.Log}
 	for _, sub := range []string{"", "tmp", "names", "images", "host"} {
 		// Images hold programs that run as their owner, such as sudo. Nobody
 		// on this machine may reach them here.
@@ -97,12 +94,51 @@ func Open(opts Options) (*Store, error) {
 			return nil, fmt.Errorf("open the image store: %w", err)
 		}
 	}
+	if err := s.clearUnfinished(); err != nil {
+		return nil, fmt.Errorf("open the image store: %w", err)
+	}
 	return s, nil
+}
+
+// Close ends what is being made and waits for its end.
+func (s *Store) Close() error {
+	s.makings.close()
+	return s.open.Close()
+}
+
+// clearUnfinished empties tmp, unless another process has the store open: what
+// is there may be its work.
+func (s *Store) clearUnfinished() (err error) {
+	dir := filepath.Join(s.dir, "tmp")
+	if s.open, err = os.Open(dir); err != nil {
+		return err
+	}
+	fd := int(s.open.Fd())
+	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return errors.Join(err, s.open.Close())
+		}
+		for _, e := range entries {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return errors.Join(err, s.open.Close())
+			}
+		}
+	}
+	if err := unix.Flock(fd, unix.LOCK_SH); err != nil {
+		return errors.Join(err, s.open.Close())
+	}
+	return nil
 }
 
 // Resolve reports the digest that a name stands for: "host", the name of an
 // imported image, or a digest that is here. Resolving "host" makes that image
-// if this machine's packages have changed. runtime.ErrNoImage: no such image.
+// if this machine's packages have changed. Resolving the name of a recipe makes
+// that image, in a minute or two, unless it is here; when ctx ends first, that
+// is runtime.ErrUnready and the making goes on, so that a later call finds it.
+// A making that fails is runtime.ErrUnready too, runtime.ErrFull without disk
+// for it, runtime.ErrUnsupported where this machine cannot. runtime.ErrNoImage:
+// no such image.
 func (s *Store) Resolve(ctx context.Context, name string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
@@ -111,7 +147,11 @@ func (s *Store) Resolve(ctx context.Context, name string) (string, error) {
 		return s.host.ensure()
 	}
 	if !strings.HasPrefix(name, digestPrefix) {
-		return s.named(name)
+		digest, err := s.named(name)
+		if r, ok := s.makings.recipes[name]; ok && errors.Is(err, runtime.ErrNoImage) {
+			return s.await(ctx, r)
+		}
+		return digest, err
 	}
 	if _, err := s.Layers(ctx, name); err != nil {
 		return "", err
@@ -137,55 +177,6 @@ func (s *Store) Layers(ctx context.Context, digest string) ([]Layer, error) {
 	return nil, fmt.Errorf("image %s: %w", digest, runtime.ErrNoImage)
 }
 
-// Info describes the image of a digest.
-func (s *Store) Info(ctx context.Context, digest string) (Info, error) {
-	if _, err := s.Layers(ctx, digest); err != nil {
-		return Info{}, err
-	}
-	all, err := s.List(ctx)
-	if err != nil {
-		return Info{}, err
-	}
-	for _, info := range all {
-		if info.Digest == digest {
-			return info, nil
-		}
-	}
-	return Info{}, fmt.Errorf("image %s: %w", digest, runtime.ErrNoImage)
-}
-
-// List describes all images here, by digest. The host image is in it, and is
-// made for that if it has to be.
-func (s *Store) List(ctx context.Context) ([]Info, error) {
-	if _, err := s.host.ensure(); err != nil {
-		s.log.Warn("no host image", "err", err)
-	}
-	names, err := s.names()
-	if err != nil {
-		return nil, err
-	}
-	var all []Info
-	for _, kind := range []string{"host", "images"} {
-		entries, err := os.ReadDir(filepath.Join(s.dir, kind))
-		if err != nil {
-			return nil, fmt.Errorf("list images: %w", err)
-		}
-		for _, e := range entries {
-			info, err := readInfo(filepath.Join(s.dir, kind, e.Name()))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // swept meanwhile
-			}
-			if err = errors.Join(err, ctx.Err()); err != nil {
-				return nil, fmt.Errorf("list images: %w", err)
-			}
-			info.Names = names[info.Digest]
-			all = append(all, info)
-		}
-	}
-	slices.SortFunc(all, func(a, b Info) int { return strings.Compare(a.Digest, b.Digest) })
-	return all, nil
-}
-
 // Remove takes a name away. The image itself goes with the next Sweep, if no
 // other name and no computer needs it. An unknown name is success; "host"
 // cannot be removed.
@@ -205,7 +196,7 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 // the digests that computers stand on, and reports how many it deleted. The
 // caller sees to it that no computer is created meanwhile.
 func (s *Store) Sweep(ctx context.Context, used []string) (int, error) {
-	all, err := s.List(ctx)
+	all, err := s.active(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -275,23 +266,6 @@ func syncDirOf(path string) error {
 	}
 	defer f.Close()
 	return unix.Syncfs(int(f.Fd()))
-}
-
-func writeInfo(dir string, info Info) error {
-	text, err := json.Marshal(info)
-	if err != nil {
-		return fmt.Errorf("describe an image: %w", err)
-	}
-	return os.WriteFile(filepath.Join(dir, "info.json"), text, 0o600)
-}
-
-func readInfo(dir string) (Info, error) {
-	var info Info
-	text, err := os.ReadFile(filepath.Join(dir, "info.json"))
-	if err != nil {
-		return info, err
-	}
-	return info, json.Unmarshal(text, &info)
 }
 
 func parseDigest(digest string) (string, error) {

@@ -81,14 +81,18 @@ func (a account) cwd(path string) (string, error) {
 	return dir, nil
 }
 
-// environ is the environment of a process, later ones winning.
+// environ is the environment of a process, later ones winning. The guest's own
+// comes first: it has what the computer's image says, and nothing of a node's.
 func (a account) environ(extra map[string]string) ([]string, string, error) {
-	merged := map[string]string{
-		"PATH": os.Getenv("PATH"), "HOME": a.Home, "USER": a.Name, "LOGNAME": a.Name,
+	merged := map[string]string{}
+	for _, own := range os.Environ() {
+		key, value, _ := strings.Cut(own, "=")
+		merged[key] = value
 	}
 	if merged["PATH"] == "" {
 		merged["PATH"] = defaultPath
 	}
+	merged["HOME"], merged["USER"], merged["LOGNAME"] = a.Home, a.Name, a.Name
 	for _, env := range []map[string]string{a.env, extra} {
 		for key, value := range env {
 			if key == "" || strings.ContainsAny(key, "=\x00") || strings.ContainsRune(value, 0) {
