@@ -171,6 +171,24 @@ type Displayer interface {
 	Display(ctx context.Context, epoch Epoch, id ID) (port uint16, err error)
 }
 
+// Image is what computers of this machine can be made of.
+type Image struct {
+	Name        string
+	Digest      string // "" while it is not here
+	Description string
+	// State is active, or of one that is made when it is asked for: available,
+	// building, failed.
+	State   string
+	Reason  string // of a failure, or the step that a making is at
+	Desktop bool   // its computers have a display
+	Created time.Time
+}
+
+// Imager is a Driver that tells its images, by name.
+type Imager interface {
+	ListImages(ctx context.Context) ([]Image, error)
+}
+
 // Usage is what a computer has used since it was created; the counters never
 // go back, also over stops and restarts of the node.
 type Usage struct {

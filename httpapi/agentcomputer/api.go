@@ -11,6 +11,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/door"
+	"github.com/bothy-computer/bothy/runtime"
 )
 
 // Request limits of this dialect, for each key or address.
@@ -35,7 +36,7 @@ type Computers interface {
 
 // Images knows what computers can be made of.
 type Images interface {
-	List(context.Context) ([]actors.Image, error)
+	List(context.Context) ([]runtime.Image, error)
 }
 
 // Hosts knows what the nodes have left for computers.

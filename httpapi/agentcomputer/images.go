@@ -5,9 +5,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/httpapi/door"
+	"github.com/bothy-computer/bothy/runtime"
 )
 
 func (a *API) imageRoutes() []door.Route {
@@ -26,8 +26,17 @@ type image struct {
 	CreatedAt   time.Time `json:"created_at"`
 }
 
-func imageOf(i actors.Image) image {
-	return image{ID: i.Name, DisplayName: i.Title, Description: i.Description, Status: i.Status, CreatedAt: i.CreatedAt.UTC()}
+// imageOf is an image on the wire. One that is not here yet is active all the
+// same, since asking for it makes it: clients look for that word.
+func imageOf(i runtime.Image) image {
+	w := image{ID: i.Name, DisplayName: i.Name, Description: i.Description, Status: i.State, CreatedAt: i.Created.UTC()}
+	switch i.State {
+	case "available":
+		w.Status = "active"
+	case "building", "failed":
+		w.Description = i.Description + " (" + i.State + ": " + i.Reason + ")"
+	}
+	return w
 }
 
 // listImages serves GET /computer-images.

@@ -34,6 +34,7 @@ var (
 	_ runtime.Pauser     = (*Driver)(nil)
 	_ runtime.Displayer  = (*Driver)(nil)
 	_ runtime.Meterer    = (*Driver)(nil)
+	_ runtime.Imager     = (*Driver)(nil)
 	_ runtime.Workspacer = (*Driver)(nil)
 	_ runtime.Sizer      = (*Driver)(nil)
 )

@@ -49,6 +49,15 @@ func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
 	return room, err
 }
 
+// ListImages implements runtime.Imager: those of the room are there.
+func (d *Driver) ListImages(context.Context) ([]runtime.Image, error) {
+	var all []runtime.Image
+	for _, name := range d.opts.Room.Images {
+		all = append(all, runtime.Image{Name: name, Digest: "sha256:" + name, State: "active"})
+	}
+	return all, nil
+}
+
 // Usage implements runtime.Meterer. A fake computer uses what SetUsage says.
 func (d *Driver) Usage(ctx context.Context, id runtime.ID) (runtime.Usage, error) {
 	var usage runtime.Usage
