@@ -103,7 +103,7 @@ func (s *System) leave(ctx context.Context, v *state.View, status runtime.Status
 			return fmt.Errorf("stop computer %s, which moved: %w", status.ID, err)
 		}
 	}
-	kept, ok, err := v.SnapshotOf(c.ID, s.o.Cluster.Self(), state.Epoch(status.Epoch))
+	kept, ok, err := v.LeftDisk(c.ID, s.o.Cluster.Self(), state.Epoch(status.Epoch))
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func TestWhatMovedAwayIsStoppedAndItsDiskKept(t *testing.T) {
 			ok bool
 		}
 		f, err := applied(one.node, func(v *state.View) (f found, err error) {
-			f.s, f.ok, err = v.SnapshotOf(c.ID, one.node.Self(), c.Epoch)
+			f.s, f.ok, err = v.LeftDisk(c.ID, one.node.Self(), c.Epoch)
 			return f, err
 		})
 		if err != nil {

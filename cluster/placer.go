@@ -93,20 +93,31 @@ func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, 
 			return need, held, err
 		}
 	}
-	if comp.DataNode == "" || comp.Wish == state.WishDeleted {
-		return need, false, nil // any node can say that nothing is there
+	data, err := dataNode(v, comp)
+	if data == "" || comp.Wish == state.WishDeleted {
+		return need, false, err // any node can say that nothing is there
 	}
-	held, name, err := leased(comp.DataNode)
+	held, name, err := leased(data)
 	if err != nil {
 		return need, false, err
 	}
 	if held {
-		need.Prefer = comp.DataNode
+		need.Prefer = data
 	} else if comp.Live == 0 {
 		return need, false, fault.New(fault.Unavailable, "the newest data of computer %s is on node %s, which is away; it can be used again when the node returns",
 			comp.ID, name).WithCode(CodeDataAway).WithRetry(5 * time.Second)
 	}
 	return need, false, nil
+}
+
+// dataNode is where a computer's disk is, or the snapshot that it begins as; ""
+// while there is neither.
+func dataNode(v *state.View, comp state.Computer) (state.NodeID, error) {
+	if comp.DataNode != "" || comp.Source == "" {
+		return comp.DataNode, nil
+	}
+	s, _, err := v.AnySnapshot(comp.Source)
+	return s.Node, err
 }
 
 // claim chooses a node and makes it the owner, in a new epoch.

@@ -21,4 +21,5 @@ const (
 	ChangedRun         Noun = "run"    // began, was asked to stop, or ended
 	ChangedCluster     Noun = "cluster"
 	ChangedOperation   Noun = "operation"
+	ChangedSnapshot    Noun = "snapshot" // is to be deleted
 )

@@ -248,6 +248,11 @@ func (cmd CreateComputer) apply(tx *Tx) error {
 		return fault.New(fault.Conflict, "the account has %d computers, which is the limit", n)
 	}
 	c.Environment = ""
+	if c.Source != "" {
+		if err := tx.restore(&c); err != nil {
+			return err
+		}
+	}
 	return tx.makeComputer(c, cmd.Operation)
 }
 

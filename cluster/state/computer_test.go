@@ -147,19 +147,19 @@ func TestLeftDisks(t *testing.T) {
 	}
 	f.pass(LeftDiskLifetime + 1)
 	f.do(Sweep{}) // only the node that has the disk can drop it
-	kept, ok, err := f.view().SnapshotOf(comp, n1, 1)
+	kept, ok, err := f.view().LeftDisk(comp, n1, 1)
 	if err != nil || !ok || f.now.Before(kept.ExpiresAt) {
 		t.Fatalf("%+v, %v, %v", kept, ok, err)
 	}
 	f.ok(n1, DropDisk{ID: kept.ID})
 	f.ok(n1, DropDisk{ID: kept.ID})
-	if _, ok, err := f.view().SnapshotOf(comp, n1, 1); ok || err != nil {
+	if _, ok, err := f.view().LeftDisk(comp, n1, 1); ok || err != nil {
 		t.Fatalf("a dropped disk is shown: %v", err)
 	}
 	f.ok(n1, keep("snap_3", 1))
 	f.do(ExpireLease{Node: n2, Renewal: f.node(n2).Renewal})
 	f.ok(n1, Claim{Computer: comp, Node: n1, Seen: 2}) // it comes back to its disk
-	if _, ok, err := f.view().SnapshotOf(comp, n1, 1); ok || err != nil {
+	if _, ok, err := f.view().LeftDisk(comp, n1, 1); ok || err != nil {
 		t.Fatalf("a disk in use is kept as one that was left: %v", err)
 	}
 	f.check()

@@ -149,11 +149,12 @@ func (tx *Tx) settleOperations(c *Computer) error {
 // judge says where an operation is by the computer it is about. Those of
 // snapshots and sizes are ended by their own commands, unless the computer ends.
 func (o Operation) judge(c Computer) (OperationStatus, string) {
-	if o.Kind == DeleteOperation {
-		switch c.Phase {
-		case Deleted:
-			return OperationSucceeded, ""
-		}
+	switch {
+	case o.Kind == DeleteSnapshotOperation: // a snapshot outlives its computer
+		return OperationRunning, ""
+	case o.Kind == DeleteOperation && c.Phase == Deleted:
+		return OperationSucceeded, ""
+	case o.Kind == DeleteOperation:
 		return OperationRunning, ""
 	}
 	if c.Wish == WishDeleted {
@@ -214,6 +215,9 @@ func expireOperations(tx *Tx, n int) (int, error) {
 		if o.Kind == ResizeOperation {
 			c.Resize = nil
 		}
+		if err := tx.overdue(o); err != nil {
+			return i, err
+		}
 		if ok {
 			if err := tx.putComputer(c); err != nil {
 				return i, err
@@ -221,4 +225,17 @@ func expireOperations(tx *Tx, n int) (int, error) {
 		}
 	}
 	return len(due), nil
+}
+
+// overdue fails the snapshot that an operation did not make in time.
+func (tx *Tx) overdue(o Operation) error {
+	if o.Kind != CreateSnapshotOperation {
+		return nil
+	}
+	s, ok, err := tx.AnySnapshot(o.Snapshot)
+	if err != nil || !ok || s.Phase != SnapshotCreating {
+		return err
+	}
+	s.Phase, s.Error, s.UpdatedAt = SnapshotFailed, "it was not made within "+o.Kind.Limit().String(), tx.now
+	return snapshots.put(tx.w, s)
 }

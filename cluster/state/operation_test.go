@@ -114,7 +114,8 @@ func TestOperationsAreBounded(t *testing.T) {
 	f.check()
 }
 
-// Every operation is judged to an end by some computer, and never goes back.
+// Every operation is judged to an end by some computer, but for the deletion of
+// a snapshot, which outlives computers; none goes back.
 func TestEveryOperationCanEnd(t *testing.T) {
 	kinds := []OperationKind{CreateOperation, StartOperation, StopOperation, ResizeOperation, DeleteOperation, RestoreOperation,
 		CreateSnapshotOperation, DeleteSnapshotOperation}
@@ -133,7 +134,7 @@ func TestEveryOperationCanEnd(t *testing.T) {
 				}
 			}
 		}
-		if over == 0 || k.Limit() <= 0 {
+		if over == 0 && k != DeleteSnapshotOperation || k.Limit() <= 0 {
 			t.Errorf("%s never ends", k)
 		}
 	}

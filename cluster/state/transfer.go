@@ -63,9 +63,20 @@ func (tx *Tx) moveSnapshots(c Computer) error {
 	err := snapshots.each(tx.w, "computer", []string{string(c.ID)}, false, func(s Snapshot) bool { own = append(own, s); return true })
 	for _, s := range own {
 		if err == nil {
-			s.Account = c.Account
-			err = snapshots.put(tx.w, s)
+			err = tx.moveSnapshot(s, c.Account)
 		}
 	}
 	return err
+}
+
+func (tx *Tx) moveSnapshot(s Snapshot, to AccountID) error {
+	bytes := s.Bytes
+	if err := tx.holds(&s, 0); err != nil {
+		return err
+	}
+	s.Account = to
+	if err := tx.holds(&s, bytes); err != nil {
+		return err
+	}
+	return snapshots.put(tx.w, s)
 }

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/bothy-computer/bothy/cluster/fault"
+import (
+	"errors"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
 
 // asked is the phase once its user asked for something: what its owner is
 // about to do shows at once. One that failed is given another try.
@@ -123,7 +127,7 @@ func (cmd SetPhase) apply(tx *Tx) error {
 			return err
 		}
 		c.Live, c.DeletedAt = 0, tx.now
-		if err := tx.stored(&c, 0); err != nil {
+		if err := errors.Join(tx.stored(&c, 0), tx.failSnapshots(c)); err != nil {
 			return err
 		}
 	}

@@ -74,7 +74,7 @@ type access struct {
 // door is deleted there.
 func (a *API) computerOf(c *gin.Context, m state.Computer) computer {
 	lone := m.Origin == state.OriginAgentComputer
-	w := computer{ID: string(m.ID), Handle: m.Handle, DisplayName: m.Name, ClerkOrgID: string(m.Account), ImageID: m.Image,
+	w := computer{ID: string(m.ID), Handle: m.Handle, DisplayName: orElse(m.Name, m.Handle), ClerkOrgID: string(m.Account), ImageID: m.Image,
 		SourceKind: "image", SizePreset: presetOf(m.Size()), MemoryMiB: m.MemoryBytes / mebibyte, StorageBytes: m.DiskBytes,
 		Platform: platformLinux, State: string(m.Phase), FailureReason: maybe(m.Error), PrimaryURL: a.links.Computer(c, m), VNCURL: a.links.Desktop(c, m),
 		ViewerAccess: access{Role: "owner", AllowBrowser: true, AllowSSH: true, AllowVNC: true, CanManage: true, CanUpdate: true,
@@ -303,4 +303,11 @@ func (a *API) deleteComputer(c *gin.Context) error {
 		a.answer(c, http.StatusAccepted, asked)
 	}
 	return err
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
 }
