@@ -136,6 +136,16 @@ func (op Op) Check() error {
 // Mutates reports whether an operation changes the workspace.
 func (op Op) Mutates() bool { return verbs[op.Verb].mutates }
 
+// Writes reports whether an operation changes what is in a file. Those that
+// change one file have to take turns, since some read it first.
+func (op Op) Writes() bool {
+	switch op.Verb {
+	case WriteText, WriteBytes, WriteRange, Patch:
+		return true
+	}
+	return false
+}
+
 // Do does one operation. Errors are as FS says.
 func (w *FS) Do(ctx context.Context, op Op) (Result, error) {
 	if err := op.Check(); err != nil {
