@@ -22,7 +22,7 @@ func (h *house) holds(t *testing.T, id runtime.ID) bool {
 }
 
 // running makes an environment whose computer runs, and returns it.
-func (h *house) running(t *testing.T) state.Computer {
+func (h *house) running(t testing.TB) state.Computer {
 	t.Helper()
 	env, err := h.Environments.Create(t.Context(), h.caller, EnvironmentSpec{Name: "e"})
 	if err != nil {
