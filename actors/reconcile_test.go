@@ -123,3 +123,24 @@ func TestADeletedEnvironmentLeavesNothingOnTheMachine(t *testing.T) {
 	}
 	waitFor(t, func() bool { return !h.holds(t, runtime.ID(c.ID)) })
 }
+
+// TestWhoTakesOverHasTheNewestData: the phase of a computer that runs on
+// elsewhere does not change, but where its newest data is does.
+func TestWhoTakesOverHasTheNewestData(t *testing.T) {
+	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	one := openHouse(t, records, world, "n1", nil)
+	two := openHouse(t, records, world, "n2", nil)
+	c := one.running(t)
+	waitFor(t, func() bool { return one.computer(t, c.ID).DataNode == one.node.Self() })
+	one.driver.Freeze()
+	if err := one.node.Expire(two.node); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.node.Place(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.Computers.Exec(t.Context(), two.caller, c.ID, Command{Argv: []string{"true"}}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return two.computer(t, c.ID).DataNode == two.node.Self() })
+}
