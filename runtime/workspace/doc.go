@@ -11,6 +11,7 @@
 //	fs.go      opening a workspace, reading
 //	write.go   writing, directories, moving
 //	range.go   reading and writing in the middle of a file
+//	overwrite.go  what a full disk must not spoil
 //	patch.go   changing parts of a text
 //	remove.go  removing, whatever grows meanwhile
 //	list.go    what is there

@@ -97,25 +97,7 @@ func (w *FS) overwrite(clean string, offset int64, data []byte) error {
 			return err
 		}
 	}
-	before := make([]byte, min(int64(len(data)), max(0, info.Size()-offset)))
-	n, err := f.ReadAt(before, offset)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if _, err = f.WriteAt(data, offset); err != nil {
-		err = errors.Join(err, restore(f, info.Size(), offset, before[:n]))
-	}
-	return errors.Join(err, f.Close())
-}
-
-// restore undoes a write that stopped somewhere, which os.File does not tell:
-// the room for what it puts back is the room that was taken.
-func restore(f *os.File, size, offset int64, before []byte) error {
-	_, err := f.WriteAt(before, offset)
-	if offset+int64(len(before)) < size {
-		return err
-	}
-	return errors.Join(err, f.Truncate(size))
+	return errors.Join(w.putRange(clean, f, info.Size(), offset, data), f.Close())
 }
 
 // create makes a file, or fails with fs.ErrExist.
