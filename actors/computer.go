@@ -27,6 +27,9 @@ type (
 	look struct{}
 	// wake asks for a running computer; the answer is a grant.
 	wake struct{}
+	// lay asks for a computer that has a disk, running or not; the answer is a
+	// grant.
+	lay struct{}
 	// missed tells it that the computer was found not to run: it looks before
 	// it lets anybody act again.
 	missed struct{}
@@ -76,6 +79,8 @@ type computer struct {
 	again   bool // something changed while busy
 	failed  int  // tries of the present action that failed
 	waiting []func(any, error)
+	laying  []func(any, error) // those who need only its disk
+	laid    bool               // the disk was made for them
 	users   int
 	since   time.Time // of the last use
 	calloff func()    // of the timer that is set
@@ -113,6 +118,9 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 		c.look()
 	case wake:
 		c.wake(answer)
+	case lay:
+		c.laying = append(c.laying, answer)
+		c.look()
 	case missed:
 		c.fact = ""
 		c.look()
@@ -132,7 +140,7 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 // idle lets the actor go once its computer is down and nothing is going on; the
 // next change of its record, or the next caller, makes it anew.
 func (c *computer) idle() bool {
-	return !c.busy && len(c.waiting) == 0 && c.users == 0 && c.calloff == nil && c.fact != runtime.Running
+	return !c.busy && len(c.waiting)+len(c.laying) == 0 && c.users == 0 && c.calloff == nil && c.fact != runtime.Running
 }
 
 func (c *computer) stopped() {
@@ -188,6 +196,7 @@ func (c *computer) saw(m seen) {
 		return
 	}
 	c.fact = m.fact
+	c.answerLaying()
 	c.act()
 }
 
@@ -199,7 +208,7 @@ func (c *computer) act() {
 	} else if c.woke || len(c.waiting) > 0 && c.wakeable() {
 		wish, c.woke = state.WishRunning, true
 	}
-	switch what := sizing(next(wish, c.fact), c.record); what {
+	switch what := sizing(c.orLay(next(wish, c.fact)), c.record); what {
 	case nothing:
 		c.settle()
 	default:
@@ -221,9 +230,11 @@ func (c *computer) settle() {
 	} else {
 		c.refuse(fault.New(fault.Conflict, "the computer is stopped; start it first").WithCode("COMPUTER_NOT_RUNNING"))
 	}
-	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke {
-		c.note(state.SetPhase{Phase: phase, HasData: c.fact != absent, Woke: c.woke})
+	data := newest(c.fact, c.record, c.deps.cluster.Self())
+	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke || data && c.record.DataNode != c.deps.cluster.Self() {
+		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: c.laid})
 	}
+	c.laid = false
 	if c.again {
 		c.look()
 	}
@@ -239,10 +250,10 @@ func (c *computer) release() {
 }
 
 func (c *computer) refuse(err error) {
-	for _, answer := range c.waiting {
+	for _, answer := range append(c.waiting, c.laying...) {
 		answer(nil, err)
 	}
-	c.waiting = nil
+	c.waiting, c.laying = nil, nil
 }
 
 // wake parks a caller until the computer runs; of one that is known to run
@@ -291,7 +302,7 @@ func (c *computer) done(m did) {
 	c.log.Warn("computer action failed", "action", m.action, "try", c.failed, "err", m.err)
 	if errors.Is(m.err, runtime.ErrStaleEpoch) || fault.Is(m.err, fault.Moved) || fault.Is(m.err, fault.Payment) || c.failed >= maxStartTries {
 		c.refuse(translate(m.err))
-		if m.action == create || m.action == start {
+		if m.action == start || m.action == create && !c.laid {
 			c.note(state.SetPhase{Phase: state.Failed, Error: translate(m.err).Error()})
 			return
 		}
@@ -309,7 +320,7 @@ const (
 // lostBy says what is missing on a computer that was just started here.
 func lostBy(c state.Computer, self state.NodeID, fresh bool) string {
 	switch {
-	case c.DataNode == "" || c.DataNode == self && !fresh:
+	case c.DataNode == "", c.DataNode == self && (!fresh || c.StartedAt.IsZero()): // a disk may be laid long before
 		return ""
 	case fresh:
 		return emptyText

@@ -33,6 +33,8 @@ type Remote interface {
 	Exec(ctx context.Context, node state.NodeID, req ExecRequest) (Exit, error)
 	// Load asks the owner what a computer uses just now.
 	Load(ctx context.Context, node state.NodeID, computer state.ComputerID) (Load, error)
+	// Files does an operation on the files of a computer.
+	Files(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, op FileOp) (FileResult, error)
 	// Guest passes a request on to the guest of a computer.
 	Guest(req *http.Request, node state.NodeID, account state.AccountID, id state.ComputerID) (*http.Response, error)
 	// Dial connects to a port of a computer.
@@ -160,6 +162,7 @@ func (s *Computers) Load(ctx context.Context, c state.Computer) (Load, error) {
 type local struct {
 	deps   *ownership
 	system *system
+	files  *fileRoom
 }
 
 // hold asks the computer's actor to have it running and keeps it from idling

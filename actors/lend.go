@@ -86,6 +86,7 @@ func (l *local) lostBy(id state.ComputerID, err error) error {
 type refusal struct {
 	Kind  fault.Kind    `json:"kind"`
 	Code  string        `json:"code,omitempty"`
+	Field string        `json:"field,omitempty"`
 	Error string        `json:"error"`
 	Retry time.Duration `json:"retry,omitempty"`
 }
@@ -94,7 +95,7 @@ func refuse(w http.ResponseWriter, err error) {
 	r := refusal{Kind: fault.Of(err), Error: faultText(err)}
 	var known *fault.Error
 	if errors.As(err, &known) {
-		r.Code, r.Retry = known.Code, known.RetryAfter
+		r.Code, r.Field, r.Retry = known.Code, known.Field, known.RetryAfter
 	}
 	w.Header().Set(faultHeader, string(r.Kind))
 	w.WriteHeader(http.StatusServiceUnavailable)
@@ -109,5 +110,5 @@ func refused(res *http.Response) error {
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxFaultBytes)).Decode(&r); err != nil {
 		return fault.New(fault.Unavailable, "the computer's owner went away: %w", err).WithRetry(retryMailbox)
 	}
-	return fault.New(r.Kind, "%s", r.Error).WithCode(r.Code).WithRetry(r.Retry)
+	return fault.New(r.Kind, "%s", r.Error).WithCode(r.Code).WithField(r.Field).WithRetry(r.Retry)
 }

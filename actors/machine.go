@@ -62,7 +62,7 @@ func (m *machine) open(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("open the workspace: %w", runtime.ErrUnsupported)
 	}
-	root, err := w.Workspace(ctx, runtime.ID(m.work.computer.ID))
+	root, err := w.Workspace(ctx, runtime.Epoch(m.work.computer.Epoch), runtime.ID(m.work.computer.ID))
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func Open(o Options) (*System, error) {
 	own := &ownership{cluster: o.Cluster, driver: o.Driver, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
-	s.local = &local{deps: own, system: s.system}
+	s.local = &local{deps: own, system: s.system, files: newFileRoom()}
 	safe := vault{o.Sealer}
 	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe}
 	s.Computers = &Computers{cluster: o.Cluster, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
@@ -136,6 +136,7 @@ func Open(o Options) (*System, error) {
 func (s *System) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+execPath, s.local.serveExec)
+	mux.HandleFunc("POST "+filesPath+"{account}/{computer}", s.local.serveFiles)
 	mux.HandleFunc(guestPath+"{account}/{computer}/{path...}", s.local.serveGuest)
 	mux.HandleFunc("POST "+dialPath+"{account}/{computer}/{port}", s.local.serveDial)
 	return mux

@@ -22,7 +22,7 @@ func (h *house) holds(t *testing.T, id runtime.ID) bool {
 }
 
 // running makes an environment whose computer runs, and returns it.
-func (h *house) running(t *testing.T) state.Computer {
+func (h *house) running(t testing.TB) state.Computer {
 	t.Helper()
 	env, err := h.Environments.Create(t.Context(), h.caller, EnvironmentSpec{Name: "e"})
 	if err != nil {
@@ -122,4 +122,25 @@ func TestADeletedEnvironmentLeavesNothingOnTheMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { return !h.holds(t, runtime.ID(c.ID)) })
+}
+
+// TestWhoTakesOverHasTheNewestData: the phase of a computer that runs on
+// elsewhere does not change, but where its newest data is does.
+func TestWhoTakesOverHasTheNewestData(t *testing.T) {
+	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	one := openHouse(t, records, world, "n1", nil)
+	two := openHouse(t, records, world, "n2", nil)
+	c := one.running(t)
+	waitFor(t, func() bool { return one.computer(t, c.ID).DataNode == one.node.Self() })
+	one.driver.Freeze()
+	if err := one.node.Expire(two.node); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.node.Place(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.Computers.Exec(t.Context(), two.caller, c.ID, Command{Argv: []string{"true"}}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return two.computer(t, c.ID).DataNode == two.node.Self() })
 }

@@ -39,7 +39,7 @@ type house struct {
 	caller Caller
 }
 
-func openHouse(t *testing.T, records *actorstest.Records, world *fake.World, name string, env map[string]string) *house {
+func openHouse(t testing.TB, records *actorstest.Records, world *fake.World, name string, env map[string]string) *house {
 	t.Helper()
 	node, err := records.Join(name)
 	if err != nil {

@@ -5,15 +5,16 @@ import (
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 // Codes that failures of this package carry, for those who must tell them apart.
 const (
-	CodeNoLeader  = "NO_LEADER"  // no majority can be reached
-	CodeNotLeader = "NOT_LEADER" // the node asked does not lead; ask again
-	CodeUnclear   = "UNCLEAR"    // the command may or may not have been applied
-	CodeDataAway  = "DATA_AWAY"  // the computer's data is on a node that is away
-	CodeNoRoom    = "NO_ROOM"    // no node has room for the computer
+	CodeNoLeader  = "NO_LEADER"        // no majority can be reached
+	CodeNotLeader = "NOT_LEADER"       // the node asked does not lead; ask again
+	CodeUnclear   = "UNCLEAR"          // the command may or may not have been applied
+	CodeDataAway  = state.CodeDataAway // the computer's data is on a node that is away
+	CodeNoRoom    = "NO_ROOM"          // no node has room for the computer
 )
 
 // retryAfter is what a caller is told to wait when no leader answers.

@@ -16,6 +16,7 @@ func Stand(o Options, sys *actors.System) Options {
 		Environments: sys.Environments, Machines: sys.Environments, Money: sys.Accounts, Models: sys.Models}
 	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
 	o.AgentComputer.Computers, o.AgentComputer.Images, o.AgentComputer.Money = sys.Computers, sys.Images, sys.Accounts
+	o.AgentComputer.Files = sys.Computers
 	o.Rebyte, o.Prober = sys.Computers, sys.Probes
 	o.Keys, o.Limits = sys.Accounts, sys.Limits
 	return o

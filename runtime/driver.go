@@ -208,9 +208,10 @@ type Meterer interface {
 // Workspacer is a Driver that gives access to a computer's files, running or
 // stopped. The root is the directory a user knows as /workspace, on this
 // machine; Owner is the uid and gid, on this machine, of the computer's
-// default user. Only package workspace opens it.
+// default user. Only package workspace opens it. The epoch is checked when the
+// root is asked for; whoever writes below it ends with their own lease.
 type Workspacer interface {
-	Workspace(ctx context.Context, id ID) (WorkspaceRoot, error)
+	Workspace(ctx context.Context, epoch Epoch, id ID) (WorkspaceRoot, error)
 }
 
 // WorkspaceRoot is where a computer's workspace lies on this machine.

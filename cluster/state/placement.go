@@ -5,3 +5,7 @@ type Placement struct {
 	Node  NodeID `cbor:"1,keyasint"`
 	Epoch Epoch  `cbor:"2,keyasint"`
 }
+
+// CodeDataAway marks an Unavailable of a computer whose newest data is on a
+// node that is away, or does not own it.
+const CodeDataAway = "DATA_AWAY"

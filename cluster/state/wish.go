@@ -111,6 +111,9 @@ type SetPhase struct {
 	// Woke marks a start for somebody who uses the computer: the wish becomes
 	// running with it, unless the computer is to be deleted.
 	Woke bool `cbor:"7,keyasint"`
+	// Laid marks a computer that never ran and got its disk for files alone:
+	// nobody stopped it, so its first use still starts it.
+	Laid bool `cbor:"8,keyasint,omitempty"`
 }
 
 func (cmd SetPhase) apply(tx *Tx) error {
@@ -151,6 +154,9 @@ func (cmd SetPhase) apply(tx *Tx) error {
 	}
 	if cmd.Idle && c.Live == 0 && c.Wish != WishDeleted {
 		c.Wish, c.IdleStopped = WishStopped, true
+	}
+	if cmd.Laid && c.Wish == WishStopped {
+		c.IdleStopped = true
 	}
 	if !cmd.Phase.Up() {
 		if _, err := tx.releaseComputer(&c); err != nil {

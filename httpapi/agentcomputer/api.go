@@ -34,6 +34,11 @@ type Computers interface {
 	Exec(context.Context, actors.Caller, state.ComputerID, actors.Command) (actors.Exit, error)
 }
 
+// Files reads and changes the files of computers.
+type Files interface {
+	Files(context.Context, actors.Caller, state.ComputerID, actors.FileOp) (actors.FileResult, error)
+}
+
 // Images knows what computers can be made of.
 type Images interface {
 	List(context.Context) ([]runtime.Image, error)
@@ -57,6 +62,7 @@ type Money interface {
 // Nouns are what the API asks.
 type Nouns struct {
 	Computers Computers
+	Files     Files
 	Images    Images
 	Hosts     Hosts
 	Money     Money
@@ -77,6 +83,7 @@ type API struct {
 	Nouns
 	links  door.Links
 	shapes state.Size
+	large  chan struct{} // a place for each large body
 }
 
 // New makes the API.
@@ -84,7 +91,7 @@ func New(o Options) *API {
 	if o.Requests == 0 {
 		o.Requests = DefaultRequests
 	}
-	return &API{Nouns: o.Nouns, links: o.Links, shapes: o.Default, Door: door.New(o.Shared, door.Dialect{
+	return &API{Nouns: o.Nouns, links: o.Links, shapes: o.Default, large: make(chan struct{}, maxLargeBodies), Door: door.New(o.Shared, door.Dialect{
 		Name: "agent_computer", Requests: o.Requests, Window: Window, Refuse: refuse})}
 }
 
@@ -92,7 +99,7 @@ func New(o Options) *API {
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
-		a.execRoutes(), a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes()} {
+		a.execRoutes(), a.fileRoutes(), a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes()} {
 		all = append(all, some...)
 	}
 	return all

@@ -9,6 +9,7 @@
 //	computers.go  computers: create, list, read, rename, delete
 //	actions.go    start, stop, ensure-ready, resize, transfer
 //	exec.go       one command and its output
+//	files.go      the files of computers, running or not
 //	operations.go the handles of slow requests
 //	usage.go      what computers and accounts have used
 //	billing.go    auto-reload and the spend limit

@@ -26,8 +26,11 @@ const (
 const bodyKey = "bothy.body"
 
 // Read reads a JSON body that must be there.
-func (d *Door) Read(c *gin.Context, into any) error {
-	raw, err := d.body(c)
+func (d *Door) Read(c *gin.Context, into any) error { return d.ReadUpTo(c, into, MaxJSONBytes) }
+
+// ReadUpTo is Read with another bound, for routes that carry files.
+func (d *Door) ReadUpTo(c *gin.Context, into any, maxBytes int64) error {
+	raw, err := d.body(c, maxBytes)
 	if err != nil {
 		return err
 	}
@@ -39,29 +42,29 @@ func (d *Door) Read(c *gin.Context, into any) error {
 
 // ReadAny reads a JSON body that may be absent.
 func (d *Door) ReadAny(c *gin.Context, into any) error {
-	raw, err := d.body(c)
+	raw, err := d.body(c, MaxJSONBytes)
 	if err != nil || len(raw) == 0 {
 		return err
 	}
 	return Decode(raw, into)
 }
 
-// body reads the request's body once, within MaxJSONBytes and Patience.Body.
-func (d *Door) body(c *gin.Context) ([]byte, error) {
+// body reads the request's body once, within a bound and Patience.Body.
+func (d *Door) body(c *gin.Context, maxBytes int64) ([]byte, error) {
 	if raw, ok := c.Get(bodyKey); ok {
 		return raw.([]byte), nil
 	}
 	control := http.NewResponseController(c.Writer)
 	// A writer that cannot set deadlines (a recorder) has no slow peer either.
 	deadlines := control.SetReadDeadline(time.Now().Add(d.Patience.Body)) == nil
-	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxJSONBytes))
+	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBytes))
 	if deadlines && err == nil {
 		err = control.SetReadDeadline(time.Time{})
 	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, fault.New(fault.TooLarge, "The body is larger than %d bytes", MaxJSONBytes)
+		return nil, fault.New(fault.TooLarge, "The body is larger than %d bytes", maxBytes)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, fault.New(fault.Invalid, "The body did not arrive within %s", d.Patience.Body)
 	case err != nil:
@@ -83,7 +86,7 @@ func (d *Door) Caller(c *gin.Context) (actors.Caller, error) {
 		return caller, fault.New(fault.Invalid, "Idempotency-Key must be at most %d printable ASCII characters",
 			maxIdempotencyKeyBytes).WithField("Idempotency-Key")
 	}
-	raw, err := d.body(c)
+	raw, err := d.body(c, MaxJSONBytes) // as it was read before
 	if err != nil {
 		return caller, err
 	}

@@ -2,6 +2,7 @@ package door
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ func Decode(raw []byte, into any) error {
 	err := json.Unmarshal(raw, into)
 	var syntax *json.SyntaxError
 	var typed *json.UnmarshalTypeError
+	var corrupt base64.CorruptInputError
 	switch {
 	case err == nil:
 		return nil
@@ -34,6 +36,8 @@ func Decode(raw []byte, into any) error {
 		return fault.New(fault.Invalid, "The body is not valid JSON: %v (at byte %d)", syntax, syntax.Offset)
 	case errors.As(err, &typed):
 		return wrongType(typed)
+	case errors.As(err, &corrupt):
+		return fault.New(fault.Invalid, "The body has a base64 field that is not base64: %v", corrupt)
 	}
 	return fault.New(fault.Invalid, "The body cannot be read: %v", err)
 }

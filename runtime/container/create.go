@@ -105,11 +105,21 @@ func layOut(volume string, ids idmap.Range) error {
 	return nil
 }
 
-// Workspace implements runtime.Workspacer.
-func (d *Driver) Workspace(_ context.Context, id runtime.ID) (runtime.WorkspaceRoot, error) {
+// Workspace implements runtime.Workspacer. In the epoch that is known it waits
+// for nothing, since a stop may hold the computer's lock for long.
+func (d *Driver) Workspace(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (runtime.WorkspaceRoot, error) {
 	r, err := d.load(id)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil && epoch != r.Epoch {
+		var release func()
+		if r, release, err = d.admit(ctx, epoch, id); err == nil {
+			release()
+		}
+	}
 	if err != nil {
-		return runtime.WorkspaceRoot{}, err
+		return runtime.WorkspaceRoot{}, fmt.Errorf("workspace of %s: %w", id, err)
 	}
 	volume, ok := d.Pool.Path(string(id))
 	if !ok {

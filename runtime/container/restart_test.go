@@ -18,7 +18,7 @@ import (
 func (n *node) counting(id runtime.ID) func() int64 {
 	n.t.Helper()
 	n.says(id, "", "setsid sh -c 'while :; do echo >> count; sleep 0.005; done' >/dev/null 2>&1 &")
-	root, err := n.Workspace(n.t.Context(), id)
+	root, err := n.Workspace(n.t.Context(), 1, id)
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -91,9 +91,9 @@ func (d *Driver) Egress(id runtime.ID) (bool, error) {
 
 // Workspace implements runtime.Workspacer: a real directory, owned by the
 // user of the test.
-func (d *Driver) Workspace(ctx context.Context, id runtime.ID) (runtime.WorkspaceRoot, error) {
+func (d *Driver) Workspace(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (runtime.WorkspaceRoot, error) {
 	var root runtime.WorkspaceRoot
-	err := d.look(ctx, Call{Op: Workspace, ID: id}, func(*computer) error {
+	err := d.change(ctx, Call{Op: Workspace, ID: id, Epoch: epoch}, func(*computer) error {
 		if d.opts.Dir == "" {
 			return fmt.Errorf("%w: the fake driver was made without a directory", runtime.ErrUnsupported)
 		}

@@ -129,7 +129,7 @@ func sizes(t *testing.T, m *machine, d runtime.Sizer) {
 
 func keepsWorkspace(t *testing.T, m *machine, d runtime.Workspacer) {
 	id := m.created(t)
-	root, err := d.Workspace(limited(t), id)
+	root, err := d.Workspace(limited(t), 1, id)
 	must(t, "workspace of what never started", err)
 	must(t, "write", os.WriteFile(root.Path+"/from-outside", []byte("out"), 0o644))
 	must(t, "own", os.Chown(root.Path+"/from-outside", root.UID, root.GID))
@@ -142,7 +142,7 @@ func keepsWorkspace(t *testing.T, m *machine, d runtime.Workspacer) {
 		}
 	}
 	must(t, "stop", m.Stop(limited(t), 1, id, grace))
-	again, err := d.Workspace(limited(t), id)
+	again, err := d.Workspace(limited(t), 1, id)
 	must(t, "workspace of what stopped", err)
 	if again != root {
 		t.Errorf("the workspace moved from %+v to %+v", root, again)

@@ -55,6 +55,12 @@ func (m *machine) abilityCalls(id runtime.ID) (calls []mutation) {
 		add("pause", func(ctx context.Context, e runtime.Epoch) error { return d.Pause(ctx, e, id) })
 		add("resume", func(ctx context.Context, e runtime.Epoch) error { return d.Resume(ctx, e, id) })
 	}
+	if d, ok := m.Driver.(runtime.Workspacer); ok {
+		add("workspace", func(ctx context.Context, e runtime.Epoch) error {
+			_, err := d.Workspace(ctx, e, id)
+			return err
+		})
+	}
 	return calls
 }
 

@@ -134,7 +134,7 @@ func leavesNothing(t *testing.T, m *machine) {
 	var root runtime.WorkspaceRoot
 	if w, ok := m.Driver.(runtime.Workspacer); ok {
 		var err error
-		root, err = w.Workspace(limited(t), id)
+		root, err = w.Workspace(limited(t), 1, id)
 		must(t, "workspace", err)
 		must(t, "write a file", os.WriteFile(root.Path+"/left", []byte("x"), 0o600))
 	}

@@ -7,9 +7,16 @@
 // every opened file is looked at before it is read, and nothing is followed
 // or read without a bound.
 //
-//	path.go   from what a user writes to a name in the workspace
-//	fs.go     opening a workspace, reading
-//	write.go  writing, directories, moving, removing
-//	list.go   what is there
-//	grep.go   what is in it
+//	path.go    from what a user writes to a name in the workspace
+//	fs.go      opening a workspace, reading
+//	write.go   writing, directories, moving
+//	range.go   reading and writing in the middle of a file
+//	overwrite.go  what a full disk must not spoil
+//	patch.go   changing parts of a text
+//	remove.go  removing, whatever grows meanwhile
+//	list.go    what is there
+//	grep.go    what is in it
+//	op.go      one operation as a client sends it, and what it answers
+//	verbs.go   what each operation does
+//	blank.go   what an empty workspace answers
 package workspace

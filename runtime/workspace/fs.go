@@ -79,6 +79,23 @@ func (w *FS) Stat(name string) (Entry, error) {
 	return entryOf(clean, info), nil
 }
 
+// Exists reports whether a path leads to anything, through links that stay in
+// the workspace.
+func (w *FS) Exists(name string) (bool, error) {
+	clean, err := Clean(name)
+	if err != nil {
+		return false, err
+	}
+	_, err = w.root.Stat(clean)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return false, nil
+	}
+	return false, plain("look for", clean, err)
+}
+
 // Open opens a file for reading, through links that stay in the workspace.
 // Only regular files open: a pipe would keep its reader waiting for ever.
 func (w *FS) Open(name string) (Reader, Entry, error) {
@@ -100,14 +117,21 @@ func (w *FS) openFile(clean string) (*os.File, Entry, error) {
 		return nil, Entry{}, plain("open", clean, err)
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: it is no regular file but a %s", runtime.ErrInvalid, kindOf(info.Mode()))
+	if err == nil {
+		err = regular(info)
 	}
 	if err != nil {
 		f.Close()
 		return nil, Entry{}, plain("open", clean, err)
 	}
 	return f, entryOf(clean, info), nil
+}
+
+func regular(info fs.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return nil
+	}
+	return fmt.Errorf("%w: it is no regular file but a %s", runtime.ErrInvalid, kindOf(info.Mode()))
 }
 
 // ReadFile reads a whole file of at most maxBytes.
@@ -181,7 +205,7 @@ func plain(doing, clean string, err error) error {
 		err = fmt.Errorf("%w: the computer's storage is full: %w", runtime.ErrFull, err)
 	case is(unix.ENOTEMPTY):
 		err = fmt.Errorf("%w: %w", fs.ErrExist, err)
-	case is(unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.ENAMETOOLONG, unix.EINVAL, unix.ENXIO, unix.EXDEV):
+	case is(unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.ENAMETOOLONG, unix.EINVAL, unix.ENXIO, unix.EXDEV, unix.ETXTBSY, unix.EPERM):
 		err = fmt.Errorf("%w: %w", runtime.ErrInvalid, err)
 	}
 	return fmt.Errorf("%s %s: %w", doing, clean, err)

@@ -2,14 +2,13 @@ package workspace
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/bothy-computer/bothy/runtime"
 )
 
 const (
@@ -21,6 +20,10 @@ const (
 	MaxGrepFileBytes = 8 << 20
 	// MaxGrepBytes bounds what Grep reads in all.
 	MaxGrepBytes = 1 << 30
+	// MaxFoundBytes bounds what Grep tells in all, paths and lines together.
+	MaxFoundBytes = 16 << 20
+	// MaxGrepEntries bounds the names that Grep looks at.
+	MaxGrepEntries = 1_000_000
 	// MaxMatchBytes bounds how much of a matching line is told.
 	MaxMatchBytes = 500
 	// sniffBytes is how far Grep looks for a NUL byte, which says that a file
@@ -28,11 +31,21 @@ const (
 	sniffBytes = 8000
 )
 
+// GrepOptions say what Grep looks for.
+type GrepOptions struct {
+	Pattern string
+	// Regex makes the pattern an RE2 expression; else it is looked for as it is.
+	Regex      bool
+	IgnoreCase bool
+	// Limit bounds the matches, in all files together; 0 means MaxMatches.
+	Limit int
+}
+
 // Match is a line that a pattern matches.
 type Match struct {
-	Path string // relative to the workspace
-	Line int    // from 1
-	Text string // without its line end; at most MaxMatchBytes
+	Path string `json:"path"`  // relative to the workspace
+	Line int    `json:"line"`  // from 1
+	Text string `json:"match"` // without its line end; at most MaxMatchBytes
 }
 
 // Found is what Grep has found.
@@ -42,43 +55,56 @@ type Found struct {
 	Skipped   int  // files too large, or no text, or not readable
 }
 
-// Grep finds lines in a file, or in all files below a directory, by an RE2
-// pattern. limit bounds the matches; 0 means MaxMatches. Links are not
-// followed.
-func (w *FS) Grep(ctx context.Context, pattern, name string, limit int) (Found, error) {
+// Grep finds lines in a file, or in all files below a directory. Links are not
+// followed. Matches are sorted by path and line; which of too many are told is
+// not said.
+func (w *FS) Grep(ctx context.Context, name string, opts GrepOptions) (Found, error) {
 	clean, err := Clean(name)
 	if err != nil {
 		return Found{}, err
 	}
-	if len(pattern) > MaxPatternBytes {
-		return Found{}, fmt.Errorf("%w: the pattern has %d bytes, more than %d", runtime.ErrInvalid, len(pattern), MaxPatternBytes)
-	}
-	expr, err := regexp.Compile(pattern)
+	expr, err := opts.compile()
 	if err != nil {
-		return Found{}, fmt.Errorf("%w: the pattern is no RE2 expression: %w", runtime.ErrInvalid, err)
+		return Found{}, err
 	}
-	if limit <= 0 || limit > MaxMatches {
-		limit = MaxMatches
+	if opts.Limit <= 0 || opts.Limit > MaxMatches {
+		opts.Limit = MaxMatches
 	}
 	start, err := w.Stat(name)
 	if err != nil {
 		return Found{}, err
 	}
-	g := grep{fs: w, expr: expr, limit: limit, left: MaxGrepBytes}
+	g := grep{fs: w, expr: expr, limit: opts.Limit, left: MaxGrepBytes, room: MaxFoundBytes, names: MaxGrepEntries}
 	if start.Kind != Directory {
 		err = g.file(start)
 	} else {
-		err = w.walk(ctx, clean, 0, func(e Entry) error {
-			if e.Kind != File {
-				return nil
-			}
-			return g.file(e)
-		})
+		err = w.walk(ctx, clean, 0, g.visit)
 	}
 	if err != nil && err != errStop {
 		return Found{}, err
 	}
+	slices.SortFunc(g.found.Matches, func(a, b Match) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
+	})
 	return g.found, nil
+}
+
+func (opts GrepOptions) compile() (*regexp.Regexp, error) {
+	pattern := opts.Pattern
+	if len(pattern) > MaxPatternBytes {
+		return nil, wrong("pattern", "it has %d bytes, more than %d", len(pattern), MaxPatternBytes)
+	}
+	if !opts.Regex {
+		pattern = regexp.QuoteMeta(pattern)
+	}
+	if opts.IgnoreCase {
+		pattern = "(?i)" + pattern
+	}
+	expr, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, wrong("pattern", "it is no RE2 expression: %v", err)
+	}
+	return expr, nil
 }
 
 type grep struct {
@@ -86,7 +112,20 @@ type grep struct {
 	expr  *regexp.Regexp
 	limit int
 	left  int64 // bytes that may still be read
+	room  int   // bytes that may still be told
+	names int   // names that may still be looked at
 	found Found
+}
+
+func (g *grep) visit(e Entry) error {
+	if g.names--; g.names < 0 {
+		g.found.Truncated = true
+		return errStop
+	}
+	if e.Kind != File {
+		return nil
+	}
+	return g.file(e)
 }
 
 func (g *grep) file(e Entry) error {
@@ -119,11 +158,13 @@ func (g *grep) lines(path string, text []byte) error {
 		if !g.expr.Match(line) {
 			continue
 		}
-		if len(g.found.Matches) == g.limit {
+		match := Match{Path: path, Line: number, Text: shorten(line)}
+		g.room -= len(match.Path) + len(match.Text)
+		if len(g.found.Matches) == g.limit || g.room < 0 {
 			g.found.Truncated = true
 			return errStop
 		}
-		g.found.Matches = append(g.found.Matches, Match{Path: path, Line: number, Text: shorten(line)})
+		g.found.Matches = append(g.found.Matches, match)
 	}
 	return nil
 }

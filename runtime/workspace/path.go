@@ -31,6 +31,8 @@ func Clean(name string) (string, error) {
 		return "", fmt.Errorf("%w: the path has %d bytes, more than %d", runtime.ErrInvalid, len(name), MaxPathBytes)
 	case strings.ContainsRune(name, 0):
 		return "", fmt.Errorf("%w: the path holds a NUL byte", runtime.ErrInvalid)
+	case strings.ContainsAny(name, "\r\n"):
+		return "", fmt.Errorf("%w: the path holds a line break", runtime.ErrInvalid)
 	case !utf8.ValidString(name):
 		return "", fmt.Errorf("%w: the path is not UTF-8", runtime.ErrInvalid)
 	}

@@ -54,18 +54,35 @@ func (w *FS) Write(ctx context.Context, name string, content io.Reader, opts Wri
 	if err := w.makeAll(path.Dir(clean)); err != nil {
 		return Entry{}, err
 	}
-	part := path.Join(path.Dir(clean), partPrefix+rand.Text())
-	info, err := w.writePart(ctx, part, content, opts)
+	part := partOf(clean)
+	info, err := w.writePart(part, opts.Mode, func(f *os.File) error {
+		n, err := io.Copy(f, &bounded{ctx: ctx, from: content, left: opts.MaxBytes + 1})
+		if err == nil && n > opts.MaxBytes {
+			err = fmt.Errorf("%w: the content has more than %d bytes", runtime.ErrInvalid, opts.MaxBytes)
+		}
+		return err
+	})
+	if err == nil {
+		err = ctx.Err() // whoever may no longer act changes nothing
+	}
 	if err == nil {
 		err = w.root.Rename(part, clean)
 	}
 	if err != nil {
-		if undo := w.root.Remove(part); undo != nil && !errors.Is(undo, fs.ErrNotExist) {
-			err = errors.Join(err, undo)
-		}
-		return Entry{}, plain("write", clean, err)
+		return Entry{}, plain("write", clean, errors.Join(err, w.discard(part)))
 	}
 	return entryOf(clean, info), nil
+}
+
+// partOf is a new name, beside a file's own, for the time that it is written.
+func partOf(clean string) string { return path.Join(path.Dir(clean), partPrefix+rand.Text()) }
+
+// discard removes a part that is not needed.
+func (w *FS) discard(part string) error {
+	if err := w.root.Remove(part); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // modeFor looks at what is there before anything is written.
@@ -86,7 +103,7 @@ func (w *FS) modeFor(clean string, mode fs.FileMode) (fs.FileMode, error) {
 	return mode.Perm(), nil // never setuid: the content came from outside
 }
 
-func (w *FS) writePart(ctx context.Context, part string, content io.Reader, opts WriteOptions) (fs.FileInfo, error) {
+func (w *FS) writePart(part string, mode fs.FileMode, fill func(*os.File) error) (fs.FileInfo, error) {
 	// Until it is whole the file is this machine's root's: the computer cannot
 	// open it, so it cannot change what we are writing.
 	f, err := w.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -94,17 +111,13 @@ func (w *FS) writePart(ctx context.Context, part string, content io.Reader, opts
 		return nil, err
 	}
 	defer f.Close()
-	n, err := io.Copy(f, &bounded{ctx: ctx, from: content, left: opts.MaxBytes + 1})
-	if err != nil {
+	if err := fill(f); err != nil {
 		return nil, err
-	}
-	if n > opts.MaxBytes {
-		return nil, fmt.Errorf("%w: the content has more than %d bytes", runtime.ErrInvalid, opts.MaxBytes)
 	}
 	if err := f.Chown(w.uid, w.gid); err != nil {
 		return nil, err
 	}
-	if err := f.Chmod(opts.Mode); err != nil {
+	if err := f.Chmod(mode); err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
@@ -209,22 +222,6 @@ func (w *FS) Move(from, to string) error {
 	}
 	if err := w.root.Rename(cleanFrom, cleanTo); err != nil {
 		return plain("move "+cleanFrom+" to", cleanTo, err)
-	}
-	return nil
-}
-
-// Remove removes a file, a link, or a directory with all that is in it. A
-// path where nothing is gives fs.ErrNotExist.
-func (w *FS) Remove(name string) error {
-	clean, err := w.notTheRoot(name)
-	if err != nil {
-		return err
-	}
-	if _, err := w.root.Lstat(clean); err != nil {
-		return plain("remove", clean, err)
-	}
-	if err := w.root.RemoveAll(clean); err != nil {
-		return plain("remove", clean, err)
 	}
 	return nil
 }

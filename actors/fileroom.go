@@ -1,0 +1,71 @@
+package actors
+
+import (
+	"hash/maphash"
+	"path"
+	"sync"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime/workspace"
+)
+
+const (
+	// maxFileOps bounds the operations on files that a node does at once, each
+	// of which may hold a whole content in memory.
+	maxFileOps = 64
+	// maxFileOpsEach bounds those on one computer, so that none takes all.
+	maxFileOpsEach = 16
+	// fileTurns is how many changes of different files can go on at once
+	// without fail.
+	fileTurns = 64
+)
+
+// fileRoom is where operations on files take place: it bounds how many there
+// are, and has those that change one file take turns.
+type fileRoom struct {
+	mu    sync.Mutex
+	all   int
+	each  map[state.ComputerID]int
+	seed  maphash.Seed
+	turns [fileTurns]sync.Mutex
+}
+
+func newFileRoom() *fileRoom {
+	return &fileRoom{each: map[state.ComputerID]int{}, seed: maphash.MakeSeed()}
+}
+
+// enter takes a place, or fails at once with Unavailable.
+func (r *fileRoom) enter(id state.ComputerID) (leave func(), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.each[id] >= maxFileOpsEach {
+		return nil, fault.New(fault.Unavailable, "%d operations on the computer's files go on already", maxFileOpsEach).WithRetry(retryMailbox)
+	}
+	if r.all >= maxFileOps {
+		return nil, fault.New(fault.Unavailable, "the node is busy with %d operations on files", maxFileOps).WithRetry(retryMailbox)
+	}
+	r.all++
+	r.each[id]++
+	return sync.OnceFunc(func() { r.left(id) }), nil
+}
+
+func (r *fileRoom) left(id state.ComputerID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all--
+	if r.each[id]--; r.each[id] == 0 {
+		delete(r.each, id)
+	}
+}
+
+// turn waits until nobody else changes the file, however its path is written;
+// done ends the turn. Different files may share one.
+func (r *fileRoom) turn(id state.ComputerID, name string) (done func()) {
+	if clean, err := workspace.Clean(name); err == nil {
+		name = clean
+	}
+	lock := &r.turns[maphash.String(r.seed, path.Join(string(id), name))%fileTurns]
+	lock.Lock()
+	return lock.Unlock
+}
