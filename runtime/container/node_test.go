@@ -76,7 +76,7 @@ func openDriver(dir, node string, warm int) (*Driver, *volume.Pool, error) {
 		return nil, nil, err
 	}
 	d, err := Open(Options{
-		Dir: dir, NodeID: node, Images: images, Pool: pool, Warden: w, Warm: warm, Log: log,
+		Dir: dir, NodeID: node, Images: withOther{images}, Pool: pool, Warden: w, Warm: warm, Log: log,
 		GuestPath: guestBinary, RangeDir: rangeDir(),
 	})
 	return d, pool, err
@@ -185,6 +185,18 @@ var testMark = fmt.Sprintf("bothytest%dc", os.Getpid())
 var sharedImages = sync.OnceValues(func() (*image.Store, error) {
 	return image.Open(image.Options{Dir: filepath.Join(scratch, "images"), Log: slog.New(slog.DiscardHandler)})
 })
+
+// otherImage is known by name, and has nothing in it.
+const otherImage = "other"
+
+type withOther struct{ *image.Store }
+
+func (w withOther) Resolve(ctx context.Context, name string) (string, error) {
+	if name == otherImage {
+		return "sha256:" + strings.Repeat("0", 64), nil
+	}
+	return w.Store.Resolve(ctx, name)
+}
 
 // rangeDir is the machine's own table: test processes at once share it with
 // each other and with whatever node runs here.

@@ -64,4 +64,6 @@ func (directories) usage(dir string) (int64, error) {
 	return total, nil
 }
 
+func (directories) settle(string) error { return nil }
+
 func (directories) sweep([]string) error { return nil }

@@ -65,6 +65,7 @@ type ground interface {
 	create(dir string) error
 	limit(dir string, bytes int64) error
 	usage(dir string) (int64, error)
+	settle(dir string) error
 	snapshot(from, to string, readOnly bool) error
 	remove(dir string) error
 	sweep(volumes []string) error

@@ -18,8 +18,9 @@ const (
 	// MaxSnapshots bounds how many snapshots a volume has.
 	MaxSnapshots = 1000
 
-	diskName = "disk"
-	noteName = "note"
+	diskName  = "disk"
+	noteName  = "note"
+	flushName = "flush"
 	// halfPrefix begins the names of snapshots that are being made or removed.
 	// No whole one has it: names do not begin with a dot.
 	halfPrefix = ".half-"
@@ -35,27 +36,37 @@ func (p *Pool) CanSnapshot() error {
 		runtime.ErrUnsupported, p.reason, p.opts.Dir)
 }
 
+// FlushSnapshot writes out what is dirty in the volume, and in no other, so
+// that TakeSnapshot soon after has little to do.
+func (p *Pool) FlushSnapshot(ctx context.Context, id, name string) error {
+	return p.takeInto(ctx, id, name, flushName)
+}
+
 // TakeSnapshot takes the volume as it is now, with all that was written before
 // the call. The snapshot counts only once KeepSnapshot has ended: until then
 // each call begins anew.
 func (p *Pool) TakeSnapshot(ctx context.Context, id, name string) error {
-	if err := errors.Join(checkName(name), p.CanSnapshot()); err != nil {
+	return p.takeInto(ctx, id, name, diskName)
+}
+
+func (p *Pool) takeInto(ctx context.Context, id, name, part string) error {
+	if err := errors.Join(CheckName(name), p.CanSnapshot()); err != nil {
 		return err
 	}
 	dir, err := p.known(ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := p.makeHalf(id, name); err != nil {
+	if err := p.makeHalf(id, name, part); err != nil {
 		return fmt.Errorf("snapshot volume %s: %w", id, full(err))
 	}
-	if err := p.ground.snapshot(dir, filepath.Join(p.half(id, name), diskName), true); err != nil {
+	if err := p.ground.snapshot(dir, filepath.Join(p.half(id, name), part), true); err != nil {
 		return fmt.Errorf("snapshot volume %s: %w", id, errors.Join(full(err), p.removeHalf(p.half(id, name))))
 	}
 	return nil
 }
 
-func (p *Pool) makeHalf(id, name string) error {
+func (p *Pool) makeHalf(id, name, part string) error {
 	if err := p.needRoom(); err != nil {
 		return err
 	}
@@ -66,7 +77,7 @@ func (p *Pool) makeHalf(id, name string) error {
 	if len(have) >= MaxSnapshots {
 		return fmt.Errorf("%w: it has %d snapshots, which is the most", runtime.ErrFull, len(have))
 	}
-	if err := p.removeHalf(p.half(id, name)); err != nil {
+	if err := p.ground.remove(filepath.Join(p.half(id, name), part)); err != nil {
 		return err
 	}
 	return os.MkdirAll(p.half(id, name), 0o700)
@@ -75,11 +86,14 @@ func (p *Pool) makeHalf(id, name string) error {
 // KeepSnapshot makes a snapshot that was taken lasting, with a note for
 // whoever finds it. After a crash it is there with its note, or not at all.
 func (p *Pool) KeepSnapshot(ctx context.Context, id, name string, note []byte) error {
-	if err := errors.Join(checkName(id), checkName(name), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(id), CheckName(name), ctx.Err()); err != nil {
 		return err
 	}
 	half := p.half(id, name)
-	err := writeSynced(filepath.Join(half, noteName), note)
+	err := p.ground.remove(filepath.Join(half, flushName))
+	if err == nil {
+		err = writeSynced(filepath.Join(half, noteName), note)
+	}
 	if err == nil {
 		err = move(half, p.snapshot(id, name))
 	}
@@ -94,7 +108,7 @@ func (p *Pool) KeepSnapshot(ctx context.Context, id, name string, note []byte) e
 
 // Note reads the note of a snapshot, or says runtime.ErrNoSnapshot.
 func (p *Pool) Note(id, name string) ([]byte, error) {
-	if err := errors.Join(checkName(id), checkName(name)); err != nil {
+	if err := errors.Join(CheckName(id), CheckName(name)); err != nil {
 		return nil, err
 	}
 	note, err := os.ReadFile(filepath.Join(p.snapshot(id, name), noteName))
@@ -110,7 +124,7 @@ func (p *Pool) Note(id, name string) ([]byte, error) {
 // Restore makes the volume of id out of a snapshot, without a quota. Its files
 // belong to whom they belonged. runtime.ErrNoSnapshot means that there is none.
 func (p *Pool) Restore(ctx context.Context, from, name, id string) (string, error) {
-	if err := errors.Join(checkName(from), checkName(name), checkName(id), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(from), CheckName(name), CheckName(id), ctx.Err()); err != nil {
 		return "", err
 	}
 	if err := p.needRoom(); err != nil {
@@ -129,7 +143,7 @@ func (p *Pool) Restore(ctx context.Context, from, name, id string) (string, erro
 // RemoveSnapshot removes one snapshot. An unknown one is success. Volumes that
 // were made from it stay whole.
 func (p *Pool) RemoveSnapshot(ctx context.Context, id, name string) error {
-	if err := errors.Join(checkName(id), checkName(name), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(id), CheckName(name), ctx.Err()); err != nil {
 		return err
 	}
 	half := p.half(id, name)
@@ -150,7 +164,7 @@ func (p *Pool) RemoveSnapshot(ctx context.Context, id, name string) error {
 // Snapshots reports the names of a volume's snapshots, in order. A volume that
 // is gone, or never was, may have some or none.
 func (p *Pool) Snapshots(id string) ([]string, error) {
-	if err := checkName(id); err != nil {
+	if err := CheckName(id); err != nil {
 		return nil, err
 	}
 	all, err := names(p.snapshotsOf(id))
@@ -196,8 +210,10 @@ func (p *Pool) clearHalf() error {
 }
 
 func (p *Pool) removeHalf(half string) error {
-	if err := p.ground.remove(filepath.Join(half, diskName)); err != nil {
-		return err
+	for _, part := range []string{diskName, flushName} {
+		if err := p.ground.remove(filepath.Join(half, part)); err != nil {
+			return err
+		}
 	}
 	return os.RemoveAll(half)
 }

@@ -123,6 +123,20 @@ func (s subvolumes) usage(dir string) (int64, error) {
 	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }
 
+// settle commits the pool's transaction, with which quota groups are counted.
+func (subvolumes) settle(dir string) error {
+	return onDir(dir, func(d *os.File) error {
+		var transaction uint64
+		if err := ioctl(d, iocStartSync, &transaction); err != nil {
+			return fmt.Errorf("begin a commit: %w", err)
+		}
+		if err := ioctl(d, iocWaitSync, &transaction); err != nil {
+			return fmt.Errorf("wait for a commit: %w", err)
+		}
+		return nil
+	})
+}
+
 // snapshot writes out what is dirty in the volume, and no other, before it
 // takes it. One that can be written to gets a quota group of its own.
 func (s subvolumes) snapshot(from, to string, readOnly bool) error {

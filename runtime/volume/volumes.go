@@ -22,7 +22,7 @@ const maxIDBytes = 200
 // whom the caller says. runtime.ErrFull means that the pool is too full for
 // another volume.
 func (p *Pool) Create(ctx context.Context, id string, quotaBytes int64) (string, error) {
-	if err := errors.Join(checkName(id), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(id), ctx.Err()); err != nil {
 		return "", err
 	}
 	dir := p.dir(id)
@@ -42,7 +42,7 @@ func (p *Pool) Create(ctx context.Context, id string, quotaBytes int64) (string,
 
 // Path reports where the volume of id is, if there is one.
 func (p *Pool) Path(id string) (string, bool) {
-	if checkName(id) != nil {
+	if CheckName(id) != nil {
 		return "", false
 	}
 	info, err := os.Lstat(p.dir(id))
@@ -66,6 +66,18 @@ func (p *Pool) SetQuota(ctx context.Context, id string, bytes int64) error {
 	return nil
 }
 
+// Settle waits until Usage counts what was done to the volume before.
+func (p *Pool) Settle(ctx context.Context, id string) error {
+	dir, err := p.known(ctx, id)
+	if err == nil {
+		err = p.ground.settle(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("settle volume %s: %w", id, err)
+	}
+	return nil
+}
+
 // Usage reports how many bytes the volume holds. On btrfs it may lag by the
 // seconds until the kernel has written them.
 func (p *Pool) Usage(id string) (int64, error) {
@@ -83,7 +95,7 @@ func (p *Pool) Usage(id string) (int64, error) {
 // Rename keeps a volume under another id. Its snapshots stay where they are.
 // Doing it twice is success; a new id that has a volume already is an error.
 func (p *Pool) Rename(ctx context.Context, oldID, newID string) error {
-	if err := errors.Join(checkName(oldID), checkName(newID), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(oldID), CheckName(newID), ctx.Err()); err != nil {
 		return err
 	}
 	_, haveOld := p.Path(oldID)
@@ -110,7 +122,7 @@ func move(from, to string) error {
 // Remove deletes the volume of id and leaves its snapshots. An unknown id is
 // success. The kernel gives the room back a little later.
 func (p *Pool) Remove(ctx context.Context, id string) error {
-	if err := errors.Join(checkName(id), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(id), ctx.Err()); err != nil {
 		return err
 	}
 	if err := p.ground.remove(p.dir(id)); err != nil {
@@ -124,7 +136,7 @@ func (p *Pool) Remove(ctx context.Context, id string) error {
 func (p *Pool) List() ([]string, error) { return names(p.computers()) }
 
 func (p *Pool) known(ctx context.Context, id string) (string, error) {
-	if err := errors.Join(checkName(id), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(id), ctx.Err()); err != nil {
 		return "", err
 	}
 	dir, ok := p.Path(id)
@@ -168,7 +180,8 @@ func names(dir string) ([]string, error) {
 
 func (p *Pool) dir(id string) string { return filepath.Join(p.computers(), id) }
 
-func checkName(name string) error {
+// CheckName is runtime.ErrInvalid for what cannot name a volume or snapshot.
+func CheckName(name string) error {
 	illegal := func(c rune) bool {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.", c))
 	}
