@@ -44,9 +44,11 @@ var (
 
 // Resources bound what a computer may use. Zero means the driver's default.
 type Resources struct {
-	MemoryBytes  int64
-	MilliCPU     int64 // 1000 is one core
-	StorageBytes int64 // layer and workspace together, where quotas exist
+	MemoryBytes int64
+	MilliCPU    int64 // 1000 is one core
+	// StorageBytes are layer and workspace together, with what snapshots of the
+	// computer keep of what it has changed since; held where quotas exist.
+	StorageBytes int64
 	PIDs         int64
 }
 
@@ -183,8 +185,8 @@ type Snapshot struct {
 	Image  string // digest of the image that the layer stands on
 	MadeAt time.Time
 	// Bytes is the logical size: what a computer made from it holds, whoever
-	// else shares the data on the disk. It may be more by what came with an
-	// earlier snapshot and was deleted since, never less.
+	// else shares the data on the disk. It may be more by what the computer has
+	// deleted and an earlier snapshot still keeps, never less.
 	Bytes int64
 	// Still is how long the computer stood still for it; 0 when it did not
 	// run, or stood still already.

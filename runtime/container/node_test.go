@@ -36,6 +36,14 @@ type node struct {
 // newNode makes an empty node and takes everything of it away at the end.
 func newNode(t testing.TB, warm int) *node {
 	t.Helper()
+	n := closedNode(t)
+	n.open(warm)
+	return n
+}
+
+// closedNode is a node that was never opened.
+func closedNode(t testing.TB) *node {
+	t.Helper()
 	dir, err := os.MkdirTemp("", testMark)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +53,6 @@ func newNode(t testing.TB, warm int) *node {
 	}
 	n := &node{t: t, dir: dir, epoch: 1, uuid: testMark + uuid.NewString()[:8]}
 	t.Cleanup(n.destroy)
-	n.open(warm)
 	return n
 }
 

@@ -12,8 +12,13 @@ import (
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
 
-// retryThaw is how soon a thaw that failed is tried again.
-const retryThaw = 200 * time.Millisecond
+const (
+	// thawTries are made at once: a warden that dies is replaced at the next
+	// word to it.
+	thawTries = 3
+	// retryThaw is how soon a thaw that failed so is tried again.
+	retryThaw = 200 * time.Millisecond
+)
 
 // standStill acts while the computer stands still, and reports for how long it
 // did: 0 when it does not run or stood still before, which it then still does.
@@ -55,11 +60,14 @@ func (d *Driver) standStill(id runtime.ID, r record, act func() error) (still ti
 // letGo ends what standStill began. Past the warden's deadline the computer
 // stands still with all others, until it is thawed as they are.
 func (d *Driver) letGo(id runtime.ID, r record) error {
-	err := d.Warden.Thaw(context.Background(), r.Container)
-	if err != nil && !errors.Is(err, warden.ErrFenced) {
-		return fmt.Errorf("let %s go on: %w", id, err)
+	var err error
+	for range thawTries {
+		err = d.Warden.Thaw(context.Background(), r.Container)
+		if err == nil || errors.Is(err, warden.ErrFenced) {
+			return d.unmarkStill(id)
+		}
 	}
-	return d.unmarkStill(id)
+	return fmt.Errorf("let %s go on: %w", id, err)
 }
 
 func (d *Driver) unmarkStill(id runtime.ID) error {
