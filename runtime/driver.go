@@ -38,14 +38,18 @@ var (
 	ErrFull        = errors.New("no room on this machine")
 	ErrUnsupported = errors.New("this machine cannot do that")
 	ErrInvalid     = errors.New("invalid request")
+	ErrNoSnapshot  = errors.New("no such snapshot on this machine")
+	ErrOtherImage  = errors.New("the snapshot stands on another image")
 	ErrRefused     = errors.New("nothing listens on that port of the computer")
 )
 
 // Resources bound what a computer may use. Zero means the driver's default.
 type Resources struct {
-	MemoryBytes  int64
-	MilliCPU     int64 // 1000 is one core
-	StorageBytes int64 // layer and workspace together, where quotas exist
+	MemoryBytes int64
+	MilliCPU    int64 // 1000 is one core
+	// StorageBytes are layer and workspace together, with what snapshots of the
+	// computer keep of what it has changed since; held where quotas exist.
+	StorageBytes int64
 	PIDs         int64
 }
 
@@ -57,6 +61,18 @@ type Spec struct {
 	Hostname  string
 	Resources Resources
 	Egress    bool // may it open connections to the outside
+	// From is the snapshot that the disk begins as; the zero value begins an
+	// empty one. The image must then be the one the snapshot stands on, which
+	// Image "" means; another is ErrOtherImage, a snapshot that is not here
+	// ErrNoSnapshot, and storage too small for what it holds ErrInvalid. Drivers
+	// that are no Snapshotter return ErrUnsupported.
+	From Source
+}
+
+// Source names a snapshot by the computer it was taken of, which may be gone.
+type Source struct {
+	Computer ID
+	Name     string
 }
 
 // Phase is what a driver sees of a computer.
@@ -79,8 +95,8 @@ type Status struct {
 	StartedAt time.Time
 	// Image is the digest of the image that the root layer stands on.
 	Image string
-	// Fresh is set when no Start came before: nothing of an earlier life is
-	// in the layer or the workspace.
+	// Fresh is set when no Start came before and the disk began empty: nothing
+	// of an earlier life is in the layer or the workspace.
 	Fresh bool
 }
 
@@ -152,7 +168,8 @@ type Networker interface {
 	SetEgress(ctx context.Context, epoch Epoch, id ID, allowed bool) error
 }
 
-// Resizer is a Driver that can change a computer's limits while it runs.
+// Resizer is a Driver that can change a computer's limits, running or stopped.
+// Zero fields stay as they are; what was changed outlives stops and restarts.
 type Resizer interface {
 	Resize(ctx context.Context, epoch Epoch, id ID, r Resources) error
 }
@@ -187,6 +204,38 @@ type Image struct {
 // Imager is a Driver that tells its images, by name.
 type Imager interface {
 	ListImages(ctx context.Context) ([]Image, error)
+}
+
+// Snapshot is a computer's layer and workspace as they were at one moment.
+type Snapshot struct {
+	Source
+	Image  string // digest of the image that the layer stands on
+	MadeAt time.Time
+	// Bytes is the logical size: what a computer made from it holds, whoever
+	// else shares the data on the disk. It may be more by what the computer has
+	// deleted and an earlier snapshot still keeps, never less.
+	Bytes int64
+	// Still is how long the computer stood still for it; 0 when it did not
+	// run, or stood still already.
+	Still time.Duration
+}
+
+// Snapshotter is a Driver that keeps disks as they were. A snapshot outlives
+// its computer and ends only by DropSnapshot. On a machine that cannot keep
+// any, Snapshot is ErrUnsupported and says how to mend it.
+type Snapshotter interface {
+	// Snapshot keeps the disk of a computer, running or not, under a name of
+	// letters, digits, - _ and . that does not begin with a dot. All that was
+	// written when it began is in it, at one moment of the computer's life. The
+	// same name again is success and finds the first. An error does not mean
+	// that none was made: ask again.
+	Snapshot(ctx context.Context, epoch Epoch, id ID, name string) (Snapshot, error)
+	// DropSnapshot deletes one. An unknown one is success. Computers made from
+	// it keep what they have.
+	DropSnapshot(ctx context.Context, s Source) error
+	// Snapshots reports those of a computer, also of one that is gone; id ""
+	// means all of this machine. They come by computer and name.
+	Snapshots(ctx context.Context, id ID) ([]Snapshot, error)
 }
 
 // Usage is what a computer has used since it was created; the counters never

@@ -59,6 +59,7 @@ func conformance(t *testing.T, warm int) {
 		Spec: runtime.Spec{Image: "host", Hostname: "hut", Resources: runtime.Resources{
 			MemoryBytes: 256 << 20, MilliCPU: 1000, StorageBytes: 64 << 20, PIDs: 128,
 		}},
+		OtherImage: otherImage, StandsStill: true,
 		Users: []string{"root", "node"},
 	}.Run(t)
 }

@@ -20,9 +20,12 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 	if err := checkSpec(&spec); err != nil {
 		return err
 	}
-	digest, err := d.Images.Resolve(ctx, spec.Image)
-	if err != nil {
-		return fmt.Errorf("create %s: %w", spec.ID, err)
+	var digest string
+	if spec.Image != "" {
+		var err error
+		if digest, err = d.Images.Resolve(ctx, spec.Image); err != nil {
+			return fmt.Errorf("create %s: %w", spec.ID, err)
+		}
 	}
 	release, err := d.locks.take(ctx, string(spec.ID))
 	if err != nil {
@@ -39,11 +42,15 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 	if err := d.clear(ctx, spec.ID); err != nil {
 		return err
 	}
+	r = record{Spec: spec, Epoch: epoch, Container: string(spec.ID), Image: digest}
+	if spec.From != (runtime.Source{}) {
+		return d.makeFrom(ctx, &r)
+	}
 	claimed, err := d.claim(ctx, epoch, spec, digest)
 	if claimed || err != nil {
 		return err
 	}
-	return d.make(ctx, &record{Spec: spec, Epoch: epoch, Container: string(spec.ID), Image: digest})
+	return d.make(ctx, &r, d.emptyDisk)
 }
 
 // clear removes a directory that holds no record.
@@ -55,8 +62,8 @@ func (d *Driver) clear(ctx context.Context, id runtime.ID) error {
 }
 
 // make lays out a computer and writes its record last: a directory without one
-// was never promised to anybody.
-func (d *Driver) make(ctx context.Context, r *record) (err error) {
+// was never promised to anybody. fill makes the volume.
+func (d *Driver) make(ctx context.Context, r *record, fill func(context.Context, *record) error) (err error) {
 	id := r.Spec.ID
 	defer func() {
 		if err != nil {
@@ -73,14 +80,18 @@ func (d *Driver) make(ctx context.Context, r *record) (err error) {
 	if r.Range, err = idmap.Allocate(d.RangeDir, d.rangeName(r.Container)); err != nil {
 		return err
 	}
-	volume, err := d.Pool.Create(ctx, string(id), r.Spec.Resources.StorageBytes)
-	if err != nil {
-		return err
-	}
-	if err := layOut(volume, r.Range); err != nil {
+	if err := fill(ctx, r); err != nil {
 		return err
 	}
 	return d.save(id, *r)
+}
+
+func (d *Driver) emptyDisk(ctx context.Context, r *record) error {
+	volume, err := d.Pool.Create(ctx, string(r.Spec.ID), r.Spec.Resources.StorageBytes)
+	if err != nil {
+		return err
+	}
+	return layOut(volume, r.Range)
 }
 
 // layOut makes the parts of a volume: a layer for each overlay, and the

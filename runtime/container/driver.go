@@ -37,6 +37,8 @@ var (
 	_ runtime.Imager     = (*Driver)(nil)
 	_ runtime.Workspacer = (*Driver)(nil)
 	_ runtime.Sizer      = (*Driver)(nil)
+
+	_ runtime.Snapshotter = (*Driver)(nil)
 )
 
 // Images is what computers are made of; image.Store is one.
@@ -81,6 +83,8 @@ type Driver struct {
 	warm    *warm
 	metrics *metrics
 	mend    []string // what this machine lacks
+	stuck   chan struct{}
+	reached func(step string) // tells a test how far a call is; nil elsewhere
 
 	life  context.Context
 	end   context.CancelFunc
@@ -93,7 +97,7 @@ func Open(o Options) (*Driver, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	d := &Driver{Options: o, locks: locks{held: map[string]*lock{}}}
+	d := &Driver{Options: o, locks: locks{held: map[string]*lock{}}, stuck: make(chan struct{}, 1)}
 	d.life, d.end = context.WithCancel(context.Background())
 	for _, step := range []func() error{d.makeDirs, d.findMachine, d.openParts, d.recover} {
 		if err := step(); err != nil {
@@ -103,6 +107,7 @@ func Open(o Options) (*Driver, error) {
 	}
 	d.aside.Go(d.sample)
 	d.aside.Go(d.refill)
+	d.aside.Go(d.releaseStuck)
 	return d, nil
 }
 
@@ -181,6 +186,11 @@ func (d *Driver) Abilities() Banner {
 		b.Can = append(b.Can, "storage quota")
 	} else {
 		b.Missing = append(b.Missing, "no hard storage limits: the volume pool is not btrfs")
+	}
+	if err := d.Pool.CanSnapshot(); err == nil {
+		b.Can = append(b.Can, "snapshots")
+	} else {
+		b.Missing = append(b.Missing, err.Error())
 	}
 	if d.Warm > 0 {
 		b.Can = append(b.Can, fmt.Sprintf("%d warm computers of %s", d.Warm, d.WarmImage))

@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/bothy-computer/bothy/runtime"
@@ -37,7 +38,8 @@ func (d *Driver) turn(ctx context.Context, epoch runtime.Epoch, id runtime.ID, h
 	if f.pid == 0 || !r.Started {
 		return fmt.Errorf("freeze or thaw %s: %w", id, runtime.ErrNotRunning)
 	}
-	if err := how(ctx, r.Container); err != nil {
+	// From here on it stands or goes because the caller said so.
+	if err := errors.Join(how(ctx, r.Container), d.unmarkStill(id)); err != nil {
 		return fmt.Errorf("freeze or thaw %s: %w", id, err)
 	}
 	return nil

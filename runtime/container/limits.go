@@ -2,10 +2,12 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/volume"
 	"github.com/bothy-computer/bothy/runtime/warden/cgroup"
 )
 
@@ -46,10 +48,15 @@ func checkSpec(s *runtime.Spec) error {
 	if len(s.Hostname) > maxHostname || strings.ContainsFunc(s.Hostname, func(c rune) bool { return !legal(c) }) {
 		return fmt.Errorf("%w: %.80q is no host name", runtime.ErrInvalid, s.Hostname)
 	}
-	if s.Image == "" {
+	var err error
+	if s.From != (runtime.Source{}) {
+		err = errors.Join(checkID(s.From.Computer), volume.CheckName(s.From.Name))
+	} else if s.Image == "" {
 		s.Image = "host"
 	}
-	var err error
+	if err != nil {
+		return err
+	}
 	s.Resources, err = complete(s.Resources, runtime.Resources{
 		MemoryBytes: defaultMemoryBytes, MilliCPU: defaultMilliCPU, StorageBytes: defaultStorageBytes, PIDs: defaultPIDs,
 	})
@@ -114,5 +121,5 @@ func (d *Driver) setLimits(ctx context.Context, id runtime.ID, r record, want ru
 	if want.StorageBytes == r.Spec.Resources.StorageBytes {
 		return nil
 	}
-	return d.Pool.SetQuota(ctx, string(id), want.StorageBytes)
+	return d.Pool.SetQuota(ctx, string(id), d.quota(r, want.StorageBytes))
 }

@@ -83,7 +83,8 @@ func (d *Driver) status(id runtime.ID, r record) (runtime.Status, error) {
 		return runtime.Status{}, err
 	}
 	st := runtime.Status{
-		ID: id, Epoch: r.Epoch, Phase: r.phase(f), Spec: r.Spec, Image: r.Image, Fresh: !r.Started,
+		ID: id, Epoch: r.Epoch, Phase: r.phase(f), Spec: r.Spec, Image: r.Image,
+		Fresh: !r.Started && r.Spec.From == (runtime.Source{}),
 	}
 	if st.Phase == runtime.Running || st.Phase == runtime.Frozen {
 		st.PID, st.StartedAt = f.pid, r.StartedAt

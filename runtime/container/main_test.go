@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
 
@@ -35,6 +36,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 5 && os.Args[1] == driveArg {
 		drive(os.Args[2], os.Args[3], os.Args[4])
 		os.Exit(0)
+	}
+	if len(os.Args) == 6 && os.Args[1] == dieArg {
+		dieAt(os.Args[2], os.Args[3], runtime.ID(os.Args[4]), os.Args[5])
 	}
 	os.Exit(run(m))
 }

@@ -36,6 +36,14 @@ type node struct {
 // newNode makes an empty node and takes everything of it away at the end.
 func newNode(t testing.TB, warm int) *node {
 	t.Helper()
+	n := closedNode(t)
+	n.open(warm)
+	return n
+}
+
+// closedNode is a node that was never opened.
+func closedNode(t testing.TB) *node {
+	t.Helper()
 	dir, err := os.MkdirTemp("", testMark)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +53,6 @@ func newNode(t testing.TB, warm int) *node {
 	}
 	n := &node{t: t, dir: dir, epoch: 1, uuid: testMark + uuid.NewString()[:8]}
 	t.Cleanup(n.destroy)
-	n.open(warm)
 	return n
 }
 
@@ -76,7 +83,7 @@ func openDriver(dir, node string, warm int) (*Driver, *volume.Pool, error) {
 		return nil, nil, err
 	}
 	d, err := Open(Options{
-		Dir: dir, NodeID: node, Images: images, Pool: pool, Warden: w, Warm: warm, Log: log,
+		Dir: dir, NodeID: node, Images: withOther{images}, Pool: pool, Warden: w, Warm: warm, Log: log,
 		GuestPath: guestBinary, RangeDir: rangeDir(),
 	})
 	return d, pool, err
@@ -185,6 +192,18 @@ var testMark = fmt.Sprintf("bothytest%dc", os.Getpid())
 var sharedImages = sync.OnceValues(func() (*image.Store, error) {
 	return image.Open(image.Options{Dir: filepath.Join(scratch, "images"), Recipes: []image.Recipe{tiny}, Log: slog.New(slog.DiscardHandler)})
 })
+
+// otherImage is known by name, and has nothing in it.
+const otherImage = "other"
+
+type withOther struct{ *image.Store }
+
+func (w withOther) Resolve(ctx context.Context, name string) (string, error) {
+	if name == otherImage {
+		return "sha256:" + strings.Repeat("0", 64), nil
+	}
+	return w.Store.Resolve(ctx, name)
+}
 
 // rangeDir is the machine's own table: test processes at once share it with
 // each other and with whatever node runs here.

@@ -62,6 +62,39 @@ func rename(rootfs, hostname string, ids idmap.Range) error {
 	return p.err
 }
 
+// maxHostsBytes bounds the hosts file that a new name is put into.
+const maxHostsBytes = 64 << 10
+
+// renameUsed gives a computer that has run another host name, in the place of
+// the old one. What it made of these files is its own affair: only plain files
+// are touched, and none is waited for.
+func renameUsed(rootfs, old, hostname string, ids idmap.Range) error {
+	root, err := os.OpenRoot(rootfs)
+	if err != nil {
+		return fmt.Errorf("name computer: %w", err)
+	}
+	defer root.Close()
+	plain := func(name string) bool {
+		info, err := root.Lstat(name)
+		return err == nil && info.Mode().IsRegular() && info.Size() <= maxHostsBytes
+	}
+	p := preparation{root: root, ids: ids}
+	if plain("etc/hostname") {
+		p.file("etc/hostname", hostname+"\n", 0o644)
+	}
+	if plain("etc/hosts") {
+		text, err := root.ReadFile("etc/hosts")
+		if err != nil {
+			return fmt.Errorf("name computer: %w", err)
+		}
+		p.file("etc/hosts", strings.ReplaceAll(string(text), "127.0.1.1 "+old+"\n", "127.0.1.1 "+hostname+"\n"), 0o644)
+	}
+	if p.err != nil {
+		return fmt.Errorf("name computer: %w", p.err)
+	}
+	return nil
+}
+
 // preparation writes into a root and stops at its first error.
 type preparation struct {
 	root *os.Root

@@ -23,8 +23,16 @@ type record struct {
 	Image     string        `json:"image"`     // digest
 	Range     idmap.Range   `json:"range"`
 	Prepared  bool          `json:"prepared"` // its layer has our users
-	Started   bool          `json:"started"`  // a Start came before
-	StartedAt time.Time     `json:"started_at,omitzero"`
+	// Named is the host name that the layer has until the next start, "" for
+	// the spec's.
+	Named string `json:"named,omitempty"`
+	// Inherited is how many bytes came with the snapshot that the disk began
+	// as: the pool counts them elsewhere. Overhead is what it counted for the
+	// disk before the computer had written anything.
+	Inherited int64     `json:"inherited,omitempty"`
+	Overhead  int64     `json:"overhead,omitempty"`
+	Started   bool      `json:"started"` // a Start came before
+	StartedAt time.Time `json:"started_at,omitzero"`
 }
 
 // blankPrefix begins the names of computers that nobody has claimed.
@@ -37,6 +45,7 @@ const (
 	recordFile  = "record.json"
 	socketFile  = "guest.sock"
 	consoleFile = "console"
+	stillFile   = "still"
 	pidFile     = "pid"
 	resolvFile  = "resolv.conf"
 	runcLogFile = "runc.log"

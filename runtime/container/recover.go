@@ -30,6 +30,9 @@ func (d *Driver) recover() error {
 	if err != nil {
 		return err
 	}
+	if !d.letGoAll(d.life) {
+		d.tellStuck()
+	}
 	for _, id := range ids {
 		switch {
 		case isBlank(id):

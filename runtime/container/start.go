@@ -83,7 +83,7 @@ func (d *Driver) Start(ctx context.Context, epoch runtime.Epoch, id runtime.ID) 
 // goOn is Start for a computer that runs.
 func (d *Driver) goOn(ctx context.Context, id runtime.ID, r record, f fact) error {
 	if f.frozen {
-		if err := d.Warden.Thaw(ctx, r.Container); err != nil {
+		if err := errors.Join(d.Warden.Thaw(ctx, r.Container), d.unmarkStill(id)); err != nil {
 			return fmt.Errorf("start %s: %w", id, err)
 		}
 	}
@@ -122,6 +122,13 @@ func (d *Driver) boot(ctx context.Context, id runtime.ID, r *record) (err error)
 			return err
 		}
 		r.Prepared = true
+	}
+	if r.Named != "" {
+		if err := renameUsed(d.path(id, rootDir), r.Named, r.Spec.Hostname, r.Range); err != nil {
+			// What its former life left may be in the way, such as a full disk.
+			d.Log.Warn("computer not named", "computer", string(id), "err", err)
+		}
+		r.Named = ""
 	}
 	if err := d.writeResolv(id, false); err != nil {
 		return err

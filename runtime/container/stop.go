@@ -91,7 +91,7 @@ func (d *Driver) dismantle(ctx context.Context, id runtime.ID, r record) error {
 		d.net.Detach(ctx, linkOf(r)),
 		d.unmountRoot(id),
 	)
-	for _, name := range []string{pidFile, socketFile} {
+	for _, name := range []string{pidFile, socketFile, stillFile} {
 		if e := os.Remove(d.path(id, name)); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}

@@ -42,7 +42,7 @@ func (d *Driver) measure(id runtime.ID, r record) (meter.Sample, error) {
 	last := d.book.Last(string(id))
 	s := meter.Sample{At: d.Now(), Life: last.Life, CPU: last.CPU, EgressBytes: last.EgressBytes}
 	var err error
-	if s.StorageBytes, err = d.Pool.Usage(string(id)); err != nil && !errors.Is(err, runtime.ErrNotFound) {
+	if s.StorageBytes, err = d.held(id, r); err != nil && !errors.Is(err, runtime.ErrNotFound) {
 		return s, err
 	}
 	if !r.Started {

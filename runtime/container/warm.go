@@ -246,7 +246,7 @@ func (d *Driver) makeBlank(ctx context.Context, digest string) (blank, error) {
 	r := record{Spec: spec, Container: string(id), Image: digest}
 	// Not cut short by Close: a blank is whole or gone.
 	ctx = context.WithoutCancel(ctx)
-	err := d.make(ctx, &r)
+	err := d.make(ctx, &r, d.emptyDisk)
 	if err == nil {
 		err = d.boot(ctx, id, &r)
 	}

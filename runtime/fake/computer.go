@@ -43,7 +43,7 @@ func (c *computer) enter(epoch runtime.Epoch) error {
 func (c *computer) status() runtime.Status {
 	return runtime.Status{
 		ID: c.id, Epoch: c.epoch, Phase: c.phase, Spec: c.spec, PID: c.pid,
-		StartedAt: c.startedAt, Image: "fake:" + c.spec.Image, Fresh: c.fresh,
+		StartedAt: c.startedAt, Image: imageOf(c.spec), Fresh: c.fresh,
 	}
 }
 

@@ -36,6 +36,10 @@ const (
 	Usage     Op = "usage"
 	Workspace Op = "workspace"
 	Capacity  Op = "capacity"
+	// Snapshots is "" as an ID when all are asked for.
+	Snapshot     Op = "snapshot"
+	DropSnapshot Op = "drop-snapshot"
+	Snapshots    Op = "snapshots"
 	// Freeze and Crash are no calls of a node: the warden froze the computer,
 	// or it ended by itself.
 	Freeze Op = "freeze"
@@ -55,4 +59,6 @@ var (
 	_ runtime.Meterer    = (*Driver)(nil)
 	_ runtime.Workspacer = (*Driver)(nil)
 	_ runtime.Sizer      = (*Driver)(nil)
+
+	_ runtime.Snapshotter = (*Driver)(nil)
 )

@@ -38,6 +38,7 @@ type Driver struct {
 	mu        sync.Mutex
 	computers map[runtime.ID]*computer
 	memory    map[runtime.ID]int64 // bytes that running computers hold
+	snapshots map[runtime.Source]runtime.Snapshot
 	nextPID   int
 }
 
@@ -55,7 +56,8 @@ func New(opts Options) *Driver {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64), nextPID: 1000}
+	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64),
+		snapshots: make(map[runtime.Source]runtime.Snapshot), nextPID: 1000}
 }
 
 // World is where the driver's calls are noted.
@@ -78,12 +80,11 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 		if c.exists {
 			return nil
 		}
-		if d.opts.Dir != "" {
-			if err := os.MkdirAll(d.workspace(spec.ID), 0o755); err != nil {
-				return fmt.Errorf("make workspace: %w", err)
-			}
+		if err := d.begin(&spec); err != nil {
+			return err
 		}
-		c.exists, c.phase, c.spec, c.fresh, c.egress = true, runtime.Created, spec, true, spec.Egress
+		c.exists, c.phase, c.spec, c.egress = true, runtime.Created, spec, spec.Egress
+		c.fresh = spec.From == (runtime.Source{})
 		return nil
 	})
 }
@@ -93,7 +94,10 @@ func (d *Driver) admit(spec runtime.Spec) error {
 	if spec.ID == "" || strings.ContainsAny(string(spec.ID), "/\x00") || strings.HasPrefix(string(spec.ID), ".") {
 		return fmt.Errorf("%w: %q is no computer's id", runtime.ErrInvalid, spec.ID)
 	}
-	if images := d.opts.Room.Images; len(images) > 0 && !slices.Contains(images, spec.Image) {
+	if spec.From != (runtime.Source{}) && !snapshotNames.MatchString(spec.From.Name) {
+		return fmt.Errorf("%w: %.40q names no snapshot", runtime.ErrInvalid, spec.From.Name)
+	}
+	if images := d.opts.Room.Images; len(images) > 0 && (spec.Image != "" || spec.From == (runtime.Source{})) && !slices.Contains(images, spec.Image) {
 		return fmt.Errorf("%w: %s", runtime.ErrNoImage, spec.Image)
 	}
 	return nil

@@ -17,19 +17,19 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var room = runtime.Capacity{
-	MemoryBytes: 8 << 30, MemoryFree: 8 << 30, StorageBytes: 8 << 30, MilliCPU: 2000, Images: []string{"host"},
+	MemoryBytes: 8 << 30, MemoryFree: 8 << 30, StorageBytes: 8 << 30, MilliCPU: 2000, Images: []string{"host", "other"},
 }
 
 func TestConformanceOfRecords(t *testing.T) {
 	runtimetest.Suite{
-		Spec: runtime.Spec{Image: "host"}, NoCommands: true,
+		Spec: runtime.Spec{Image: "host"}, OtherImage: "other", NoCommands: true,
 		Open: func(t *testing.T) runtime.Driver { return fake.New(fake.Options{Room: room, Dir: t.TempDir()}) },
 	}.Run(t)
 }
 
 func TestConformanceWithLocalCommands(t *testing.T) {
 	runtimetest.Suite{
-		Spec: runtime.Spec{Image: "host"},
+		Spec: runtime.Spec{Image: "host"}, OtherImage: "other",
 		Open: func(t *testing.T) runtime.Driver {
 			return fake.New(fake.Options{Room: room, Dir: t.TempDir(), Local: true})
 		},

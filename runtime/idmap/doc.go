@@ -6,6 +6,8 @@
 //
 //	ranges.go     who has which 65,536 ids
 //	namespace.go  shows a directory with its ids shifted into a range
+//	shift.go      gives a directory of one range to another for good
+//	attribute.go  the ids in what a file has beside its owner
 //
 // Two computers never share a range, so a file that one of them managed to
 // reach in another's disk would still not be its own.

@@ -16,8 +16,8 @@ func abilities(t *testing.T, m *machine) {
 	if d, ok := m.Driver.(runtime.Thawer); ok {
 		t.Run("thaw", func(t *testing.T) { thaws(t, m, d) })
 	}
-	if d, ok := m.Driver.(runtime.Resizer); ok {
-		t.Run("resize", func(t *testing.T) { resizes(t, m, d) })
+	if _, ok := m.Driver.(runtime.Resizer); ok {
+		t.Run("resize", func(t *testing.T) { resizes(t, m) })
 	}
 	if d, ok := m.Driver.(runtime.Networker); ok {
 		t.Run("egress", func(t *testing.T) { opens(t, m, d) })
@@ -27,6 +27,9 @@ func abilities(t *testing.T, m *machine) {
 	}
 	if d, ok := m.Driver.(runtime.Sizer); ok {
 		t.Run("capacity", func(t *testing.T) { sizes(t, m, d) })
+	}
+	if _, ok := m.Driver.(runtime.Snapshotter); ok {
+		t.Run("snapshots", func(t *testing.T) { snapshots(t, m) })
 	}
 	if d, ok := m.Driver.(runtime.Workspacer); ok {
 		t.Run("workspace", func(t *testing.T) { keepsWorkspace(t, m, d) })
@@ -67,7 +70,8 @@ func thaws(t *testing.T, m *machine, d runtime.Thawer) {
 	}
 }
 
-func resizes(t *testing.T, m *machine, d runtime.Resizer) {
+func resizes(t *testing.T, m *machine) {
+	d := m.Driver.(runtime.Resizer)
 	id := m.running(t)
 	before := m.status(t, id)
 	const want = 160 << 20
@@ -77,6 +81,17 @@ func resizes(t *testing.T, m *machine, d runtime.Resizer) {
 	after := m.status(t, id)
 	if after.Spec.Resources.MemoryBytes != want {
 		t.Errorf("after resize and restart memory is %d, want %d", after.Spec.Resources.MemoryBytes, want)
+	}
+	stopped := runtime.Resources{MemoryBytes: 2 * want, StorageBytes: 96 << 20}
+	must(t, "stop", m.Stop(limited(t), 1, id, grace))
+	must(t, "resize what is stopped", d.Resize(limited(t), 1, id, stopped))
+	m.inPhase(t, id, runtime.Stopped)
+	if m.suite.Reopen != nil {
+		m.Driver = m.suite.Reopen(t, m.Driver)
+	}
+	must(t, "start", m.Start(limited(t), 1, id))
+	if got := m.status(t, id).Spec.Resources; got.MemoryBytes != stopped.MemoryBytes || got.StorageBytes != stopped.StorageBytes || got.PIDs != before.Spec.Resources.PIDs {
+		t.Errorf("after a resize while stopped the resources are %+v", got)
 	}
 	if after.Spec.Resources.PIDs != before.Spec.Resources.PIDs {
 		t.Errorf("resizing memory changed PIDs from %d to %d", before.Spec.Resources.PIDs, after.Spec.Resources.PIDs)

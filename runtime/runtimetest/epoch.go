@@ -51,6 +51,12 @@ func (m *machine) abilityCalls(id runtime.ID) (calls []mutation) {
 			return d.Resize(ctx, e, id, runtime.Resources{MemoryBytes: 96 << 20})
 		})
 	}
+	if d, ok := m.Driver.(runtime.Snapshotter); ok {
+		add("snapshot", func(ctx context.Context, e runtime.Epoch) error {
+			_, err := d.Snapshot(ctx, e, id, "of-an-epoch")
+			return err
+		})
+	}
 	if d, ok := m.Driver.(runtime.Pauser); ok {
 		add("pause", func(ctx context.Context, e runtime.Epoch) error { return d.Pause(ctx, e, id) })
 		add("resume", func(ctx context.Context, e runtime.Epoch) error { return d.Resume(ctx, e, id) })

@@ -8,6 +8,7 @@ package runtimetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -38,6 +39,11 @@ type Suite struct {
 	Leftovers func(t *testing.T, id runtime.ID) []string
 	// Spec is what computers are made of; its ID is not used.
 	Spec runtime.Spec
+	// OtherImage is one that Spec does not name. "": not shown that a snapshot
+	// is bound to its image.
+	OtherImage string
+	// StandsStill is set when a snapshot of a running computer takes time.
+	StandsStill bool
 	// NoCommands is set when Exec does not really run /bin/sh.
 	NoCommands bool
 	// Users are names that Cmd.User may have. nil: not shown.
@@ -107,11 +113,14 @@ func (s Suite) declare(t *testing.T) {
 	note(ok, "usage")
 	_, ok = d.(runtime.Workspacer)
 	note(ok, "workspace")
+	_, ok = d.(runtime.Snapshotter)
+	note(ok, "snapshots")
 	_, ok = d.(runtime.Sizer)
 	note(ok, "capacity")
 	note(s.Reopen != nil, "reopen")
 	note(s.Leftovers != nil, "leftovers on the machine")
 	note(len(s.Users) > 0, "users")
+	note(s.OtherImage != "", "snapshots bound to their image")
 	t.Logf("shown: %s; NOT shown: %s", strings.Join(can, ", "), strings.Join(missing, ", "))
 }
 
@@ -151,6 +160,15 @@ func (m *machine) removeAfter(t *testing.T, id runtime.ID) {
 		defer cancel()
 		if err := m.Remove(ctx, ^runtime.Epoch(0), id); err != nil {
 			t.Errorf("remove after the test: %v", err)
+		}
+		if d, ok := m.Driver.(runtime.Snapshotter); ok {
+			all, err := d.Snapshots(ctx, id)
+			for _, s := range all {
+				err = errors.Join(err, d.DropSnapshot(ctx, s.Source))
+			}
+			if err != nil {
+				t.Errorf("drop snapshots after the test: %v", err)
+			}
 		}
 	})
 }

@@ -25,7 +25,7 @@ func (directories) remove(dir string) error { return os.RemoveAll(dir) }
 
 func (directories) limit(string, int64) error { return nil }
 
-func (directories) snapshot(string, string) error {
+func (directories) snapshot(string, string, bool) error {
 	return fmt.Errorf("%w: snapshots need a btrfs pool", runtime.ErrUnsupported)
 }
 
@@ -63,5 +63,7 @@ func (directories) usage(dir string) (int64, error) {
 	}
 	return total, nil
 }
+
+func (directories) settle(string) error { return nil }
 
 func (directories) sweep([]string) error { return nil }

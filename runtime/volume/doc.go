@@ -6,7 +6,8 @@
 //	<Dir>/pool.img               the loop file; allocated, never sparse
 //	<Dir>/pool/                  where it is mounted
 //	<Dir>/pool/computers/<id>/   a computer's volume
-//	<Dir>/pool/snapshots/<id>/   its read-only snapshots
+//	<Dir>/pool/snapshots/<id>/<name>/disk   a read-only snapshot of it
+//	<Dir>/pool/snapshots/<id>/<name>/note   what its maker says of it
 //
 // A computer's quota is a btrfs simple quota on a group of its own (1/N, where
 // N is the subvolume), because subvolumes that are made inside join the group
@@ -19,6 +20,7 @@
 //
 //	pool.go       opening, closing, how much room there is
 //	volumes.go    what a driver does with volumes
+//	snapshots.go  what it does with snapshots, which outlive their volume
 //	backing.go    the loop file and its mount
 //	subvolumes.go volumes in btrfs
 //	directories.go volumes in a plain directory

@@ -23,6 +23,8 @@ const (
 	iocSnapDestroy  = ioctlWrite | 4096<<16 | ioctlBtrfs | 15
 	iocInoLookup    = ioctlRead | ioctlWrite | 4096<<16 | ioctlBtrfs | 18
 	iocSnapCreate   = ioctlWrite | 4096<<16 | ioctlBtrfs | 23
+	iocWaitSync     = ioctlWrite | 8<<16 | ioctlBtrfs | 22
+	iocStartSync    = ioctlRead | 8<<16 | ioctlBtrfs | 24
 	iocFSInfo       = ioctlRead | 1024<<16 | ioctlBtrfs | 31
 	iocQuotaCtl     = ioctlRead | ioctlWrite | 16<<16 | ioctlBtrfs | 40
 	iocGroupAssign  = ioctlWrite | 24<<16 | ioctlBtrfs | 41

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bothy-computer/bothy/runtime"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 	// DiskReserveBytes of the disk under a pool are never taken for it: the
 	// node's log and store live there too.
 	DiskReserveBytes = 2 << 30
-	// LowWaterBytes is how little free room makes Create refuse. In pools
+	// LowWaterBytes is how little free room makes Create and snapshots refuse. In pools
 	// smaller than lowWaterShare times that, it is that share of the pool.
 	LowWaterBytes = 512 << 20
 	lowWaterShare = 8
@@ -63,7 +65,8 @@ type ground interface {
 	create(dir string) error
 	limit(dir string, bytes int64) error
 	usage(dir string) (int64, error)
-	snapshot(from, to string) error
+	settle(dir string) error
+	snapshot(from, to string, readOnly bool) error
 	remove(dir string) error
 	sweep(volumes []string) error
 }
@@ -128,16 +131,22 @@ func (p *Pool) prepare() error {
 	if p.reason != "" {
 		p.log.Warn("no hard storage quotas", "dir", p.opts.Dir, "reason", p.reason)
 	}
-	for _, dir := range []string{p.backing.mount, p.computers(), p.snapshots()} {
-		if err := os.MkdirAll(dir, 0o711); err != nil {
+	for _, dir := range []struct {
+		path string
+		mode os.FileMode
+	}{
+		// Computers reach their volume through these, as users of their own.
+		{p.backing.mount, 0o711}, {p.computers(), 0o711},
+		{p.snapshots(), 0o700},
+	} {
+		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
 			return err
 		}
-		// Computers reach their volume through these, as users of their own.
-		if err := os.Chmod(dir, 0o711); err != nil {
+		if err := os.Chmod(dir.path, dir.mode); err != nil {
 			return err
 		}
 	}
-	return p.sweep()
+	return errors.Join(p.clearHalf(), p.sweep())
 }
 
 // whyPlain makes the loop file if there is none yet, and reports why it could
@@ -249,17 +258,22 @@ func (p *Pool) grow() error {
 	return p.backing.grow(p.opts.GrowBytes)
 }
 
-// roomToCreate reports whether another volume may be made.
-func (p *Pool) roomToCreate() (bool, error) {
+// needRoom is runtime.ErrFull when no other volume or snapshot should be made.
+func (p *Pool) needRoom() error {
 	enough := func() bool {
 		free, total := room(p.backing.mount)
 		return free >= min(LowWaterBytes, total/lowWaterShare)
 	}
 	if enough() {
-		return true, nil
+		return nil
 	}
-	err := p.grow()
-	return enough(), err
+	if err := p.grow(); err != nil {
+		return fmt.Errorf("make room: %w", err)
+	}
+	if !enough() {
+		return fmt.Errorf("%w: the pool is nearly full", runtime.ErrFull)
+	}
+	return nil
 }
 
 // diskRoom is how much of the disk the pool may still take.

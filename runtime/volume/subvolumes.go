@@ -123,16 +123,38 @@ func (s subvolumes) usage(dir string) (int64, error) {
 	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }
 
-func (s subvolumes) snapshot(from, to string) error {
-	return onDir(from, func(source *os.File) error {
-		args := snapshotArgs{fd: int64(source.Fd()), flags: snapReadOnly}
-		copy(args.name[:maxVolumeNameBytes], filepath.Base(to))
-		err := onDir(filepath.Dir(to), func(parent *os.File) error { return ioctl(parent, iocSnapCreate, &args) })
-		if err != nil && !(errors.Is(err, fs.ErrExist) && isSubvolume(to)) {
-			return fmt.Errorf("take a snapshot: %w", err)
+// settle commits the pool's transaction, with which quota groups are counted.
+func (subvolumes) settle(dir string) error {
+	return onDir(dir, func(d *os.File) error {
+		var transaction uint64
+		if err := ioctl(d, iocStartSync, &transaction); err != nil {
+			return fmt.Errorf("begin a commit: %w", err)
+		}
+		if err := ioctl(d, iocWaitSync, &transaction); err != nil {
+			return fmt.Errorf("wait for a commit: %w", err)
 		}
 		return nil
 	})
+}
+
+// snapshot writes out what is dirty in the volume, and no other, before it
+// takes it. One that can be written to gets a quota group of its own.
+func (s subvolumes) snapshot(from, to string, readOnly bool) error {
+	err := onDir(from, func(source *os.File) error {
+		args := snapshotArgs{fd: int64(source.Fd())}
+		if readOnly {
+			args.flags = snapReadOnly
+		}
+		copy(args.name[:maxVolumeNameBytes], filepath.Base(to))
+		return onDir(filepath.Dir(to), func(parent *os.File) error { return ioctl(parent, iocSnapCreate, &args) })
+	})
+	if err != nil {
+		return fmt.Errorf("take a snapshot: %w", err)
+	}
+	if readOnly || s.groups == "" {
+		return nil
+	}
+	return s.join(to)
 }
 
 func (s subvolumes) remove(dir string) error {

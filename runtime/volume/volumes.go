@@ -22,17 +22,13 @@ const maxIDBytes = 200
 // whom the caller says. runtime.ErrFull means that the pool is too full for
 // another volume.
 func (p *Pool) Create(ctx context.Context, id string, quotaBytes int64) (string, error) {
-	if err := errors.Join(checkName(id), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(id), ctx.Err()); err != nil {
 		return "", err
 	}
 	dir := p.dir(id)
 	if _, exists := p.Path(id); !exists {
-		ok, err := p.roomToCreate()
-		if err != nil {
-			return "", fmt.Errorf("make room for volume %s: %w", id, err)
-		}
-		if !ok {
-			return "", fmt.Errorf("create volume %s: %w: the pool is nearly full", id, runtime.ErrFull)
+		if err := p.needRoom(); err != nil {
+			return "", fmt.Errorf("create volume %s: %w", id, err)
 		}
 	}
 	if err := p.ground.create(dir); err != nil {
@@ -46,7 +42,7 @@ func (p *Pool) Create(ctx context.Context, id string, quotaBytes int64) (string,
 
 // Path reports where the volume of id is, if there is one.
 func (p *Pool) Path(id string) (string, bool) {
-	if checkName(id) != nil {
+	if CheckName(id) != nil {
 		return "", false
 	}
 	info, err := os.Lstat(p.dir(id))
@@ -70,6 +66,18 @@ func (p *Pool) SetQuota(ctx context.Context, id string, bytes int64) error {
 	return nil
 }
 
+// Settle waits until Usage counts what was done to the volume before.
+func (p *Pool) Settle(ctx context.Context, id string) error {
+	dir, err := p.known(ctx, id)
+	if err == nil {
+		err = p.ground.settle(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("settle volume %s: %w", id, err)
+	}
+	return nil
+}
+
 // Usage reports how many bytes the volume holds. On btrfs it may lag by the
 // seconds until the kernel has written them.
 func (p *Pool) Usage(id string) (int64, error) {
@@ -84,52 +92,15 @@ func (p *Pool) Usage(id string) (int64, error) {
 	return bytes, nil
 }
 
-// Snapshot keeps the volume as it is now, read-only, under a name, and reports
-// where. The same name again finds the first snapshot. What was written but
-// not synced may be missing: freeze and sync first.
-func (p *Pool) Snapshot(ctx context.Context, id, name string) (string, error) {
-	dir, err := p.known(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	if err := checkName(name); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(p.snapshotsOf(id), 0o711); err != nil {
-		return "", fmt.Errorf("snapshot volume %s: %w", id, full(err))
-	}
-	to := filepath.Join(p.snapshotsOf(id), name)
-	if err := p.ground.snapshot(dir, to); err != nil {
-		return "", fmt.Errorf("snapshot volume %s: %w", id, full(err))
-	}
-	return to, nil
-}
-
-// RemoveSnapshot removes one snapshot. An unknown one is success.
-func (p *Pool) RemoveSnapshot(ctx context.Context, id, name string) error {
-	if err := errors.Join(checkName(id), checkName(name), ctx.Err()); err != nil {
-		return err
-	}
-	if err := p.ground.remove(filepath.Join(p.snapshotsOf(id), name)); err != nil {
-		return fmt.Errorf("remove snapshot %s of volume %s: %w", name, id, err)
-	}
-	p.nudge()
-	return nil
-}
-
-// Rename keeps a volume and its snapshots under another id. Doing it twice is
-// success; a new id that has a volume already is an error.
+// Rename keeps a volume under another id. Its snapshots stay where they are.
+// Doing it twice is success; a new id that has a volume already is an error.
 func (p *Pool) Rename(ctx context.Context, oldID, newID string) error {
-	if err := errors.Join(checkName(oldID), checkName(newID), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(oldID), CheckName(newID), ctx.Err()); err != nil {
 		return err
 	}
 	_, haveOld := p.Path(oldID)
 	if _, haveNew := p.Path(newID); haveOld && haveNew {
 		return fmt.Errorf("%w: both %s and %s have a volume", runtime.ErrInvalid, oldID, newID)
-	}
-	// Snapshots first: a volume under its new name says that all is done.
-	if err := move(p.snapshotsOf(oldID), p.snapshotsOf(newID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("rename the snapshots of volume %s: %w", oldID, err)
 	}
 	err := move(p.dir(oldID), p.dir(newID))
 	if _, done := p.Path(newID); done && errors.Is(err, fs.ErrNotExist) {
@@ -148,23 +119,11 @@ func move(from, to string) error {
 	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 }
 
-// Remove deletes the volume of id and its snapshots. An unknown id is
+// Remove deletes the volume of id and leaves its snapshots. An unknown id is
 // success. The kernel gives the room back a little later.
 func (p *Pool) Remove(ctx context.Context, id string) error {
-	if err := errors.Join(checkName(id), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(id), ctx.Err()); err != nil {
 		return err
-	}
-	names, err := names(p.snapshotsOf(id))
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := p.RemoveSnapshot(ctx, id, name); err != nil {
-			return err
-		}
-	}
-	if err := os.Remove(p.snapshotsOf(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove volume %s: %w", id, err)
 	}
 	if err := p.ground.remove(p.dir(id)); err != nil {
 		return fmt.Errorf("remove volume %s: %w", id, err)
@@ -177,7 +136,7 @@ func (p *Pool) Remove(ctx context.Context, id string) error {
 func (p *Pool) List() ([]string, error) { return names(p.computers()) }
 
 func (p *Pool) known(ctx context.Context, id string) (string, error) {
-	if err := errors.Join(checkName(id), ctx.Err()); err != nil {
+	if err := errors.Join(CheckName(id), ctx.Err()); err != nil {
 		return "", err
 	}
 	dir, ok := p.Path(id)
@@ -219,10 +178,10 @@ func names(dir string) ([]string, error) {
 	return all, nil
 }
 
-func (p *Pool) dir(id string) string         { return filepath.Join(p.computers(), id) }
-func (p *Pool) snapshotsOf(id string) string { return filepath.Join(p.snapshots(), id) }
+func (p *Pool) dir(id string) string { return filepath.Join(p.computers(), id) }
 
-func checkName(name string) error {
+// CheckName is runtime.ErrInvalid for what cannot name a volume or snapshot.
+func CheckName(name string) error {
 	illegal := func(c rune) bool {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.", c))
 	}

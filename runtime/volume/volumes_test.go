@@ -134,14 +134,8 @@ func TestVolumesLiveAndGo(t *testing.T) {
 	if _, err := p.Create(ctx, "a", 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Snapshot(ctx, "a", "s"); err != nil {
-		t.Fatal(err)
-	}
 	if err := p.Rename(ctx, "a", "left-a"); !errors.Is(err, runtime.ErrInvalid) {
 		t.Fatalf("renamed over another volume: %v", err)
-	}
-	if _, err := os.Lstat(filepath.Join(p.snapshotsOf("a"), "s")); err != nil {
-		t.Fatalf("the snapshots went all the same: %v", err)
 	}
 	if ids, err := p.List(); err != nil || !slices.Equal(ids, []string{"a", "left-a"}) {
 		t.Fatalf("%v, %v", ids, err)
@@ -161,45 +155,6 @@ func TestVolumesLiveAndGo(t *testing.T) {
 	}
 	if err := p.SetQuota(ctx, "a", 1); !errors.Is(err, runtime.ErrNotFound) {
 		t.Fatalf("quota of nothing: %v", err)
-	}
-}
-
-func TestSnapshotsAreReadOnlyAndKeep(t *testing.T) {
-	p := openPool(t, t.TempDir())
-	ctx := t.Context()
-	dir, err := p.Create(ctx, "a", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, []byte("then"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var snap string
-	for range 2 {
-		if snap, err = p.Snapshot(ctx, "a", "s1"); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte("now"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(filepath.Join(snap, "file")); err != nil || string(got) != "then" {
-		t.Fatalf("%q, %v", got, err)
-	}
-	if err := os.WriteFile(filepath.Join(snap, "x"), nil, 0o600); !errors.Is(err, unix.EROFS) {
-		t.Fatalf("written to: %v", err)
-	}
-	if err := p.Rename(ctx, "a", "b"); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Remove(ctx, "b"); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"a", "b"} {
-		if _, err := os.Lstat(p.snapshotsOf(id)); !errors.Is(err, os.ErrNotExist) {
-			t.Fatalf("snapshots of %s are still there: %v", id, err)
-		}
 	}
 }
 
