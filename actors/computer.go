@@ -45,11 +45,12 @@ type (
 	}
 	// seen is what was found on looking.
 	seen struct {
-		record state.Computer
-		owner  bool
-		fact   runtime.Phase
-		status runtime.Status
-		err    error
+		record    state.Computer
+		owner     bool
+		snapshots bool // are asked for
+		fact      runtime.Phase
+		status    runtime.Status
+		err       error
 	}
 	// idleCheck comes when the computer may have been unused for long enough.
 	idleCheck struct{ since time.Time }
@@ -73,7 +74,9 @@ type computer struct {
 	record state.Computer // as last read
 	fact   runtime.Phase  // as last seen; "" before the first look
 	lost   string         // see grant
-	woke   bool           // started for a caller, and the wish does not say so yet
+	// snapshots are asked for, as last read
+	snapshots bool
+	woke      bool // started for a caller, and the wish does not say so yet
 
 	busy    bool // a look or an action is aside
 	again   bool // something changed while busy
@@ -162,9 +165,23 @@ func (c *computer) look() {
 		if err != nil || !owner {
 			return seen{record: record, owner: owner, err: err}
 		}
+		snapshots, err := c.deps.snapshotsAsked(record)
+		if err != nil {
+			return seen{record: record, owner: owner, err: err}
+		}
 		status, fact, err := inspect(ctx, c.deps.driver, c.id)
-		return seen{record, owner, fact, status, err}
+		return seen{record, owner, snapshots, fact, status, err}
 	})
+}
+
+// snapshotsAsked reports whether snapshots of the computer are to be made: each
+// has an operation that is open.
+func (d *ownership) snapshotsAsked(c state.Computer) (bool, error) {
+	if c.Operations == 0 {
+		return false, nil
+	}
+	pending, err := applied(d.cluster, func(v *state.View) ([]state.Snapshot, error) { return v.PendingSnapshots(c.ID) })
+	return len(pending) > 0, err
 }
 
 // owned reads the record and whether this node owns it.
@@ -208,7 +225,7 @@ func (c *computer) act() {
 	} else if c.woke || len(c.waiting) > 0 && c.wakeable() {
 		wish, c.woke = state.WishRunning, true
 	}
-	switch what := sizing(c.orLay(next(wish, c.fact)), c.record); what {
+	switch what := besides(c.orLay(next(wish, c.fact)), c.fact, c.record, c.snapshots); what {
 	case nothing:
 		c.settle()
 	default:

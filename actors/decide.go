@@ -13,6 +13,7 @@ const (
 	create  action = "create"
 	start   action = "start"
 	resize  action = "resize"
+	snap    action = "snap"
 	thaw    action = "thaw"
 	stop    action = "stop"
 	remove  action = "remove"
@@ -52,11 +53,17 @@ var table = map[state.Wish]map[runtime.Phase]action{
 // next decides.
 func next(wish state.Wish, fact runtime.Phase) action { return table[wish][fact] }
 
-// sizing puts a size that is asked for before a rest or a start. What is being
-// stopped, removed or thawed comes to rest first; what is not here yet is made
-// in its old size and then resized.
-func sizing(what action, c state.Computer) action {
-	if c.Resize != nil && (what == nothing || what == start) {
+// besides puts what is asked for besides a wish before a rest or a start: first
+// snapshots, which show what is there now, then another size. What is being
+// stopped, removed or thawed comes to rest first.
+func besides(what action, fact runtime.Phase, c state.Computer, snapshots bool) action {
+	if what != nothing && what != start {
+		return what
+	}
+	switch {
+	case snapshots && fact != absent:
+		return snap
+	case c.Resize != nil:
 		return resize
 	}
 	return what

@@ -24,6 +24,7 @@ type metrics struct {
 	reserved *prometheus.CounterVec
 	create   *prometheus.HistogramVec
 	exec     prometheus.Histogram
+	still    prometheus.Histogram
 	batch    prometheus.Histogram
 }
 
@@ -45,6 +46,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		reserved: f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_reservations_total", Help: "Reservations by what became of them.", ConstLabels: nil}, []string{"result"}),
 		create:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_computer_ready_seconds", Help: "Time for a computer to be ready, by how it was had.", Buckets: slow}, []string{"tier"}),
 		exec:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_exec_seconds", Help: "Time of commands run in computers, from asking to their end.", Buckets: slow}),
+		still:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_snapshot_still_seconds", Help: "Time that computers stood still for a snapshot.", Buckets: fast}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 	}
 }

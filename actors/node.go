@@ -69,6 +69,7 @@ type System struct {
 	Environments *Environments
 	Computers    *Computers
 	Images       *Images
+	Snapshots    *Snapshots
 	Probes       *Probes
 	Accounts     *Accounts
 	Limits       *Limits
@@ -84,13 +85,17 @@ type System struct {
 	loops  sync.WaitGroup
 
 	reconciling sync.Mutex
-	orphans     map[runtime.ID]time.Time // since when; guarded by reconciling
+	orphans     map[runtime.ID]time.Time     // since when; guarded by reconciling
+	strays      map[runtime.Source]time.Time // snapshots without a record, likewise
+
+	dropping sync.Mutex // held while snapshots are deleted
+	doomed   chan struct{}
 }
 
 // Open starts a node's actors. What this node owns is taken up at once.
 func Open(o Options) (*System, error) {
 	m := newMetrics(o.Registerer)
-	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}}
+	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}, doomed: make(chan struct{}, 1)}
 	w := &wire{}
 	var remote actor.Remoter
 	if o.Transport != nil {
@@ -117,6 +122,7 @@ func Open(o Options) (*System, error) {
 	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe}
 	s.Computers = &Computers{cluster: o.Cluster, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
 	s.Images, s.Probes = &Images{driver: o.Driver}, &Probes{cluster: o.Cluster}
+	s.Snapshots = &Snapshots{cluster: o.Cluster, computers: s.Computers}
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape}
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
@@ -128,6 +134,8 @@ func Open(o Options) (*System, error) {
 	s.loops.Go(func() { s.every(ctx, tickEvery, s.tick) })
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.lookAll) })
 	s.loops.Go(func() { s.every(ctx, reconcileEvery, s.Reconcile) })
+	s.loops.Go(func() { s.every(ctx, lookEvery, s.dropSnapshots) })
+	s.loops.Go(func() { s.drop(ctx) })
 	return s, nil
 }
 
@@ -185,12 +193,28 @@ func (s *System) wake(c state.Change) {
 	switch c.Noun {
 	case state.ChangedComputer:
 		err = s.lookAt(state.ComputerID(c.ID))
+	case state.ChangedSnapshot:
+		signal(s.doomed)
 	case state.ChangedRun:
 		err = s.attendTo(state.RunID(c.ID))
 	}
 	if err != nil {
 		// Not lost: lookAll comes back to it.
 		s.log.Warn("wake an actor", "noun", c.Noun, "id", c.ID, "err", err)
+	}
+}
+
+// drop deletes snapshots as soon as their records say so.
+func (s *System) drop(ctx context.Context) {
+	for {
+		select {
+		case <-s.doomed:
+		case <-ctx.Done():
+			return
+		}
+		if err := s.dropSnapshots(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("delete snapshots", "err", err) // looked at again in a while
+		}
 	}
 }
 

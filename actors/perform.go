@@ -40,11 +40,13 @@ func (d *ownership) perform(ctx context.Context, what action, c state.Computer) 
 	id, epoch := runtime.ID(c.ID), runtime.Epoch(c.Epoch)
 	switch what {
 	case create:
-		return runtime.Status{}, d.driver.Create(ctx, epoch, specOf(c))
+		return runtime.Status{}, d.create(ctx, c)
 	case start:
 		return d.start(ctx, c)
 	case resize:
 		return runtime.Status{}, d.resize(ctx, c)
+	case snap:
+		return runtime.Status{}, d.snap(ctx, c)
 	case thaw:
 		t, ok := d.driver.(runtime.Thawer)
 		if !ok {
@@ -63,6 +65,18 @@ func (d *ownership) perform(ctx context.Context, what action, c state.Computer) 
 		return runtime.Status{}, err
 	}
 	return runtime.Status{}, fault.New(fault.Internal, "no such action: %s", what)
+}
+
+// create makes the disk, empty or as a snapshot, which brings its own image.
+func (d *ownership) create(ctx context.Context, c state.Computer) (err error) {
+	spec := specOf(c)
+	if spec.From, err = d.sourceOf(c); err != nil {
+		return err
+	}
+	if spec.From.Name != "" {
+		spec.Image = ""
+	}
+	return d.driver.Create(ctx, runtime.Epoch(c.Epoch), spec)
 }
 
 // start reserves the first minutes and starts the computer. The record follows
@@ -160,6 +174,8 @@ var kindOfRuntime = []struct {
 	{runtime.ErrUnsupported, fault.Unsupported},
 	{runtime.ErrInvalid, fault.Invalid},
 	{runtime.ErrRefused, fault.Unavailable},
+	{runtime.ErrNoSnapshot, fault.NotFound},
+	{runtime.ErrOtherImage, fault.Conflict},
 }
 
 // translate turns a driver's error into a fault, the text kept. One that it

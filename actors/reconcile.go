@@ -70,7 +70,7 @@ func (s *System) Reconcile(ctx context.Context) error {
 		_, sweepErr := sweeper.Sweep(ctx, func(runtime.ID) bool { return true })
 		err = errors.Join(err, sweepErr)
 	}
-	return errors.Join(err, s.lookAll(ctx))
+	return errors.Join(err, s.sweepSnapshots(ctx, v), s.lookAll(ctx))
 }
 
 // Sweeper is a driver that can remove what carries this node's uuid and

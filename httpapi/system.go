@@ -17,6 +17,7 @@ func Stand(o Options, sys *actors.System) Options {
 	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
 	o.AgentComputer.Computers, o.AgentComputer.Images, o.AgentComputer.Money = sys.Computers, sys.Images, sys.Accounts
 	o.AgentComputer.Files = sys.Computers
+	o.AgentComputer.Snapshots = sys.Snapshots
 	o.Rebyte, o.Prober = sys.Computers, sys.Probes
 	o.Keys, o.Limits = sys.Accounts, sys.Limits
 	return o

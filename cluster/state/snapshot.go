@@ -84,6 +84,18 @@ func (v *View) AskedSnapshots(computer ComputerID, p Page) (List[Snapshot], erro
 	return snapshots.page(v.r, "asked", []string{string(computer)}, p, nil)
 }
 
+// PendingSnapshots lists the snapshots of a computer that are to be made, the
+// oldest first.
+func (v *View) PendingSnapshots(computer ComputerID) (pending []Snapshot, err error) {
+	err = snapshots.each(v.r, "asked", []string{string(computer)}, false, func(s Snapshot) bool {
+		if s.Phase == SnapshotCreating {
+			pending = append(pending, s)
+		}
+		return true
+	})
+	return pending, err
+}
+
 // SnapshotsOn visits the snapshots that lie on a node.
 func (v *View) SnapshotsOn(node NodeID, visit func(Snapshot) bool) error {
 	return snapshots.each(v.r, "node", []string{string(node)}, false, visit)
@@ -291,13 +303,7 @@ func (tx *Tx) restore(c *Computer) error {
 
 // failSnapshots fails what is being made of a computer that is gone.
 func (tx *Tx) failSnapshots(c Computer) error {
-	var making []Snapshot
-	err := snapshots.each(tx.w, "asked", []string{string(c.ID)}, false, func(s Snapshot) bool {
-		if s.Phase == SnapshotCreating {
-			making = append(making, s)
-		}
-		return true
-	})
+	making, err := tx.PendingSnapshots(c.ID)
 	for _, s := range making {
 		if err == nil {
 			s.Phase, s.Error, s.UpdatedAt = SnapshotFailed, "the computer was deleted", tx.now

@@ -39,6 +39,12 @@ type Files interface {
 	Files(context.Context, actors.Caller, state.ComputerID, actors.FileOp) (actors.FileResult, error)
 }
 
+// Snapshots keeps computers' disks as they were.
+type Snapshots interface {
+	Create(context.Context, actors.Caller, state.ComputerID) (actors.SnapshotAsked, error)
+	Delete(context.Context, actors.Caller, state.SnapshotID) (actors.SnapshotAsked, error)
+}
+
 // Images knows what computers can be made of.
 type Images interface {
 	List(context.Context) ([]runtime.Image, error)
@@ -63,6 +69,7 @@ type Money interface {
 type Nouns struct {
 	Computers Computers
 	Files     Files
+	Snapshots Snapshots
 	Images    Images
 	Hosts     Hosts
 	Money     Money
@@ -99,7 +106,7 @@ func New(o Options) *API {
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
-		a.execRoutes(), a.fileRoutes(), a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes()} {
+		a.execRoutes(), a.fileRoutes(), a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes(), a.snapshotRoutes()} {
 		all = append(all, some...)
 	}
 	return all

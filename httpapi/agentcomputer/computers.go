@@ -121,15 +121,18 @@ func (a *API) listComputers(c *gin.Context) error {
 // createComputerRequest is the body of POST /computers.
 type createComputerRequest struct {
 	sized
-	Source *struct {
-		Kind     string `json:"kind"`
-		Image    string `json:"image_id"`
-		Snapshot string `json:"snapshot_id"`
-	} `json:"source"`
-	Platform    string `json:"platform"`
-	Handle      string `json:"handle"`
-	DisplayName string `json:"display_name"`
-	Guest       *guest `json:"guest"`
+	Source      *source `json:"source"`
+	Platform    string  `json:"platform"`
+	Handle      string  `json:"handle"`
+	DisplayName string  `json:"display_name"`
+	Guest       *guest  `json:"guest"`
+}
+
+// source is what a new computer's disk begins as.
+type source struct {
+	Kind     string `json:"kind"`
+	Image    string `json:"image_id"`
+	Snapshot string `json:"snapshot_id"`
 }
 
 // guest is what a new computer is told of its user.
@@ -143,7 +146,11 @@ func (a *API) createComputer(c *gin.Context) error {
 	if err := a.ReadAny(c, &req); err != nil {
 		return err
 	}
-	spec, err := req.computer()
+	return a.create(c, req)
+}
+
+func (a *API) create(c *gin.Context, req createComputerRequest) error {
+	spec, err := a.asked(c, req)
 	if err != nil {
 		return err
 	}
@@ -152,18 +159,25 @@ func (a *API) createComputer(c *gin.Context) error {
 		return err
 	}
 	asked, err := a.Computers.Create(c.Request.Context(), caller, spec)
-	if err != nil {
-		return err
+	if err == nil {
+		a.answer(c, http.StatusAccepted, asked)
 	}
-	a.answer(c, http.StatusAccepted, asked)
-	return nil
+	return err
 }
 
-// computer is what the request asks for.
-func (r createComputerRequest) computer() (state.Computer, error) {
+// asked is the computer that a request asks for. One made from a snapshot has
+// the size of the snapshot's computer if it asks for none.
+func (a *API) asked(c *gin.Context, r createComputerRequest) (state.Computer, error) {
 	have, err := platform(r.Platform)
 	if err != nil {
 		return state.Computer{}, err
+	}
+	if r.Source != nil && r.Source.Kind == "snapshot" && door.LooksLikeID(r.Source.Snapshot) {
+		s, err := a.snapshotNamed(c, state.SnapshotID(r.Source.Snapshot))
+		if err != nil {
+			return state.Computer{}, err
+		}
+		have = preset{presetOf(s.Size), "", s.Size.MemoryBytes / mebibyte, s.Size.DiskBytes}
 	}
 	size, err := r.wanted(have)
 	if err != nil {

@@ -11,6 +11,7 @@
 //	exec.go       one command and its output
 //	files.go      the files of computers, running or not
 //	operations.go the handles of slow requests
+//	snapshots.go  disks as they were, and computers made from them
 //	usage.go      what computers and accounts have used
 //	billing.go    auto-reload and the spend limit
 //	uptime.go     how the cluster has been, from its own probes

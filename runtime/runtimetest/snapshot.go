@@ -190,7 +190,7 @@ func snapshotsRefused(t *testing.T, m *machine, d runtime.Snapshotter) {
 // write puts a file into a workspace from outside.
 func (m *machine) write(t *testing.T, id runtime.ID, name, text string) {
 	t.Helper()
-	root, err := m.Driver.(runtime.Workspacer).Workspace(limited(t), id)
+	root, err := m.Driver.(runtime.Workspacer).Workspace(limited(t), 1, id)
 	must(t, "workspace", err)
 	must(t, "write", os.WriteFile(root.Path+"/"+name, []byte(text), 0o644))
 	must(t, "own", os.Chown(root.Path+"/"+name, root.UID, root.GID))
@@ -198,7 +198,7 @@ func (m *machine) write(t *testing.T, id runtime.ID, name, text string) {
 
 func (m *machine) reads(t *testing.T, id runtime.ID, name, want string) {
 	t.Helper()
-	root, err := m.Driver.(runtime.Workspacer).Workspace(limited(t), id)
+	root, err := m.Driver.(runtime.Workspacer).Workspace(limited(t), 1, id)
 	must(t, "workspace", err)
 	text, err := os.ReadFile(root.Path + "/" + name)
 	if err != nil || string(text) != want {

@@ -1,0 +1,195 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// Snapshots are computers' disks as they were. Every method works on any node:
+// a snapshot is made by its computer's owner, and deleted by the node it is on.
+type Snapshots struct {
+	cluster   Cluster
+	computers *Computers
+}
+
+// SnapshotAsked is a snapshot of which something was asked, and the operation
+// that was begun for it; nil when nothing was left to do.
+type SnapshotAsked struct {
+	Snapshot  state.Snapshot
+	Operation *state.Operation
+}
+
+// Create asks for a snapshot of a computer, running or not, and does not wait
+// for it.
+func (s *Snapshots) Create(ctx context.Context, c Caller, computer state.ComputerID) (SnapshotAsked, error) {
+	cmd := state.CreateSnapshot{Account: c.Account, Computer: computer, ID: newID[state.SnapshotID]("snap"),
+		Operation: state.Operation{ID: newID[state.OperationID]("op")}, Idempotency: c.Idempotency}
+	made, err := propose[state.Made](ctx, s.cluster, cmd)
+	if err != nil {
+		return SnapshotAsked{}, err
+	}
+	if !made.Replayed {
+		s.computers.settle(ctx, computer)
+	}
+	return s.asked(c.Account, state.SnapshotID(made.Resource.ID), cmd.Operation.ID)
+}
+
+// Delete asks the node that has a snapshot to delete it.
+func (s *Snapshots) Delete(ctx context.Context, c Caller, id state.SnapshotID) (SnapshotAsked, error) {
+	before, err := view(ctx, s.cluster, func(v *state.View) (state.Snapshot, error) { return v.Snapshot(c.Account, id) })
+	if err != nil {
+		return SnapshotAsked{}, err
+	}
+	done, err := propose[state.Wished](ctx, s.cluster, state.DeleteSnapshot{Account: c.Account, ID: id,
+		Operation: state.Operation{ID: newID[state.OperationID]("op")}})
+	if err != nil {
+		return SnapshotAsked{}, err
+	}
+	asked, err := s.asked(c.Account, id, done.Operation)
+	if fault.Is(err, fault.NotFound) { // it is gone already
+		before.Phase = state.SnapshotDeleting
+		return SnapshotAsked{Snapshot: before}, nil
+	}
+	return asked, err
+}
+
+// asked reads a snapshot and an operation as this node has applied them.
+func (s *Snapshots) asked(account state.AccountID, id state.SnapshotID, op state.OperationID) (SnapshotAsked, error) {
+	return applied(s.cluster, func(v *state.View) (a SnapshotAsked, err error) {
+		if a.Snapshot, err = v.Snapshot(account, id); err != nil || op == "" {
+			return a, err
+		}
+		o, err := v.Operation(account, op)
+		if fault.Is(err, fault.NotFound) {
+			return a, nil // a replayed request's own is long over
+		}
+		a.Operation = &o
+		return a, err
+	})
+}
+
+// snap makes the snapshots of a computer that are asked for, and records each
+// or why it could not be made. Made twice it is one: its name is its id.
+func (d *ownership) snap(ctx context.Context, c state.Computer) error {
+	pending, err := applied(d.cluster, func(v *state.View) ([]state.Snapshot, error) { return v.PendingSnapshots(c.ID) })
+	if err != nil {
+		return err
+	}
+	for _, s := range pending {
+		done := state.SnapshotMade{ID: s.ID, Epoch: c.Epoch}
+		made, err := d.snapshot(ctx, c, s)
+		if errors.Is(err, runtime.ErrStaleEpoch) || ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			d.log.Warn("snapshot computer", "computer", string(c.ID), "err", err)
+			done.Error = faultText(translate(err))
+		}
+		done.Bytes = made.Bytes
+		d.metrics.still.Observe(made.Still.Seconds())
+		if _, err := d.cluster.Apply(ctx, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *ownership) snapshot(ctx context.Context, c state.Computer, s state.Snapshot) (runtime.Snapshot, error) {
+	keeper, ok := d.driver.(runtime.Snapshotter)
+	if !ok {
+		return runtime.Snapshot{}, fault.New(fault.Unsupported, "this node keeps no snapshots")
+	}
+	return keeper.Snapshot(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), string(s.ID))
+}
+
+// sourceOf is the snapshot that a computer begins as; none is the zero value.
+func (d *ownership) sourceOf(c state.Computer) (runtime.Source, error) {
+	if c.Source == "" {
+		return runtime.Source{}, nil
+	}
+	s, err := applied(d.cluster, func(v *state.View) (state.Snapshot, error) {
+		s, known, err := v.AnySnapshot(c.Source)
+		if err == nil && !known {
+			err = fault.New(fault.NotFound, "Snapshot not found: %s", c.Source)
+		}
+		return s, err
+	})
+	if err == nil && s.Node != d.cluster.Self() {
+		err = fault.New(fault.Unavailable, "snapshot %s is on another node", s.ID)
+	}
+	return runtime.Source{Computer: runtime.ID(s.Computer), Name: string(s.ID)}, err
+}
+
+// dropSnapshots deletes those of this node that are to be deleted. The data go
+// first: a record without them would promise what is not there.
+func (s *System) dropSnapshots(ctx context.Context) error {
+	keeper, ok := s.o.Driver.(runtime.Snapshotter)
+	if !ok || s.o.Lease.Held() != nil {
+		return nil
+	}
+	s.dropping.Lock()
+	defer s.dropping.Unlock()
+	doomed, err := applied(s.o.Cluster, func(v *state.View) (list []state.Snapshot, err error) {
+		err = v.SnapshotsOn(s.o.Cluster.Self(), func(one state.Snapshot) bool {
+			if one.Phase == state.SnapshotDeleting {
+				list = append(list, one)
+			}
+			return true
+		})
+		return list, err
+	})
+	for _, one := range doomed {
+		dropErr := keeper.DropSnapshot(ctx, runtime.Source{Computer: runtime.ID(one.Computer), Name: string(one.ID)})
+		if dropErr == nil {
+			_, dropErr = s.o.Cluster.Apply(ctx, state.SnapshotGone{ID: one.ID, Node: s.o.Cluster.Self()})
+		}
+		if dropErr != nil {
+			err = errors.Join(err, fmt.Errorf("delete snapshot %s: %w", one.ID, dropErr))
+		}
+	}
+	return err
+}
+
+// sweepSnapshots deletes those of this machine that have had no record for long:
+// of nodes that died between making one and recording it.
+func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
+	keeper, ok := s.o.Driver.(runtime.Snapshotter)
+	if !ok {
+		return nil
+	}
+	held, err := keeper.Snapshots(ctx, "")
+	if err != nil {
+		return fmt.Errorf("list this machine's snapshots: %w", err)
+	}
+	now := s.o.Now()
+	here := map[runtime.Source]time.Time{}
+	for _, one := range held {
+		record, known, err := v.AnySnapshot(state.SnapshotID(one.Name))
+		if err != nil {
+			return err
+		}
+		if known && record.Node == s.o.Cluster.Self() {
+			continue
+		}
+		first, seen := s.strays[one.Source]
+		if !seen {
+			first = now
+		}
+		if here[one.Source] = first; now.Sub(first) < orphanAge {
+			continue
+		}
+		s.log.Info("removing a snapshot without a record", "computer", string(one.Computer), "snapshot", one.Name)
+		if err := keeper.DropSnapshot(ctx, one.Source); err != nil {
+			return err
+		}
+		delete(here, one.Source)
+	}
+	s.strays = here
+	return nil
+}
