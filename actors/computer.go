@@ -212,7 +212,7 @@ func (c *computer) saw(m seen) {
 		c.refuse(fault.New(fault.Moved, "computer %s belongs to another node", c.id))
 		return
 	}
-	c.fact = m.fact
+	c.fact, c.snapshots = m.fact, m.snapshots
 	c.answerLaying()
 	c.act()
 }

@@ -23,9 +23,12 @@ func (b *bench) exec(ctx context.Context) error {
 		return err
 	}
 	err = b.in(ctx, house.Shape{Nodes: 3, Memory: smallMemory}, func(h *house.House) error {
-		return b.execs(ctx, h, t, n, peer)
+		if err := b.execs(ctx, h, t, n, peer); err != nil {
+			return err
+		}
+		return b.agentExecs(ctx, h, t, n)
 	})
-	t.Note("ratios: to runc exec")
+	t.Note("ratios: to runc exec; of /v1/computers to a bare call of the guest's socket")
 	return errors.Join(err, t.Write(b.out))
 }
 

@@ -37,6 +37,7 @@ type scenario struct {
 
 var scenarios = []scenario{
 	{"create", "create to first command done, beside runc run alone", (*bench).create},
+	{"crowd", "200 computers idle and 50 made at once beside them", (*bench).crowd},
 	{"exec", "exec round trip, beside runc exec and a bare unix socket", (*bench).exec},
 	{"records", "records per second on three nodes, beside fsync and a bare raft loop", (*bench).records},
 	{"commands", "commands per second on three voters without HTTP, beside a bare raft loop", (*bench).commands},
