@@ -150,6 +150,24 @@ echo w > /workspace/w; chmod u+s /workspace/w`)
 	n.says(other, "", "true")
 }
 
+// TestANestedSubvolumeIsAnEmptyDirectory: any user can make one in a directory
+// of their own. A snapshot does not hold it, and what is restored works there.
+func TestANestedSubvolumeIsAnEmptyDirectory(t *testing.T) {
+	n := newNode(t, 0)
+	id := n.started(n.spec())
+	n.says(id, "", `cd /workspace && python3 -c '
+import fcntl, os, struct
+fcntl.ioctl(os.open(".", os.O_RDONLY), 0x5000940e, bytearray(struct.pack("q4088s", 0, b"nested")))
+' && echo inside > nested/file`)
+	back := n.restored(n.take(id, "s"))
+	if got := n.says(back, "", "ls -A nested; echo new > nested/file && stat -c %U nested && rm -r nested && ls -A"); got != "node" {
+		t.Errorf("restored: %q", got)
+	}
+	if got := n.says(id, "", "cat nested/file"); got != "inside" {
+		t.Errorf("the source's: %q", got)
+	}
+}
+
 func TestARestoredComputerHasAQuota(t *testing.T) {
 	n := newNode(t, 0)
 	id := n.started(n.spec()) // 64 MiB
