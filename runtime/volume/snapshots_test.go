@@ -58,10 +58,7 @@ func TestSnapshotsOutliveTheirVolume(t *testing.T) {
 			t.Fatalf("note %q, %v", note, err)
 		}
 		unmount(t, p)
-		if p, err = Open(testOptions(p.opts.Dir)); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = p.Close() })
+		p = openPool(t, p.opts.Dir)
 	}
 	back, err := p.Restore(ctx, "a", "s2", "b")
 	if err != nil {
