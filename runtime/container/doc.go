@@ -7,6 +7,8 @@
 //	create.go   a directory, a volume, a range of ids, a record
 //	start.go    mounts, the first life's users, the container, the guest
 //	exec.go     commands, through the guest
+//	snapshot.go the disk as it is now, kept; still.go makes it stand still for that
+//	restore.go  a disk that begins as a snapshot
 //	stop.go     the guest is asked, then the kernel ends what is left
 //	remove.go   everything above, undone
 //	warm.go     blank computers, started before anybody asks

@@ -86,6 +86,9 @@ func (d *Driver) takeSnapshot(ctx context.Context, id runtime.ID, r record, name
 		return n, err
 	}
 	d.reach("thawed")
+	if !r.Started {
+		n.Still = 0 // a warm one that nobody has started
+	}
 	if n.Bytes, err = d.held(id, r); err != nil {
 		return n, err
 	}

@@ -106,6 +106,33 @@ func TestScript(t *testing.T) {
 	}
 }
 
+func TestSnapshotsFollowTheScript(t *testing.T) {
+	broken := errors.New("broken")
+	d := started(t, fake.Options{}, 1)
+	d.Script().Add(fake.Rule{Op: fake.Snapshot, Err: broken, Times: 1})
+	if _, err := d.Snapshot(t.Context(), 1, id, "s"); !errors.Is(err, broken) {
+		t.Errorf("got %v, want broken", err)
+	}
+	if all, err := d.Snapshots(t.Context(), ""); err != nil || len(all) != 0 {
+		t.Errorf("a failed snapshot is listed: %+v, %v", all, err)
+	}
+	d.Script().Add(fake.Rule{Op: fake.Snapshot, Err: broken, Times: 1, Late: true})
+	if _, err := d.Snapshot(t.Context(), 1, id, "s"); !errors.Is(err, broken) {
+		t.Errorf("got %v, want broken", err)
+	}
+	all, err := d.Snapshots(t.Context(), id)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("after a late failure are listed %+v, %v", all, err)
+	}
+	d.Script().Add(fake.Rule{Op: fake.DropSnapshot, Err: broken, Times: 1})
+	if err := d.DropSnapshot(t.Context(), all[0].Source); !errors.Is(err, broken) {
+		t.Errorf("got %v, want broken", err)
+	}
+	if made, err := d.Snapshot(t.Context(), 1, id, "s"); err != nil || made != all[0] {
+		t.Errorf("asked again: %+v, %v, want %+v", made, err, all[0])
+	}
+}
+
 func TestCommandsPrintTheirArguments(t *testing.T) {
 	d := started(t, fake.Options{}, 3)
 	var out bytes.Buffer

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -57,10 +58,7 @@ func TestSnapshotsOutliveTheirVolume(t *testing.T) {
 			t.Fatalf("note %q, %v", note, err)
 		}
 		unmount(t, p)
-		if p, err = Open(testOptions(p.opts.Dir)); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = p.Close() })
+		p = openPool(t, p.opts.Dir)
 	}
 	back, err := p.Restore(ctx, "a", "s2", "b")
 	if err != nil {
@@ -111,6 +109,42 @@ func TestARestoredVolumeHasAQuotaOfItsOwn(t *testing.T) {
 	}
 	if err := errors.Join(p.Remove(t.Context(), "a"), p.Remove(t.Context(), "b")); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestWhatASnapshotKeepsCounts: data that a snapshot holds is charged to the
+// volume it was written in, until the snapshot is gone.
+func TestWhatASnapshotKeepsCounts(t *testing.T) {
+	p := openPool(t, t.TempDir())
+	const quota, size = 16 << 20, 10 << 20
+	dir, err := p.Create(t.Context(), "a", quota)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, filepath.Join(dir, "f"), size)
+	keep(t, p, "a", "s", "note")
+	if err := os.Remove(filepath.Join(dir, "f")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := write(filepath.Join(dir, "g"), size); err == nil {
+		t.Fatalf("wrote %d bytes beside the %d that are kept", n, size)
+	}
+	if err := p.Settle(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := p.Usage("a"); err != nil || n < size {
+		t.Fatalf("usage is %d, %v", n, err)
+	}
+	if err := p.RemoveSnapshot(t.Context(), "a", "s"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; syncPool(t, p) { // the kernel drops the data in its own time
+		if _, err = write(filepath.Join(dir, "g"), size); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }
 
