@@ -231,3 +231,42 @@ func TestTLSNamesTheComputer(t *testing.T) {
 		t.Error("another protocol was taken")
 	}
 }
+
+// frozen is a connection from which nothing is read once it is held.
+type frozen struct {
+	net.Conn
+	held chan struct{}
+}
+
+func (f frozen) Read(b []byte) (int, error) {
+	n, err := f.Conn.Read(b)
+	select {
+	case <-f.held:
+		_, _ = io.Copy(io.Discard, f.Conn) // the other side ends it
+		return 0, io.EOF
+	default:
+		return n, err
+	}
+}
+
+func TestAClientThatDoesNotAnswerIsLeft(t *testing.T) {
+	h := open(t, func(p *patience) { p.keepalive, p.silence = 20*time.Millisecond, 300*time.Millisecond })
+	key := newSigner(t)
+	h.admits(key.PublicKey(), actors.Login{Account: "acct", Computer: "box"})
+	conn := frozen{connectTo(t, h.addr), make(chan struct{})}
+	c, channels, requests, err := ssh.NewClientConn(conn, h.addr, &ssh.ClientConfig{User: "box", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback: ssh.FixedHostKey(h.host.PublicKey())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := ssh.NewClient(c, channels, requests)
+	defer client.Close()
+	close(conn.held)
+	over := make(chan error, 1)
+	go func() { over <- client.Wait() }()
+	select {
+	case <-over:
+	case <-time.After(patienceOfTests):
+		t.Error("it stays open")
+	}
+}
