@@ -29,6 +29,18 @@ func ended(t *testing.T, c net.Conn) {
 	}
 }
 
+// over waits until the other side has ended a connection.
+func over(t *testing.T, c *ssh.Client) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- c.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(patienceOfTests):
+		t.Fatal("the connection goes on")
+	}
+}
+
 func connectTo(t *testing.T, addr string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -164,7 +176,7 @@ func TestAnIdleConnectionEndsAndABusyOneDoesNot(t *testing.T) {
 	if err := s.Start("x"); err != nil {
 		t.Fatal(err)
 	}
-	_ = idle.Wait() // returns when it is over
+	over(t, idle)
 	if _, _, err := busy.SendRequest("are you there", true, nil); err != nil {
 		t.Errorf("the busy one: %v", err)
 	}
@@ -190,7 +202,7 @@ func TestALoginThatIsNoLongerGoodIsCutAndItsProgramHungUp(t *testing.T) {
 		t.Fatalf("%q %v", line, err)
 	}
 	h.follow <- fault.New(fault.Unauthorized, "revoked")
-	_ = c.Wait() // returns when it is over
+	over(t, c)
 	select {
 	case n := <-h.guest.heard:
 		if n != process.Signal(1) {
@@ -262,11 +274,5 @@ func TestAClientThatDoesNotAnswerIsLeft(t *testing.T) {
 	client := ssh.NewClient(c, channels, requests)
 	defer client.Close()
 	close(conn.held)
-	over := make(chan error, 1)
-	go func() { over <- client.Wait() }()
-	select {
-	case <-over:
-	case <-time.After(patienceOfTests):
-		t.Error("it stays open")
-	}
+	over(t, client)
 }
