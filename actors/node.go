@@ -73,6 +73,7 @@ type System struct {
 	Probes       *Probes
 	Accounts     *Accounts
 	Limits       *Limits
+	SSH          *SSH
 	Models       Models
 
 	o      Options
@@ -128,6 +129,7 @@ func Open(o Options) (*System, error) {
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
 	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
 	s.Limits = newLimits(o.Cluster, o.Now)
+	s.SSH = &SSH{cluster: o.Cluster, sealer: o.Sealer, bell: s.bell, now: o.Now}
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
 	s.loops.Go(func() { s.watch(ctx) })

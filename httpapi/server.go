@@ -48,6 +48,8 @@ type Options struct {
 	PublicURL string
 	// Domain is what computers' hosts end in, by wildcard DNS; "" is none.
 	Domain string
+	// SSHAddr is where clients reach the SSH door, as door.Links has it.
+	SSHAddr string
 	// Size is what a computer gets that asks for none.
 	Size state.Size
 	// Requests is the request limit of the Computer Agents dialect in 15
@@ -107,7 +109,7 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	agents.Mount(e)
 	agents.Door.Mount(e, computeragents.Prefixes, []door.Route{{Method: "GET", Path: "/openapi.json", Access: door.Public,
 		Serve: func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) }}})
-	links := door.Links{PublicURL: s.PublicURL, Domain: s.Domain}
+	links := door.Links{PublicURL: s.PublicURL, Domain: s.Domain, SSHAddr: s.SSHAddr}
 	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Links: links, Default: s.Size}).Mount(e)
 	rebyte.New(rebyte.Options{Computers: s.Rebyte, Shared: shared, Links: links}).Mount(e)
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)

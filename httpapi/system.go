@@ -18,6 +18,7 @@ func Stand(o Options, sys *actors.System) Options {
 	o.AgentComputer.Computers, o.AgentComputer.Images, o.AgentComputer.Money = sys.Computers, sys.Images, sys.Accounts
 	o.AgentComputer.Files = sys.Computers
 	o.AgentComputer.Snapshots = sys.Snapshots
+	o.AgentComputer.SSH = sys.SSH
 	o.Rebyte, o.Prober = sys.Computers, sys.Probes
 	o.Keys, o.Limits = sys.Accounts, sys.Limits
 	return o

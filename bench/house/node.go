@@ -34,13 +34,13 @@ type Node struct {
 
 // newNode chooses addresses; nothing runs yet.
 func newNode(bothy, dir, name, config string) (*Node, error) {
-	at, err := freeAddresses(4)
+	at, err := freeAddresses(5)
 	if err != nil {
 		return nil, err
 	}
 	n := &Node{Name: name, Dir: filepath.Join(dir, name), URL: "http://" + at[0], Ops: "http://" + at[3], log: filepath.Join(dir, name+".log")}
 	n.argv = []string{bothy, "up", "--id", name, "--data-dir", n.Dir, "--config", config,
-		"--http", at[0], "--peer", at[1], "--gossip", at[2], "--ops", at[3]}
+		"--http", at[0], "--peer", at[1], "--gossip", at[2], "--ops", at[3], "--ssh", at[4]}
 	return n, nil
 }
 

@@ -41,6 +41,7 @@ func auditIndexes(r Reader) error {
 		func() error { return expected(r, &messages, want) }, func() error { return expected(r, &runs, want) },
 		func() error { return expected(r, &reservations, want) }, func() error { return expected(r, &charges, want) },
 		func() error { return expected(r, &snapshots, want) }, func() error { return expected(r, &operations, want) }, func() error { return expected(r, &probes, want) }, func() error { return expected(r, &answered, want) },
+		func() error { return expected(r, &sshKeys, want) },
 	} {
 		errs = append(errs, expect())
 	}

@@ -22,4 +22,5 @@ const (
 	ChangedCluster     Noun = "cluster"
 	ChangedOperation   Noun = "operation"
 	ChangedSnapshot    Noun = "snapshot" // is to be deleted
+	ChangedSSHKey      Noun = "sshkey"   // was revoked
 )

@@ -51,6 +51,10 @@ var kinds = map[string]kind{
 	"keep-disk":               of[KeepDisk](1),
 	"drop-disk":               of[DropDisk](1),
 	"record-probes":           of[RecordProbes](2),
+	"create-ssh-key":          of[CreateSSHKey](2),
+	"revoke-ssh-key":          of[RevokeSSHKey](2),
+	"use-ssh-key":             of[UseSSHKey](2),
+	"set-secret":              of[SetSecret](2),
 	"sweep":                   of[Sweep](1),
 }
 

@@ -44,7 +44,8 @@ func (cmd TransferComputer) apply(tx *Tx) error {
 	if err := errors.Join(tx.ran(&c, c.Phase.Up()), tx.stored(&c, 0)); err != nil {
 		return err
 	}
-	c.Account = cmd.To
+	// Keys that the old account let in are not the new one's.
+	c.Account, c.AuthorizedKeys = cmd.To, nil
 	if err := tx.stored(&c, bytes); err != nil {
 		return err
 	}

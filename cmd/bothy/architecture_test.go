@@ -141,6 +141,8 @@ var homes = map[string]struct {
 	"github.com/google/nftables":             {[]string{"runtime/network"}, "one package changes the machine's network"},
 	"github.com/vishvananda/netlink":         {[]string{"runtime/network"}, "one package changes the machine's network"},
 	"github.com/spf13/cobra":                 {[]string{"cmd/bothy", "bench"}, "the command line"},
+	"golang.org/x/crypto/ssh":                {[]string{"actors", "httpapi/sshgate"}, "who may log in, and the door"},
+	"github.com/pkg/sftp":                    {[]string{"runtime/guest/sftp"}, "files are served from inside"},
 	"gopkg.in/yaml.v3":                       {[]string{"cmd/bothy", "httpapi"}, "configuration, and the OpenAPI document"},
 }
 

@@ -12,6 +12,7 @@ type Banner struct {
 	Command  string // that runs bothy, as it was called
 	Name     string // of the node
 	HTTPAddr string // host:port that clients are served on, as listened on
+	SSHAddr  string // host:port of the SSH door; "" where it is off
 	Dir      string // of the node's data
 	KeyPath  string // file of the admin key; "" where another node made the cluster
 	Nodes    int    // members of the cluster
@@ -35,6 +36,9 @@ func (b Banner) String() string {
 	fmt.Fprintf(&w, "  data        %s\n", b.Dir)
 	fmt.Fprintf(&w, "  model       %s\n", b.Model)
 	fmt.Fprintf(&w, "  computers   %s\n", strings.Join(b.Abilities, ", "))
+	if b.SSHAddr != "" {
+		fmt.Fprintf(&w, "  ssh         %s\n", sshCommand(b.SSHAddr))
+	}
 	b.writeTries(&w, url)
 	if notes := b.notes(); len(notes) > 0 {
 		w.WriteString("\nNot here, or at risk:\n")
@@ -80,6 +84,18 @@ func (b Banner) notes() []string {
 		notes = append(notes, "HTTP is open on all addresses of this machine, without TLS; each request needs a key. --http 127.0.0.1:8080 keeps it local.")
 	}
 	return notes
+}
+
+// sshCommand is how a user on this machine logs in to a computer.
+func sshCommand(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if everywhere(host) {
+		host = "127.0.0.1"
+	}
+	return fmt.Sprintf("ssh -p %s COMPUTER@%s", port, host)
 }
 
 // everywhere reports whether a host means all addresses of the machine.

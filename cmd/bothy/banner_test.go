@@ -11,7 +11,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestBanner(t *testing.T) {
 	whole := Banner{
-		Version: "v1.2.3", Command: "bin/bothy", Name: "hut", HTTPAddr: "0.0.0.0:8080", Dir: "/srv/bothy", KeyPath: "/srv/bothy/admin.key",
+		Version: "v1.2.3", Command: "bin/bothy", Name: "hut", HTTPAddr: "0.0.0.0:8080", SSHAddr: "0.0.0.0:2222", Dir: "/srv/bothy", KeyPath: "/srv/bothy/admin.key",
 		Nodes: 1, Voters: 1, Model: "script", ModelVariables: []string{"OPENAI_API_KEY", "ANTHROPIC_API_KEY"},
 		Abilities: []string{"exec", "pause"},
 		Missing:   []string{"no hard storage limits: the volume pool is not btrfs (install btrfs-progs)"},

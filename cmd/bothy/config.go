@@ -21,6 +21,7 @@ import (
 type Config struct {
 	Node     NodeConfig           `yaml:"node"`
 	HTTP     HTTPConfig           `yaml:"http"`
+	SSH      SSHConfig            `yaml:"ssh"`
 	Peer     ListenConfig         `yaml:"peer"`   // other nodes, mutual TLS
 	Gossip   ListenConfig         `yaml:"gossip"` // other nodes, UDP and TCP, encrypted
 	Ops      ListenConfig         `yaml:"ops"`    // metrics and profiles, no key asked
@@ -48,6 +49,17 @@ type HTTPConfig struct {
 	PublicURL string `yaml:"publicURL"` // in replies; "" is the URL that the request used
 	Domain    string `yaml:"domain"`    // of published ports, by wildcard DNS; "" is none
 }
+
+// SSHConfig is where clients of computers log in, by SSH or by SSH inside TLS.
+type SSHConfig struct {
+	Addr       string `yaml:"addr"`       // host:port, or off
+	PublicAddr string `yaml:"publicAddr"` // host:port in replies; "" is that of the HTTP request with this port
+	TLSCert    string `yaml:"tlsCert"`    // PEM file of the certificate shown inside TLS; "" is one that nobody can verify
+	TLSKey     string `yaml:"tlsKey"`     // PEM file of its key
+}
+
+// sshOff is the address of a node that serves no SSH.
+const sshOff = "off"
 
 // ListenConfig is host:port to listen on; port 0 picks a free one.
 type ListenConfig struct {
@@ -98,7 +110,10 @@ func DefaultConfig() Config {
 		Node: NodeConfig{Dir: defaultDir()},
 		// Clients of other machines and of this one's computers use it, and
 		// every request needs a key; the banner says how to keep it local.
-		HTTP:   HTTPConfig{Addr: "0.0.0.0:8080"},
+		HTTP: HTTPConfig{Addr: "0.0.0.0:8080"},
+		// Nobody gets in but by a key that an account registered or a
+		// certificate that the cluster signed.
+		SSH:    SSHConfig{Addr: "0.0.0.0:2222"},
 		Peer:   ListenConfig{Addr: "0.0.0.0:7080"},
 		Gossip: ListenConfig{Addr: "0.0.0.0:7180"},
 		Ops:    ListenConfig{Addr: "127.0.0.1:7280"},

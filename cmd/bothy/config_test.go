@@ -63,6 +63,7 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 	_, err := load(t, `
 http: {addr: "8080", publicURL: "ftp://x", domain: "-x"}
 gossip: {addr: "0.0.0.0:7080"}
+ssh: {addr: "2222", publicAddr: ":22", tlsCert: x}
 limits: {computerAgents: 0}
 accounts: {startBalance: -1}
 prices: {cpuHour: -1}
@@ -74,7 +75,7 @@ models: {default: gpt-0}
 	if err == nil {
 		t.Fatal("it was taken")
 	}
-	for _, name := range []string{"http.addr", "http.publicURL", "http.domain", "gossip.addr", "limits.computerAgents",
+	for _, name := range []string{"http.addr", "http.publicURL", "http.domain", "gossip.addr", "limits.computerAgents", "ssh.addr", "ssh.publicAddr", "ssh.tlsCert",
 		"accounts.startBalance", "prices", "computer.image", "computer.memory", "computer.milliCPU", "computer.disk",
 		"computer.warm", "volumes.size", "volumes.grow", "log.level", "log.format", "models.default"} {
 		if !strings.Contains(err.Error(), name) {

@@ -110,6 +110,14 @@ func newMember(config Config, self, configPath string, i int) (*member, error) {
 			m.url = clientURL(addr)
 		}
 	}
+	ssh := config.SSH.Addr
+	if ssh != sshOff {
+		var err error
+		if ssh, err = shifted(ssh, i, true); err != nil {
+			return nil, usage("--ssh: %v", err)
+		}
+	}
+	m.argv = append(m.argv, "--ssh", ssh)
 	for _, f := range []struct{ flag, value string }{{"public-url", config.HTTP.PublicURL}, {"domain", config.HTTP.Domain}} {
 		if f.value != "" {
 			m.argv = append(m.argv, "--"+f.flag, f.value)

@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(fakeVariable) != "" {
 		os.Exit(fakeNode(os.Args))
 	}
+	if edge := os.Getenv(edgeVariable); edge != "" {
+		os.Exit(joinEdge(edge))
+	}
 	os.Exit(withBinary(m.Run))
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/members"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi"
+	"github.com/bothy-computer/bothy/httpapi/sshgate"
 )
 
 // node is one bothy process, from the disk upwards. Each stands on those
@@ -43,6 +44,8 @@ type node struct {
 	keyPath  string // of the admin key, where this node founded the cluster
 
 	http, ops net.Listener
+	ssh       net.Listener // nil where the door is off
+	gate      *sshgate.Gate
 	closers   []func() error // last first
 }
 
@@ -104,7 +107,7 @@ func (n *node) openDoors(context.Context) (err error) {
 		return fmt.Errorf("listen for operators: %w", err)
 	}
 	n.onClose(func() error { return quiet(n.ops.Close()) })
-	return nil
+	return n.listenSSH()
 }
 
 // quiet forgets that something was closed already.
@@ -221,13 +224,15 @@ func (n *node) openServer(context.Context) (err error) {
 	sys, records, shape := n.actors.Load(), recordsOf{n.cluster}, n.config.Computer
 	o := httpapi.Stand(httpapi.Options{
 		Records: httpapi.RecordsOf(records, n.ready), Registry: n.registry, Log: n.log, Now: time.Now, Version: buildVersion(),
-		PublicURL: n.config.HTTP.PublicURL, Domain: n.config.HTTP.Domain,
+		PublicURL: n.config.HTTP.PublicURL, Domain: n.config.HTTP.Domain, SSHAddr: n.sshAddr(),
 		Size:     state.Size{MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk)},
 		Requests: n.config.Limits.ComputerAgents,
 	}, sys)
 	o.Admin.Nodes, o.AgentComputer.Hosts = nodesOf{n}, nodesOf{n}
-	n.server, err = httpapi.New(o)
-	return err
+	if n.server, err = httpapi.New(o); err != nil {
+		return err
+	}
+	return n.openGate(sys)
 }
 
 // Run serves until ctx ends, then lets requests finish and closes the node.
@@ -242,6 +247,7 @@ func (n *node) Run(ctx context.Context) error {
 		}
 	}()
 	go n.takeUp(ctx)
+	gate := n.serveSSH(ctx, stop)
 	// Streams end when their clients can go elsewhere, before the rest drains.
 	defer context.AfterFunc(ctx, n.actors.Load().Drain)()
 	err := n.server.Serve(ctx, n.http)
@@ -250,6 +256,8 @@ func (n *node) Run(ctx context.Context) error {
 	}
 	returned, cancel := context.WithTimeout(context.Background(), leavePatience)
 	defer cancel()
+	stop(nil)
+	<-gate
 	if leftover := n.actors.Load().Limits.Return(returned); leftover != nil {
 		n.log.Debug("give back admitted requests", "err", leftover)
 	}

@@ -38,6 +38,7 @@ type process struct {
 	name string
 	dir  string
 	url  string
+	ssh  string // host:port
 	args []string
 	out  *screen
 	// founder keeps the cluster's first key; nil is the node itself.
@@ -69,18 +70,18 @@ func scratchDir(t *testing.T) string {
 	return dir
 }
 
-// newProcess prepares a node; its four ports are in a row.
+// newProcess prepares a node; its five ports are in a row.
 func newProcess(t *testing.T, root, name string) *process {
 	t.Helper()
 	config := filepath.Join(root, "bothy.yaml")
 	if err := os.WriteFile(config, []byte(smallNodes), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := freePorts(t, 4)
+	port := freePorts(t, 5)
 	addr := func(i int) string { return "127.0.0.1:" + strconv.Itoa(port+i) }
-	p := &process{t: t, name: name, dir: filepath.Join(root, name), url: "http://" + addr(0), out: &screen{}}
+	p := &process{t: t, name: name, dir: filepath.Join(root, name), url: "http://" + addr(0), ssh: addr(4), out: &screen{}}
 	p.args = []string{"up", "--config", config, "--id", name, "--data-dir", p.dir,
-		"--http", addr(0), "--peer", addr(1), "--gossip", addr(2), "--ops", addr(3)}
+		"--http", addr(0), "--peer", addr(1), "--gossip", addr(2), "--ops", addr(3), "--ssh", addr(4)}
 	t.Cleanup(p.destroy)
 	return p
 }

@@ -19,6 +19,7 @@ var settings = []setting{
 	{"data-dir", "BOTHY_DATA_DIR", "directory of everything the node keeps", func(c *Config) *string { return &c.Node.Dir }},
 	{"id", "BOTHY_ID", "name of the node (default: the base name of its data directory)", func(c *Config) *string { return &c.Node.ID }},
 	{"http", "BOTHY_HTTP", "host:port for clients", func(c *Config) *string { return &c.HTTP.Addr }},
+	{"ssh", "BOTHY_SSH", "host:port for SSH to computers, or off", func(c *Config) *string { return &c.SSH.Addr }},
 	{"peer", "BOTHY_PEER", "host:port for other nodes", func(c *Config) *string { return &c.Peer.Addr }},
 	{"gossip", "BOTHY_GOSSIP", "host:port for gossip with other nodes, UDP and TCP", func(c *Config) *string { return &c.Gossip.Addr }},
 	{"ops", "BOTHY_OPS", "host:port for metrics and profiles; keep it private", func(c *Config) *string { return &c.Ops.Addr }},

@@ -294,6 +294,9 @@ func (n *node) Banner() Banner {
 			b.Voters++
 		}
 	}
+	if n.ssh != nil {
+		b.SSHAddr = n.ssh.Addr().String()
+	}
 	if b.Model == "script" {
 		b.ModelVariables = n.catalog.Missing()
 	}

@@ -21,11 +21,11 @@ func TestUpWithThreeNodes(t *testing.T) {
 	if err := os.WriteFile(config, []byte(smallNodes), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := freePorts(t, 12)
+	port := freePorts(t, 15)
 	addr := func(i int) string { return "127.0.0.1:" + strconv.Itoa(port+3*i) }
 	fleet := &process{t: t, name: "fleet", dir: filepath.Join(root, "n1"), url: "http://" + addr(0), out: &screen{}}
 	fleet.args = []string{"up", "--nodes", "3", "--config", config, "--data-dir", root,
-		"--http", addr(0), "--peer", addr(1), "--gossip", addr(2), "--ops", addr(3)}
+		"--http", addr(0), "--peer", addr(1), "--gossip", addr(2), "--ops", addr(3), "--ssh", addr(4)}
 	t.Cleanup(func() {
 		if fleet.cmd != nil && fleet.cmd.ProcessState == nil {
 			fleet.signal(syscall.SIGTERM)

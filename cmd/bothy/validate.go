@@ -28,7 +28,7 @@ var legalDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a
 
 // Validate reports every mistake at once, named as the operator wrote it.
 func (c Config) Validate() error {
-	return errors.Join(c.checkNode(), c.checkAddresses(), c.checkAmounts(), c.checkComputers(), c.checkLog(), c.checkModels())
+	return errors.Join(c.checkNode(), c.checkAddresses(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkLog(), c.checkModels())
 }
 
 func (c Config) checkNode() error {
@@ -55,9 +55,13 @@ func (c Config) checkNode() error {
 type listener struct{ name, addr string }
 
 func (c Config) listeners() []listener {
-	return []listener{
+	all := []listener{
 		{"http.addr", c.HTTP.Addr}, {"peer.addr", c.Peer.Addr}, {"gossip.addr", c.Gossip.Addr}, {"ops.addr", c.Ops.Addr},
 	}
+	if c.SSH.Addr != sshOff {
+		all = append(all, listener{"ssh.addr", c.SSH.Addr})
+	}
+	return all
 }
 
 func (c Config) checkAddresses() error {
@@ -74,6 +78,20 @@ func (c Config) checkAddresses() error {
 				errs = append(errs, fmt.Errorf("%s: %s is %s's already", l.name, l.addr, other.name))
 			}
 		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkSSH() error {
+	var errs []error
+	if at := c.SSH.PublicAddr; at != "" {
+		host, port, err := net.SplitHostPort(at)
+		if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 || host == "" {
+			errs = append(errs, fmt.Errorf("ssh.publicAddr: %q is not host:port such as ssh.example.org:22", at))
+		}
+	}
+	if (c.SSH.TLSCert == "") != (c.SSH.TLSKey == "") {
+		errs = append(errs, errors.New("ssh.tlsCert and ssh.tlsKey are given together or not at all"))
 	}
 	return errors.Join(errs...)
 }

@@ -1,7 +1,9 @@
 // Command guest is the first process of a computer. It runs commands and
 // touches files for the node, which holds the other end of its socket; it
 // waits for the children that others leave behind; and on SIGTERM it ends
-// everything in the computer and then itself.
+// everything in the computer and then itself. Started again inside the
+// computer it is what a login by SSH needs and an image may lack: a shell's
+// beginning, an SFTP server, the far end of scp.
 package main
 
 import (
@@ -16,8 +18,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bothy-computer/bothy/runtime/guest/login"
 	"github.com/bothy-computer/bothy/runtime/guest/proc"
+	"github.com/bothy-computer/bothy/runtime/guest/scp"
 	"github.com/bothy-computer/bothy/runtime/guest/server"
+	"github.com/bothy-computer/bothy/runtime/guest/sftp"
 )
 
 const (
@@ -36,7 +41,21 @@ type flags struct {
 	grace   time.Duration
 }
 
+// roles are what the guest is besides, by its first argument.
+var roles = map[string]func(args []string) error{
+	"login": login.Exec,
+	"sftp":  func([]string) error { return sftp.Serve(os.Stdin, os.Stdout) },
+	"scp":   func(args []string) error { return scp.Run(args, os.Stdin, os.Stdout) },
+}
+
 func main() {
+	if len(os.Args) > 1 && roles[os.Args[1]] != nil {
+		if err := roles[os.Args[1]](os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[1], err)
+			os.Exit(1)
+		}
+		return
+	}
 	var f flags
 	flag.IntVar(&f.fd, "fd", -1, "number of the inherited listening socket")
 	flag.StringVar(&f.socket, "socket", "", "path of a unix socket to make and listen on, in place of --fd")

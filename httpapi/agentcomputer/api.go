@@ -73,6 +73,7 @@ type Nouns struct {
 	Images    Images
 	Hosts     Hosts
 	Money     Money
+	SSH       SSH
 }
 
 // Options is what the API stands on.
@@ -106,7 +107,8 @@ func New(o Options) *API {
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
-		a.execRoutes(), a.fileRoutes(), a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes(), a.snapshotRoutes()} {
+		a.execRoutes(), a.fileRoutes(), a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes(), a.snapshotRoutes(),
+		a.sshKeyRoutes(), a.sshRoutes()} {
 		all = append(all, some...)
 	}
 	return all

@@ -10,6 +10,8 @@
 //	actions.go    start, stop, ensure-ready, resize, transfer
 //	exec.go       one command and its output
 //	files.go      the files of computers, running or not
+//	sshkeys.go    public keys that may log in
+//	ssh.go        certificates and credentials for the SSH door
 //	operations.go the handles of slow requests
 //	snapshots.go  disks as they were, and computers made from them
 //	usage.go      what computers and accounts have used

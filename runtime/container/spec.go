@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/guest"
 )
 
 const (
-	// guestPath is where a computer sees its guest, on a file system of its
-	// own in memory, so that nothing of ours is in its layer.
-	guestPath = "/run/bothy/guest"
+	// guestPath is on a file system of the computer's own in memory, so that
+	// nothing of ours is in its layer.
+	guestPath = guest.Path
 	// openFiles is the limit a computer gets where ours allows it.
 	openFiles = 65_536
 	// oomScore lets the kernel end a computer's processes before the node's.
