@@ -181,6 +181,7 @@ func (r *Raft) Close() error {
 	var errs []error
 	for _, v := range r.nodes {
 		errs = append(errs, v.Shutdown().Error(), v.transport.Close())
+		v.transport.CloseStreams() // pooled connections, which keep the others' readers
 	}
 	for _, l := range r.logs {
 		errs = append(errs, l.Close())
