@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
@@ -194,7 +195,7 @@ func TestRefusalsKeepTheirKind(t *testing.T) {
 	}
 	for name, node := range s.nodes() {
 		_, err := s.ask(t, node, t.Context(), "GET", "/", nil)
-		if !fault.Is(err, fault.Conflict) || !hasCode(err, "COMPUTER_NOT_RUNNING") {
+		if !fault.Is(err, fault.Conflict) || !hasCode(err, state.CodeNotRunning) {
 			t.Errorf("%s: %v", name, err)
 		}
 		_, err = node.Computers.Guest("acct_other", s.computer.ID).RoundTrip(httptest.NewRequest("GET", "/", nil))
