@@ -39,8 +39,7 @@ type SessionKind string
 const (
 	BrowserSession SessionKind = "browser" // pages: the computer's own and its private ports
 	VNCSession     SessionKind = "vnc"     // the desktop
-	SSHSession     SessionKind = "ssh"
-	ExecSession    SessionKind = "exec" // processes
+	ExecSession    SessionKind = "exec"    // processes
 )
 
 // Valid reports whether the session lets in at a time.
