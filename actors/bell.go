@@ -113,3 +113,26 @@ func (b *bell) until(ctx context.Context, noun state.Noun, id string, ready func
 		}
 	}
 }
+
+// while returns a context that ends when a record of this node's replica, which
+// is looked at now and after each change, is no longer as still says. One that
+// cannot be read is taken for one that is not.
+func (b *bell) while(ctx context.Context, noun state.Noun, id string, still func() (bool, error)) (context.Context, context.CancelFunc) {
+	watched, cancel := context.WithCancel(ctx)
+	e := b.listen(noun, id)
+	go func() {
+		defer b.drop(e)
+		defer cancel()
+		for {
+			if ok, err := still(); err != nil || !ok {
+				return
+			}
+			select {
+			case <-e.rung:
+			case <-watched.Done():
+				return
+			}
+		}
+	}()
+	return watched, cancel
+}

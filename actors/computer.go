@@ -245,7 +245,7 @@ func (c *computer) settle() {
 	if c.fact == runtime.Running {
 		c.release()
 	} else {
-		c.refuse(fault.New(fault.Conflict, "the computer is stopped; start it first").WithCode("COMPUTER_NOT_RUNNING"))
+		c.refuse(fault.New(fault.Conflict, "the computer is stopped; start it first").WithCode(state.CodeNotRunning))
 	}
 	data := newest(c.fact, c.record, c.deps.cluster.Self())
 	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke || data && c.record.DataNode != c.deps.cluster.Self() {

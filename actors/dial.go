@@ -21,7 +21,8 @@ const dialPath = "/computers/dial/"
 
 // Dial connects to a port that something in the computer listens on, through
 // any node. The computer is started and kept as by Guest, until the connection
-// is closed. A port that nothing listens on is Unavailable: it may come up.
+// is closed, which cuts it: who has more to send calls CloseWrite first. A port
+// that nothing listens on is Unavailable: it may come up.
 func (s *Computers) Dial(ctx context.Context, account state.AccountID, id state.ComputerID, port uint16) (net.Conn, error) {
 	owner, err := s.owner(ctx, account, id)
 	if err != nil {
@@ -40,14 +41,17 @@ func (l *local) dial(ctx context.Context, id state.ComputerID, port uint16) (net
 		return nil, fault.New(fault.Unsupported, "ports of this node's computers cannot be reached")
 	}
 	// The connection outlives the call that asks for it, not the lease.
-	lent, let, g, err := l.lend(context.WithoutCancel(ctx), id)
+	lent, let, g, err := l.lend(ctx, context.WithoutCancel(ctx), id)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := d.Dial(ctx, runtime.Epoch(g.epoch), runtime.ID(id), port)
 	if err != nil {
 		let()
-		return nil, l.lostBy(id, err)
+		if err = l.lostBy(id, err); fault.Of(err) == fault.Internal && ctx.Err() == nil {
+			err = fault.New(fault.Unavailable, "%w", err)
+		}
+		return nil, err
 	}
 	cut := context.AfterFunc(lent, func() { conn.Close() })
 	return &lentConn{Conn: conn, let: func() { cut(); let() }}, nil
@@ -92,20 +96,24 @@ func (w *wire) Dial(ctx context.Context, node state.NodeID, account state.Accoun
 		return nil, fmt.Errorf("reach a port through node %s: %w", node, err)
 	}
 	if res.Header.Get(faultHeader) != "" || res.StatusCode != http.StatusOK {
-		end()
+		defer end()
 		return nil, refused(res)
 	}
-	stop()
+	if !stop() {
+		res.Body.Close()
+		return nil, ctx.Err()
+	}
 	return &streamConn{in: res.Body, out: write, end: end, node: node}, nil
 }
 
 // serveDial joins another node's stream to a port of a computer that this node
-// owns, until both sides have ended.
+// owns, until the computer's side has ended: a stream's answer cannot end before
+// the stream does.
 func (l *local) serveDial(w http.ResponseWriter, r *http.Request) {
 	id := state.ComputerID(r.PathValue("computer"))
 	port, err := strconv.ParseUint(r.PathValue("port"), 10, 16)
 	if err == nil {
-		err = l.belongs(state.AccountID(r.PathValue("account")), id)
+		err = l.belongs(r.Context(), state.AccountID(r.PathValue("account")), id)
 	} else {
 		err = fault.New(fault.Invalid, "no such port: %q", r.PathValue("port"))
 	}
@@ -131,10 +139,13 @@ func (l *local) serveDial(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(conn, r.Body) // its end is the sender's, or the connection's
 		_ = closeWrite(conn)
 	}()
-	_, _ = io.Copy(flushed{w, control}, conn)
+	_, err = io.Copy(flushed{w, control}, conn)
 	conn.Close()
 	r.Body.Close()
 	<-done
+	if err != nil {
+		panic(http.ErrAbortHandler) // a connection that was cut must not look like one that ended
+	}
 }
 
 // flushed sends each piece as it comes.

@@ -53,7 +53,7 @@ func closeBody(req *http.Request) {
 
 // guest passes a request on to the guest of a computer that this node owns.
 func (l *local) guest(req *http.Request, id state.ComputerID) (*http.Response, error) {
-	ctx, let, g, err := l.lend(req.Context(), id)
+	ctx, let, g, err := l.lend(req.Context(), req.Context(), id)
 	if err != nil {
 		closeBody(req)
 		return nil, err
@@ -111,7 +111,7 @@ func (w *wire) Guest(req *http.Request, node state.NodeID, account state.Account
 // serveGuest answers another node's request for a computer that this node owns.
 func (l *local) serveGuest(w http.ResponseWriter, r *http.Request) {
 	id := state.ComputerID(r.PathValue("computer"))
-	if err := l.belongs(state.AccountID(r.PathValue("account")), id); err != nil {
+	if err := l.belongs(r.Context(), state.AccountID(r.PathValue("account")), id); err != nil {
 		refuse(w, err)
 		return
 	}
@@ -120,6 +120,8 @@ func (l *local) serveGuest(w http.ResponseWriter, r *http.Request) {
 			p.Out.URL = &url.URL{Scheme: "http", Host: "guest", Path: "/" + r.PathValue("path"), RawQuery: p.In.URL.RawQuery}
 		},
 		Transport: roundTrip(func(req *http.Request) (*http.Response, error) { return l.guest(req, id) }),
+		// A guest is not to be taken for its owner.
+		ModifyResponse: func(res *http.Response) error { res.Header.Del(faultHeader); return nil },
 		// Every piece of a stream is passed on as it comes.
 		FlushInterval: -1,
 		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, err error) { refuse(w, err) },

@@ -52,15 +52,21 @@ func (s *Computers) known(account state.AccountID, id state.ComputerID) (c state
 	return c, ok && n.Leased(), err
 }
 
-// belongs checks on the owner whose computer it is.
-func (l *local) belongs(account state.AccountID, id state.ComputerID) error {
-	_, err := applied(l.deps.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(account, id) })
+// belongs checks on the owner whose computer it is. One that is not here yet
+// may be known to the node that asks: only a leader can say that there is none.
+func (l *local) belongs(ctx context.Context, account state.AccountID, id state.ComputerID) error {
+	find := func(v *state.View) (state.Computer, error) { return v.Computer(account, id) }
+	_, err := applied(l.deps.cluster, find)
+	if fault.Is(err, fault.NotFound) {
+		_, err = view(ctx, l.deps.cluster, find)
+	}
 	return err
 }
 
-// lend holds a running computer for a session: the context ends with the
-// lease, and let gives the computer back. It may be called more than once.
-func (l *local) lend(ctx context.Context, id state.ComputerID) (lent context.Context, let func(), g grant, err error) {
+// lend holds a running computer for a use that may outlive the call: ctx bounds
+// the wait for the computer, lent is life until the lease ends, and let, which
+// may be called more than once, gives the computer back.
+func (l *local) lend(ctx, life context.Context, id state.ComputerID) (lent context.Context, let func(), g grant, err error) {
 	g, release, err := l.hold(ctx, id)
 	if err != nil {
 		return nil, nil, g, err
@@ -69,7 +75,7 @@ func (l *local) lend(ctx context.Context, id state.ComputerID) (lent context.Con
 		release()
 		return nil, nil, g, err
 	}
-	lent, cancel := l.deps.lease(ctx)
+	lent, cancel := l.deps.lease(life)
 	return lent, sync.OnceFunc(func() { cancel(); release() }), g, nil
 }
 

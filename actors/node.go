@@ -72,6 +72,9 @@ type System struct {
 	Snapshots    *Snapshots
 	Probes       *Probes
 	Accounts     *Accounts
+	Sessions     *Sessions
+	Ports        *Ports
+	Shares       *Shares
 	Limits       *Limits
 	SSH          *SSH
 	Models       Models
@@ -128,6 +131,9 @@ func Open(o Options) (*System, error) {
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
 	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
+	s.Sessions = &Sessions{cluster: o.Cluster, bell: s.bell, vault: safe, now: o.Now}
+	s.Ports = &Ports{cluster: o.Cluster, bell: s.bell}
+	s.Shares = &Shares{cluster: o.Cluster, sessions: s.Sessions, vault: safe, now: o.Now}
 	s.Limits = newLimits(o.Cluster, o.Now)
 	s.SSH = &SSH{cluster: o.Cluster, sealer: o.Sealer, bell: s.bell, now: o.Now}
 	ctx, end := context.WithCancel(context.Background())

@@ -178,7 +178,7 @@ func (l *local) serveExec(w http.ResponseWriter, r *http.Request) {
 		cmd.Stdin = body
 	}
 	var exit Exit
-	err := l.belongs(head.Account, head.Computer)
+	err := l.belongs(r.Context(), head.Account, head.Computer)
 	if err == nil {
 		exit, err = l.Exec(r.Context(), ExecRequest{Computer: head.Computer, Account: head.Account, Command: cmd})
 	}

@@ -19,11 +19,14 @@ import (
 	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
 	"github.com/bothy-computer/bothy/httpapi/door"
+	"github.com/bothy-computer/bothy/httpapi/gateway"
 	"github.com/bothy-computer/bothy/httpapi/rebyte"
 )
 
 const (
 	maxHeaderBytes = 64 << 10 // of one request
+	// maxStreamsPerConnection bounds the requests at once of one HTTP/2 connection.
+	maxStreamsPerConnection = 128
 	// drainPatience is how long a stop waits for requests in progress.
 	drainPatience = 20 * time.Second
 )
@@ -35,6 +38,7 @@ type Options struct {
 	Admin admin.Nouns
 	// AgentComputer is what that dialect asks; its Hosts are the cluster's.
 	AgentComputer agentcomputer.Nouns
+	Gateway       gateway.Nouns
 	Records       door.Records
 	Keys          door.Keys
 	Limits        door.Limits
@@ -64,6 +68,7 @@ type Options struct {
 type Server struct {
 	Options
 	engine *gin.Engine
+	all    http.Handler // traffic into computers, and the engine
 	routes []Route
 	http   *http.Server
 	drain  context.CancelFunc
@@ -89,10 +94,20 @@ func New(o Options) (*Server, error) {
 		Log: o.Log, Now: o.Now, Drain: s.done, Streams: door.NewStreams(o.MaxStreams), Patience: o.Patience}
 	s.compose(shared, document)
 	s.http = &http.Server{
-		Handler: s.engine, ReadHeaderTimeout: o.Patience.Header, IdleTimeout: o.Patience.Idle, MaxHeaderBytes: maxHeaderBytes,
+		Handler: s.all, Protocols: protocols(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreamsPerConnection},
+		ReadHeaderTimeout: o.Patience.Header, IdleTimeout: o.Patience.Idle, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // peers that go away mid-request
 	}
 	return s, nil
+}
+
+// protocols are HTTP/1.1 and, for gRPC, HTTP/2 without TLS: whoever ends TLS
+// before this server passes either on.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 func (s *Server) compose(shared door.Shared, document []byte) {
@@ -114,6 +129,7 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	rebyte.New(rebyte.Options{Computers: s.Rebyte, Shared: shared, Links: links}).Mount(e)
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)
 	s.engine = e
+	s.all = gateway.New(gateway.Options{Nouns: s.Gateway, Links: links, Log: s.Log, Now: s.Now, Drain: s.done}).Before(e)
 	// Read now: the engine rewrites its routes at the first request.
 	for _, r := range e.Routes() {
 		s.routes = append(s.routes, Route{r.Method, r.Path})
@@ -129,7 +145,7 @@ func unrouted(shared door.Shared) gin.HandlerFunc {
 }
 
 // Handler is the whole door, for tests and for serving it elsewhere.
-func (s *Server) Handler() http.Handler { return s.engine }
+func (s *Server) Handler() http.Handler { return s.all }
 
 // Route is a method and a path as the router has it.
 type Route struct{ Method, Path string }

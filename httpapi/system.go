@@ -7,6 +7,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
 	"github.com/bothy-computer/bothy/httpapi/door"
+	"github.com/bothy-computer/bothy/httpapi/gateway"
 )
 
 // Stand puts the doors on a node's actors: it fills in every noun of o but the
@@ -20,6 +21,8 @@ func Stand(o Options, sys *actors.System) Options {
 	o.AgentComputer.Snapshots = sys.Snapshots
 	o.AgentComputer.SSH = sys.SSH
 	o.Rebyte, o.Prober = sys.Computers, sys.Probes
+	o.AgentComputer.Sessions, o.AgentComputer.Ports, o.AgentComputer.Shares = sys.Sessions, sys.Ports, sys.Shares
+	o.Gateway = gateway.Nouns{Sessions: sys.Sessions, Ports: sys.Ports, Shares: sys.Shares, Computers: sys.Computers}
 	o.Keys, o.Limits = sys.Accounts, sys.Limits
 	return o
 }

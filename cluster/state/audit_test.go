@@ -10,7 +10,7 @@ import (
 // audit counts everything in a store again and says what does not add up:
 // index entries, counters, money, logs, runs on computers, defaults.
 func audit(r Reader) error {
-	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r), auditOperations(r))
+	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r))
 }
 
 // all reads every record of a table.
@@ -40,8 +40,9 @@ func auditIndexes(r Reader) error {
 		func() error { return expected(r, &computers, want) }, func() error { return expected(r, &threads, want) },
 		func() error { return expected(r, &messages, want) }, func() error { return expected(r, &runs, want) },
 		func() error { return expected(r, &reservations, want) }, func() error { return expected(r, &charges, want) },
-		func() error { return expected(r, &snapshots, want) }, func() error { return expected(r, &operations, want) }, func() error { return expected(r, &probes, want) }, func() error { return expected(r, &answered, want) },
-		func() error { return expected(r, &sshKeys, want) },
+		func() error { return expected(r, &snapshots, want) }, func() error { return expected(r, &operations, want) }, func() error { return expected(r, &probes, want) },
+		func() error { return expected(r, &sessions, want) }, func() error { return expected(r, &ports, want) }, func() error { return expected(r, &shares, want) },
+		func() error { return expected(r, &answered, want) }, func() error { return expected(r, &sshKeys, want) },
 	} {
 		errs = append(errs, expect())
 	}
@@ -268,6 +269,31 @@ func auditOperations(r Reader) error {
 		if c.Operations != open[c.ID] {
 			errs = append(errs, fmt.Errorf("computer %s counts %d open operations; there are %d", c.ID, c.Operations, open[c.ID]))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// auditAccess checks that every way into a computer leads to one that is there
+// and belongs to who gave it.
+func auditAccess(r Reader) error {
+	ss, err1 := all(r, &sessions)
+	ps, err2 := all(r, &ports)
+	links, err3 := all(r, &shares)
+	errs := []error{err1, err2, err3}
+	check := func(what string, id ComputerID, account AccountID) {
+		c, ok, err := computers.find(r, string(id))
+		if err != nil || !ok || c.Wish == WishDeleted || account != "" && c.Account != account {
+			errs = append(errs, fmt.Errorf("%s leads to computer %s of %s (%v)", what, id, c.Account, err))
+		}
+	}
+	for _, s := range ss {
+		check("session "+string(s.ID), s.Computer, s.Account)
+	}
+	for _, p := range ps {
+		check("port "+p.ID(), p.Computer, "")
+	}
+	for _, s := range links {
+		check("share "+string(s.ID), s.Computer, s.Account)
 	}
 	return errors.Join(errs...)
 }

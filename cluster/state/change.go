@@ -21,6 +21,8 @@ const (
 	ChangedRun         Noun = "run"    // began, was asked to stop, or ended
 	ChangedCluster     Noun = "cluster"
 	ChangedOperation   Noun = "operation"
+	ChangedSession     Noun = "session"  // an access session was revoked or went with its computer
+	ChangedPort        Noun = "port"     // its visibility changed, or it was unpublished
 	ChangedSnapshot    Noun = "snapshot" // is to be deleted
 	ChangedSSHKey      Noun = "sshkey"   // was revoked
 )

@@ -96,9 +96,10 @@ func (h *history) command() (NodeID, Command) {
 		{h.claim, h.claim, h.phase, h.wish, h.usage, h.usage, h.keepDisk},
 		{h.renew, h.expire, h.life},
 		{h.environment, h.makeDefault, h.deleteEnvironment, h.patch, h.deleteThread, h.copy},
+		{h.session, h.session, h.endSession, h.port, h.share, h.redeem},
 		{h.credit, h.requests, h.agent, h.sweep, h.limits},
 	}
-	group := groups[pick(h, "group", 0, 0, 0, 1, 1, 1, 2, 3, 4)]
+	group := groups[pick(h, "group", 0, 0, 0, 1, 1, 1, 2, 3, 4, 5)]
 	cmd := rapid.SampledFrom(group).Draw(h.rt, "command")(n)
 	if _, unnumbered := cmd.(TakeIncarnation); unnumbered {
 		return "", cmd
@@ -285,6 +286,46 @@ func (h *history) agent(NodeID) Command {
 		return DeleteAgent{Account: a.Account, ID: a.ID}
 	}
 	return CreateAgent{Agent: Agent{ID: AgentID(h.id("agent")), Account: acct}}
+}
+
+func (h *history) session(NodeID) Command {
+	c := h.anyComputer()
+	id := h.id("sess")
+	return OpenSession{Session: AccessSession{ID: SessionID(id), Account: c.Account, Computer: c.ID, Kind: ExecSession, Hash: id}, TTL: time.Hour}
+}
+
+func (h *history) endSession(NodeID) Command {
+	ss, _ := all(h.store, &sessions)
+	s := rapid.SampledFrom(append(ss, AccessSession{ID: "none"})).Draw(h.rt, "session")
+	return RevokeSession{Account: s.Account, Computer: s.Computer, ID: s.ID}
+}
+
+func (h *history) port(NodeID) Command {
+	c, port := h.anyComputer(), pick(h, "port", uint16(80), 8080)
+	if h.chance(40, "unpublish") {
+		return UnpublishPort{Account: c.Account, Computer: c.ID, Port: port}
+	}
+	return PublishPort{Account: c.Account, Port: Port{Computer: c.ID, Port: port, Visibility: PublicPort}}
+}
+
+func (h *history) share(NodeID) Command {
+	if ss, _ := all(h.store, &shares); len(ss) > 0 && h.chance(50, "revoke") {
+		s := rapid.SampledFrom(ss).Draw(h.rt, "share")
+		return RevokeShare{Account: s.Account, Computer: s.Computer, ID: s.ID}
+	}
+	c, id := h.anyComputer(), h.id("share")
+	s := Share{ID: ShareID(id), Account: c.Account, Computer: c.ID, Hash: id, AllowBrowser: true}
+	if h.chance(50, "ends") {
+		s.ExpiresAt = h.now.Add(30 * time.Minute)
+	}
+	return CreateShare{Share: s}
+}
+
+func (h *history) redeem(NodeID) Command {
+	ss, _ := all(h.store, &shares)
+	s := rapid.SampledFrom(append(ss, Share{Hash: "none"})).Draw(h.rt, "share")
+	id := h.id("sess")
+	return RedeemShare{Hash: s.Hash, Session: AccessSession{ID: SessionID(id), Kind: BrowserSession, Hash: id}, TTL: time.Hour}
 }
 
 func (h *history) sweep(NodeID) Command { return Sweep{} }

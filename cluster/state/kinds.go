@@ -55,6 +55,13 @@ var kinds = map[string]kind{
 	"revoke-ssh-key":          of[RevokeSSHKey](2),
 	"use-ssh-key":             of[UseSSHKey](2),
 	"set-secret":              of[SetSecret](2),
+	"open-session":            of[OpenSession](2),
+	"revoke-session":          of[RevokeSession](2),
+	"publish-port":            of[PublishPort](2),
+	"unpublish-port":          of[UnpublishPort](2),
+	"create-share":            of[CreateShare](2),
+	"revoke-share":            of[RevokeShare](2),
+	"redeem-share":            of[RedeemShare](2),
 	"sweep":                   of[Sweep](1),
 }
 

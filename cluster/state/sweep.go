@@ -9,7 +9,7 @@ const (
 )
 
 // Sweep removes what is past its time: idempotency keys, join tokens, request
-// windows, operations (those still open fail first), revoked SSH keys, deleted computers
+// windows, access sessions, shares, operations (those still open fail first), revoked SSH keys, deleted computers
 // with the records of disks they left, deleted threads with all they hold, and the text pieces of runs that ended long ago. The
 // leader sends it when Due says so. It replies with how many records it dealt
 // with: at MaxSweep or more there is more to do at once.
@@ -27,6 +27,8 @@ func (Sweep) apply(tx *Tx) error {
 		func(tx *Tx, n int) (int, error) {
 			return sweep(tx, &operations, "ended", tx.now.Add(-OperationLifetime), n)
 		},
+		func(tx *Tx, n int) (int, error) { return sweep(tx, &sessions, "expiry", tx.now.Add(-SessionKept), n) },
+		func(tx *Tx, n int) (int, error) { return sweep(tx, &shares, "end", tx.now.Add(-ShareKept), n) },
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &probes, "age", tx.now.Add(-ProbeLifetime), n) },
 		func(tx *Tx, n int) (int, error) {
 			return sweep(tx, &sshKeys, "revoked", tx.now.Add(-RevokedSSHKeyLifetime), n)
@@ -210,6 +212,8 @@ func (v *View) Due(now time.Time) (bool, error) {
 		func() (bool, error) { return some(v.r, &windows, "end", now) },
 		func() (bool, error) { return some(v.r, &operations, "deadline", now) },
 		func() (bool, error) { return some(v.r, &operations, "ended", now.Add(-OperationLifetime)) },
+		func() (bool, error) { return some(v.r, &sessions, "expiry", now.Add(-SessionKept)) },
+		func() (bool, error) { return some(v.r, &shares, "end", now.Add(-ShareKept)) },
 		func() (bool, error) { return some(v.r, &probes, "age", now.Add(-ProbeLifetime)) },
 		func() (bool, error) { return some(v.r, &sshKeys, "revoked", now.Add(-RevokedSSHKeyLifetime)) },
 		func() (bool, error) { return some(v.r, &computers, "gone", now.Add(-LeftDiskLifetime)) },

@@ -7,7 +7,8 @@ import (
 )
 
 // TransferComputer gives a computer with its snapshots and its bill to another
-// account. What is reserved for its next minutes goes back to the old one; the
+// account, and ends every way into it
+// that the old one gave. What is reserved for its next minutes goes back to the old one; the
 // next tick reserves from the new one.
 type TransferComputer struct {
 	Account  AccountID  `cbor:"1,keyasint"`
@@ -42,6 +43,9 @@ func (cmd TransferComputer) apply(tx *Tx) error {
 	}
 	bytes := c.StoredBytes
 	if err := errors.Join(tx.ran(&c, c.Phase.Up()), tx.stored(&c, 0)); err != nil {
+		return err
+	}
+	if err := tx.endAccess(c.ID); err != nil {
 		return err
 	}
 	// Keys that the old account let in are not the new one's.

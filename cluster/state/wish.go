@@ -78,6 +78,9 @@ func (tx *Tx) deleteComputer(c Computer, o *Operation) error {
 	if c.Phase == Deleted || c.Wish == WishDeleted {
 		return nil
 	}
+	if err := tx.endAccess(c.ID); err != nil {
+		return err
+	}
 	if err := tx.cancelRuns(c); err != nil {
 		return err
 	}

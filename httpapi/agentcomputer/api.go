@@ -70,6 +70,9 @@ type Nouns struct {
 	Computers Computers
 	Files     Files
 	Snapshots Snapshots
+	Sessions  Sessions
+	Ports     Ports
+	Shares    Shares
 	Images    Images
 	Hosts     Hosts
 	Money     Money
@@ -107,7 +110,8 @@ func New(o Options) *API {
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
-		a.execRoutes(), a.fileRoutes(), a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes(), a.snapshotRoutes(),
+		a.execRoutes(), a.fileRoutes(), a.sessionRoutes(), a.portRoutes(), a.shareRoutes(),
+		a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes(), a.snapshotRoutes(),
 		a.sshKeyRoutes(), a.sshRoutes()} {
 		all = append(all, some...)
 	}

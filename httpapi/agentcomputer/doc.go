@@ -12,6 +12,7 @@
 //	files.go      the files of computers, running or not
 //	sshkeys.go    public keys that may log in
 //	ssh.go        certificates and credentials for the SSH door
+//	accesssessions.go, ports.go, shares.go  ways in: tokens, published ports, links
 //	operations.go the handles of slow requests
 //	snapshots.go  disks as they were, and computers made from them
 //	usage.go      what computers and accounts have used

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
 
@@ -91,4 +92,55 @@ func (l Links) Suffix(r *http.Request) string {
 		return host
 	}
 	return noDomain
+}
+
+// Paths of the gateway on the API's host.
+const (
+	PortPath  = "/p/" // <computer's label or id>/<port>/...
+	SharePath = "/s/" // <token>
+)
+
+// Secure reports whether the client reaches this cluster by HTTPS.
+func (l Links) Secure(r *http.Request) bool { return strings.HasPrefix(l.Base(r), "https://") }
+
+// Port is where a published port is reached: a host of its own where there is a
+// domain, on the port of the API unless the domain has one, else a path.
+func (l Links) Port(r *http.Request, m state.Computer, port uint16) string {
+	name, number := m.Label, strconv.Itoa(int(port))
+	if name == "" {
+		name = string(m.ID)
+	}
+	base := l.Base(r)
+	if l.Domain == "" {
+		return base + PortPath + name + "/" + number + "/"
+	}
+	at, err := url.Parse(base)
+	if err != nil {
+		at = &url.URL{Scheme: "https"} // only a PublicURL that was refused at start is none
+	}
+	host := number + "--" + name + "." + l.Domain
+	if at.Port() != "" && !strings.Contains(l.Domain, ":") {
+		host += ":" + at.Port()
+	}
+	return at.Scheme + "://" + host + "/"
+}
+
+// Share is the page of a share's link.
+func (l Links) Share(r *http.Request, token string) string { return l.Base(r) + SharePath + token }
+
+// Connect is what the procedures of an exec session are under.
+func (l Links) Connect(r *http.Request) string { return l.Base(r) }
+
+// Access is what a session opens, with its token.
+func (l Links) Access(r *http.Request, s actors.Session) string {
+	at := l.Base(r)
+	switch s.Kind {
+	case state.ExecSession:
+		at = l.Connect(r) + "/"
+	case state.VNCSession:
+		at += "/c/" + string(s.Computer) + "/desktop"
+	default:
+		at += "/c/" + string(s.Computer)
+	}
+	return at + "?access_token=" + url.QueryEscape(s.Token)
 }

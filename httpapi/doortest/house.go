@@ -36,6 +36,7 @@ type House struct {
 	System   *actors.System
 	Server   *httpapi.Server
 	Node     *actorstest.Node
+	Driver   *fake.Driver // of Node
 	Records  *Records
 	Registry *prometheus.Registry
 	URL      string
@@ -152,8 +153,9 @@ func (h *House) openSystem(s setup, log *slog.Logger) {
 	if s.quiet {
 		changes = asleep{node}
 	}
+	h.Driver = fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true, Room: runtime.Capacity{Images: []string{"host"}}})
 	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: changes, Sealer: sealer{}, Catalog: models,
-		Driver:       fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true, Room: runtime.Capacity{Images: []string{"host"}}}),
+		Driver:       h.Driver,
 		Shape:        actors.Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30},
 		StartBalance: 10_000_000, Log: log, Registerer: h.Registry, Now: time.Now})
 	if err != nil {

@@ -6,7 +6,8 @@
 // the history of their calls and notices when two of them run the same
 // computer in the same epoch, or at the same time.
 //
-// A Script makes calls fail, wait or answer late, and says what commands do.
+// A Script makes calls fail, wait or answer late, and says what commands do
+// and who listens in computers.
 // Without one a command prints its arguments, separated by spaces, and ends
 // with 0. With Options.Local commands really run: as the user of the test, on
 // this machine, without any isolation, in the computer's workspace directory,
@@ -28,6 +29,8 @@ const (
 	Inspect   Op = "inspect"
 	List      Op = "list"
 	Exec      Op = "exec"
+	Guest     Op = "guest"
+	Dial      Op = "dial"
 	Thaw      Op = "thaw"
 	SetEgress Op = "set-egress"
 	Resize    Op = "resize"
@@ -47,11 +50,13 @@ const (
 )
 
 // runs lists the calls that only a computer's owner may make with effect.
-var runs = map[Op]bool{Start: true, Exec: true, Thaw: true, Resume: true}
+var runs = map[Op]bool{Start: true, Exec: true, Guest: true, Dial: true, Thaw: true, Resume: true}
 
 var (
 	_ runtime.Driver     = (*Driver)(nil)
 	_ runtime.Execer     = (*Driver)(nil)
+	_ runtime.Guester    = (*Driver)(nil)
+	_ runtime.Dialer     = (*Driver)(nil)
 	_ runtime.Thawer     = (*Driver)(nil)
 	_ runtime.Networker  = (*Driver)(nil)
 	_ runtime.Resizer    = (*Driver)(nil)

@@ -42,6 +42,11 @@ func (d *Driver) beginExec(epoch runtime.Epoch, id runtime.ID, cmd runtime.Cmd) 
 	if len(cmd.Argv) == 0 {
 		return nil, fmt.Errorf("%w: argv is empty", runtime.ErrInvalid)
 	}
+	return d.inLife(epoch, id)
+}
+
+// inLife returns the present life of a computer that runs in this epoch.
+func (d *Driver) inLife(epoch runtime.Epoch, id runtime.ID) (context.Context, error) {
 	c, err := d.lock(id)
 	if err != nil {
 		return nil, err

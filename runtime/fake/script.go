@@ -3,6 +3,8 @@ package fake
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -25,16 +27,25 @@ type Rule struct {
 	Late bool
 }
 
-// Script is what will go wrong, and what commands do. It may be changed
+// Script is what will go wrong, what commands do and who listens. It may be changed
 // while drivers use it; the zero Script lets all go well.
 type Script struct {
 	mu    sync.Mutex
 	rules []*Rule
 	exec  ExecFunc
+	guest GuestFunc
+	dial  DialFunc
 }
 
 // ExecFunc plays a command. It must return when ctx is done.
 type ExecFunc func(ctx context.Context, id runtime.ID, cmd runtime.Cmd) (runtime.Exit, error)
+
+// GuestFunc plays the guest of a computer.
+type GuestFunc func(id runtime.ID) http.RoundTripper
+
+// DialFunc plays what listens on a port of a computer. A port that nothing
+// listens on is runtime.ErrRefused.
+type DialFunc func(ctx context.Context, id runtime.ID, port uint16) (net.Conn, error)
 
 // Add puts a rule behind the others; the first that matches a call is used.
 func (s *Script) Add(r Rule) {
@@ -43,7 +54,7 @@ func (s *Script) Add(r Rule) {
 	s.rules = append(s.rules, &r)
 }
 
-// Clear drops all rules, and leaves the commands.
+// Clear drops all rules, and leaves the commands and those who listen.
 func (s *Script) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,6 +72,26 @@ func (s *Script) player() ExecFunc {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.exec
+}
+
+// Answer sets who answers as guest; nil is nobody: runtime.ErrUnsupported.
+func (s *Script) Answer(f GuestFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guest = f
+}
+
+// Listen sets what listens on ports; nil is nothing.
+func (s *Script) Listen(f DialFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dial = f
+}
+
+func (s *Script) listeners() (GuestFunc, DialFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.guest, s.dial
 }
 
 // take finds the rule for a call and counts it.

@@ -72,14 +72,19 @@ func (c *Client) Close() error {
 }
 
 // RoundTrip sends any request to the guest, whatever host it names, so that a
-// Client can be the transport of a reverse proxy. gRPC goes over HTTP/2.
+// Client can be the transport of a reverse proxy. gRPC goes over HTTP/2. A
+// guest that is not there is runtime.ErrNotRunning.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
-	out := req.Clone(req.Context())
+	out, way := req.Clone(req.Context()), c.transport
 	out.URL.Scheme, out.URL.Host = "http", "guest"
 	if isGRPC(req.Header.Get("Content-Type")) {
-		return c.two.RoundTrip(out)
+		way = c.two
 	}
-	return c.transport.RoundTrip(out)
+	res, err := way.RoundTrip(out)
+	if err != nil && req.Context().Err() == nil {
+		err = fmt.Errorf("pass a request on to the guest: %w", unreached(err))
+	}
+	return res, err
 }
 
 func isGRPC(kind string) bool {

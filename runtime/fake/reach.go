@@ -1,0 +1,47 @@
+package fake
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// Guest implements runtime.Guester: the script's Answer plays the guest.
+func (d *Driver) Guest(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (way http.RoundTripper, err error) {
+	guest, _ := d.opts.Script.listeners()
+	err = d.call(ctx, Call{Op: Guest, ID: id, Epoch: epoch}, func() error {
+		if guest == nil {
+			return fmt.Errorf("%w: nobody plays the guest", runtime.ErrUnsupported)
+		}
+		if _, err := d.inLife(epoch, id); err != nil {
+			return err
+		}
+		way = guest(id)
+		return nil
+	})
+	return way, err
+}
+
+// Dial implements runtime.Dialer: the script's Listen plays what listens. The
+// connection ends with the computer's life.
+func (d *Driver) Dial(ctx context.Context, epoch runtime.Epoch, id runtime.ID, port uint16) (conn net.Conn, err error) {
+	_, dial := d.opts.Script.listeners()
+	err = d.call(ctx, Call{Op: Dial, ID: id, Epoch: epoch}, func() error {
+		life, err := d.inLife(epoch, id)
+		if err != nil {
+			return err
+		}
+		if dial == nil {
+			return fmt.Errorf("port %d: %w", port, runtime.ErrRefused)
+		}
+		if conn, err = dial(ctx, id, port); err != nil {
+			return err
+		}
+		context.AfterFunc(life, func() { conn.Close() })
+		return nil
+	})
+	return conn, err
+}
