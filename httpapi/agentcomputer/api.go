@@ -111,7 +111,7 @@ func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
 		a.execRoutes(), a.fileRoutes(), a.sessionRoutes(), a.portRoutes(), a.shareRoutes(),
-		a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes(), a.snapshotRoutes(),
+		a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes(), a.snapshotRoutes(), a.connectionRoutes(),
 		a.sshKeyRoutes(), a.sshRoutes()} {
 		all = append(all, some...)
 	}

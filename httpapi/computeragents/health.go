@@ -34,7 +34,7 @@ func (a *API) health(c *gin.Context) {
 }
 
 // healthz serves GET /healthz: the process answers.
-func (a *API) healthz(c *gin.Context) { c.JSON(http.StatusOK, wire.Alive{Status: "ok"}) }
+func (a *API) healthz(c *gin.Context) { c.JSON(http.StatusOK, wire.Alive{OK: true, Status: "ok"}) }
 
 // readyz serves GET /readyz: a leader is known, this node's lease holds and it
 // does not drain.
@@ -44,7 +44,7 @@ func (a *API) readyz(c *gin.Context) {
 		c.JSON(http.StatusServiceUnavailable, wire.Alive{Status: "not ready", Message: err.Error()})
 		return
 	}
-	c.JSON(http.StatusOK, wire.Alive{Status: "ready"})
+	c.JSON(http.StatusOK, wire.Alive{OK: true, Status: "ready"})
 }
 
 func (a *API) notReady() error {

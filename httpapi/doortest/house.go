@@ -221,6 +221,11 @@ func (h *House) NewAccount(name string, balance state.MicroUSD) (state.Account, 
 	return account, h.NewKey(actors.NewKey{Account: account.ID, Scopes: []string{"*"}})
 }
 
+// FullKey is a key of Account with every scope and no request limit.
+func (h *House) FullKey() string {
+	return h.NewKey(actors.NewKey{Account: h.Account.ID, Scopes: []string{"*", "billing:write", "computers:transfer"}, NoLimit: true})
+}
+
 // Client is an HTTP client whose connections end with the test.
 func (h *House) Client() *http.Client {
 	transport := &http.Transport{}

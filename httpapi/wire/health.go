@@ -12,6 +12,7 @@ type Health struct {
 
 // Alive is the reply of the probes.
 type Alive struct {
+	OK      bool   `json:"ok"`
 	Status  string `json:"status"`
 	Message string `json:"message,omitempty"`
 }
