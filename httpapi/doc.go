@@ -6,6 +6,7 @@
 // a dialect that reads, asks a noun and answers.
 //
 //	server.go        composes, serves, drains
+//	gateway/         traffic into computers: exec sessions and published ports
 //	door/            what dialects share
 //	computeragents/  threads, agents, environments, budgets
 //	admin/           accounts, keys, nodes, computers: for those who run the cluster
