@@ -135,8 +135,11 @@ func specOf(c state.Computer) runtime.Spec {
 // maxHostname is what Linux and DNS take for one label.
 const maxHostname = 63
 
-// hostname is the computer's name as a legal host name, or its id.
+// hostname is the computer's handle, or its name as a legal host name, or its id.
 func hostname(c state.Computer) string {
+	if c.Handle != "" {
+		return c.Handle
+	}
 	var b []byte
 	for _, r := range c.Name {
 		switch {

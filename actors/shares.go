@@ -60,12 +60,13 @@ func (s *Shares) Find(ctx context.Context, token string) (found Share, c state.C
 	if len(token) > maxTokenBytes {
 		return found, c, none
 	}
-	share, ok, err := soon(ctx, s.cluster, func(v *state.View) (share state.Share, ok bool, err error) {
+	ok := false
+	share, err := view(ctx, s.cluster, func(v *state.View) (share state.Share, err error) {
 		if share, ok, err = v.ShareByHash(hashKey(token)); err != nil || !ok {
-			return share, ok, err
+			return share, err
 		}
 		c, ok, err = v.AnyComputer(share.Computer)
-		return share, ok, err
+		return share, err
 	})
 	if err == nil && (!ok || !share.Valid(s.now())) {
 		err = none
