@@ -23,7 +23,7 @@ const maxHandles = 5
 // the rest. Without a handle it is given one. It is refused with Payment when
 // the account cannot pay for its first minutes.
 func (s *Computers) Create(ctx context.Context, c Caller, spec state.Computer) (Asked, error) {
-	spec.ID, spec.Account, spec.Wish = newComputerID(), c.Account, state.WishRunning
+	spec.ID, spec.Account, spec.Wish, spec.IdleStop = newComputerID(), c.Account, state.WishRunning, s.shape.ComputerIdle
 	if spec.Image == "" {
 		spec.Image = s.shape.Image
 	}

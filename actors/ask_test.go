@@ -99,3 +99,24 @@ func TestAnEnvironmentsComputerIsNotDeletedAlone(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 }
+
+func TestALoneComputerIdlesWhereThatIsConfigured(t *testing.T) {
+	h := open(t)
+	h.Computers.shape.ComputerIdle = 50 * time.Millisecond
+	made, err := h.Computers.Create(t.Context(), h.caller, state.Computer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := made.Computer.ID
+	waitFor(t, func() bool { c := h.computer(t, id); return c.Phase == state.Stopped && c.IdleStopped })
+	if exit, err := h.Computers.Exec(t.Context(), h.caller, id, Command{Argv: []string{"true"}}); err != nil || exit.Code != 0 {
+		t.Fatalf("%+v, %v", exit, err)
+	}
+	waitFor(t, func() bool { return h.computer(t, id).IdleStopped })
+	if _, err := h.Computers.Ask(t.Context(), h.caller, id, state.WishStopped); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Computers.Exec(t.Context(), h.caller, id, Command{Argv: []string{"true"}}); !fault.Is(err, fault.Conflict) {
+		t.Fatalf("one that its user stopped was woken: %v", err)
+	}
+}

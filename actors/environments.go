@@ -8,10 +8,6 @@ import (
 	"github.com/bothy-computer/bothy/cluster/state"
 )
 
-// environmentIdleStop is how long an environment's computer may be unused
-// before it is stopped; the next use wakes it.
-const environmentIdleStop = 15 * time.Minute
-
 // Environments are recipes, each with its one computer.
 type Environments struct {
 	cluster   Cluster
@@ -26,6 +22,10 @@ type Shape struct {
 	MemoryBytes int64
 	MilliCPU    int64
 	DiskBytes   int64
+	// EnvironmentIdle and ComputerIdle are how long a computer of an
+	// environment, or one that stands alone, may be unused before it is stopped;
+	// the next use wakes it. 0 is never.
+	EnvironmentIdle, ComputerIdle time.Duration
 }
 
 // Create stores a recipe and the record of its computer.
@@ -58,7 +58,7 @@ func (e *Environments) create(ctx context.Context, c Caller, spec EnvironmentSpe
 		return env, err
 	}
 	computer := state.Computer{ID: newComputerID(), Name: spec.Name, Image: e.shape.Image, MemoryBytes: e.shape.MemoryBytes,
-		MilliCPU: e.shape.MilliCPU, DiskBytes: e.shape.DiskBytes, Egress: !spec.NoInternet, IdleStop: environmentIdleStop}
+		MilliCPU: e.shape.MilliCPU, DiskBytes: e.shape.DiskBytes, Egress: !spec.NoInternet, IdleStop: e.shape.EnvironmentIdle}
 	made, err := propose[state.Made](ctx, e.cluster, state.CreateEnvironment{
 		Environment: env, Computer: computer, IfNoDefault: ifNone, Idempotency: c.Idempotency})
 	if err != nil {

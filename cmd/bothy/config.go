@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -83,6 +84,15 @@ type ComputerConfig struct {
 	MilliCPU int64  `yaml:"milliCPU"` // 1000 is one core
 	Disk     Bytes  `yaml:"disk"`
 	Warm     int    `yaml:"warm"` // blank computers kept ready
+	// Idle is how long computers may be unused before they are stopped; their
+	// next use wakes them. 0 is never.
+	Idle IdleConfig `yaml:"idle"`
+}
+
+// IdleConfig is by what a computer was made for.
+type IdleConfig struct {
+	Environments time.Duration `yaml:"environments"`
+	Computers    time.Duration `yaml:"computers"` // that stand alone
 }
 
 // ImagesConfig says what the images are made from that a node makes by itself.
@@ -122,9 +132,10 @@ func DefaultConfig() Config {
 			CPUHour: 70_000, MemoryGiBHour: 43_750, StorageGiBHour: 683, ColdGiBHour: 27,
 		},
 		Accounts: AccountConfig{StartBalance: 10 * ledger.USD},
-		Computer: ComputerConfig{Image: "host", Memory: 2 << 30, MilliCPU: 2000, Disk: 10 << 30, Warm: 2},
-		Volumes:  VolumeConfig{Size: volume.DefaultSizeBytes, Grow: volume.DefaultGrowBytes},
-		Log:      LogConfig{Level: "info", Format: "text"},
+		Computer: ComputerConfig{Image: "host", Memory: 2 << 30, MilliCPU: 2000, Disk: 10 << 30, Warm: 2,
+			Idle: IdleConfig{Environments: 15 * time.Minute}},
+		Volumes: VolumeConfig{Size: volume.DefaultSizeBytes, Grow: volume.DefaultGrowBytes},
+		Log:     LogConfig{Level: "info", Format: "text"},
 	}
 }
 

@@ -208,7 +208,8 @@ func (n *node) openActors(context.Context) error {
 	sys, err := actors.Open(actors.Options{
 		Cluster: recordsOf{n.cluster}, Lease: leaseOf{n.cluster}, Changes: n.watcher, Driver: n.machine.driver,
 		Transport: n.cluster.Transport(), Sealer: secrets, Catalog: n.catalog, Price: n.config.Prices,
-		Shape:        actors.Shape{Image: shape.Image, MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk)},
+		Shape: actors.Shape{Image: shape.Image, MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk),
+			EnvironmentIdle: shape.Idle.Environments, ComputerIdle: shape.Idle.Computers},
 		StartBalance: state.MicroUSD(n.config.Accounts.StartBalance), Log: n.log, Registerer: n.registry, Now: time.Now,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/runtime/container"
@@ -22,6 +23,8 @@ const (
 	minComputerDisk   = 64 << 20
 	minVolumeSize     = 256 << 20
 	maxRequests       = 100_000_000
+	minIdle           = 10 * time.Second
+	maxIdle           = 30 * 24 * time.Hour
 )
 
 var legalDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(:[0-9]{1,5})?$`)
@@ -120,6 +123,11 @@ func (c Config) checkAmounts() error {
 
 func (c Config) checkComputers() error {
 	var errs []error
+	for name, d := range map[string]time.Duration{"environments": c.Computer.Idle.Environments, "computers": c.Computer.Idle.Computers} {
+		if d != 0 && (d < minIdle || d > maxIdle) {
+			errs = append(errs, fmt.Errorf("computer.idle.%s: %s is not 0 (never) or %s to %s", name, d, minIdle, maxIdle))
+		}
+	}
 	for _, size := range []struct {
 		name       string
 		have, need Bytes
