@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,10 +110,21 @@ func TestALoneComputerIdlesWhereThatIsConfigured(t *testing.T) {
 	}
 	id := made.Computer.ID
 	waitFor(t, func() bool { c := h.computer(t, id); return c.Phase == state.Stopped && c.IdleStopped })
+	// A wake and the stop after it are a few records, not one for each look.
+	var records atomic.Int64
+	h.node.Fail = func(cmd state.Command) error {
+		if _, ok := cmd.(state.SetPhase); ok {
+			records.Add(1)
+		}
+		return nil
+	}
 	if exit, err := h.Computers.Exec(t.Context(), h.caller, id, Command{Argv: []string{"true"}}); err != nil || exit.Code != 0 {
 		t.Fatalf("%+v, %v", exit, err)
 	}
-	waitFor(t, func() bool { return h.computer(t, id).IdleStopped })
+	waitFor(t, func() bool { c := h.computer(t, id); return c.Phase == state.Stopped && c.IdleStopped })
+	if n := records.Load(); n > 8 {
+		t.Errorf("%d records for one wake and one stop", n)
+	}
 	if _, err := h.Computers.Ask(t.Context(), h.caller, id, state.WishStopped); err != nil {
 		t.Fatal(err)
 	}

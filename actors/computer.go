@@ -52,6 +52,9 @@ type (
 		status    runtime.Status
 		err       error
 	}
+	// told says that the record knows of a start for a caller: from now on its
+	// wish counts, which is to run unless its user asked for a stop meanwhile.
+	told struct{}
 	// idleCheck comes when the computer may have been unused for long enough.
 	idleCheck struct{ since time.Time }
 )
@@ -135,6 +138,9 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 		c.users = max(0, c.users+m.delta)
 		c.since = c.deps.now()
 		c.watchIdle()
+	case told:
+		c.woke = false
+		c.look()
 	case idleCheck:
 		c.checkIdle(m)
 	}
@@ -290,8 +296,12 @@ func (c *computer) wake(answer func(any, error)) {
 func (c *computer) note(cmd state.SetPhase) {
 	cmd.Computer, cmd.Epoch = c.id, c.record.Epoch
 	c.cell.do(func(ctx context.Context) any {
-		if _, err := c.deps.cluster.Apply(ctx, cmd); err != nil && ctx.Err() == nil {
+		_, err := c.deps.cluster.Apply(ctx, cmd)
+		if err != nil && ctx.Err() == nil {
 			c.log.Warn("record computer", "phase", cmd.Phase, "err", err)
+		}
+		if cmd.Woke && err == nil {
+			return told{}
 		}
 		return nil
 	})

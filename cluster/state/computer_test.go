@@ -90,6 +90,34 @@ func TestPhasesAndWishes(t *testing.T) {
 	f.check()
 }
 
+// A start for a caller turns the wish of a computer that idleness stopped, and
+// not of one that its user stopped.
+func TestWakingTurnsTheWish(t *testing.T) {
+	for name, idle := range map[string]bool{"stopped by idleness": true, "stopped by its user": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			epoch := f.claim(comp, n1)
+			set := func(cmd SetPhase) {
+				cmd.Computer, cmd.Epoch = comp, epoch
+				f.ok(n1, cmd)
+			}
+			f.do(SetWish{Account: acct, Computer: comp, Wish: WishRunning})
+			set(SetPhase{Phase: Running})
+			if idle {
+				set(SetPhase{Phase: Stopping, Idle: true})
+			} else {
+				f.do(SetWish{Account: acct, Computer: comp, Wish: WishStopped})
+			}
+			set(SetPhase{Phase: Stopped})
+			set(SetPhase{Phase: Running, Woke: true})
+			if c := f.computer(comp); (c.Wish == WishRunning) != idle {
+				t.Fatalf("its wish is %s", c.Wish)
+			}
+			f.check()
+		})
+	}
+}
+
 func TestDeletedComputersEndTheirRuns(t *testing.T) {
 	for name, owned := range map[string]bool{"never claimed": false, "by its owner": true} {
 		t.Run(name, func(t *testing.T) {

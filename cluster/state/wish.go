@@ -124,7 +124,7 @@ func (cmd SetPhase) apply(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	was := c.Phase
+	was, idle := c.Phase, c.IdleStopped
 	if c.Phase, err = c.Phase.To(cmd.Phase); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (cmd SetPhase) apply(tx *Tx) error {
 		}
 	}
 	// A stop that its user asked for meanwhile stands, unless a run needs it.
-	asked := c.Wish == WishStopped && !c.IdleStopped && was != Provisioning && was != Starting && c.Live == 0
+	asked := c.Wish == WishStopped && !idle && was != Provisioning && was != Starting && c.Live == 0
 	if cmd.Woke && c.Wish == WishStopped && !asked {
 		c.Wish = WishRunning
 	}
