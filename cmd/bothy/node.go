@@ -43,6 +43,7 @@ type node struct {
 	catalog  *catalog.Catalog
 	keyPath  string // of the admin key, where this node founded the cluster
 
+	peer      net.Addr // that nodes reach this one at
 	http, ops net.Listener
 	ssh       net.Listener // nil where the door is off
 	gate      *sshgate.Gate
@@ -123,7 +124,8 @@ func (n *node) openCluster(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for nodes: %w", err)
 	}
-	addrs, err := n.addrs(listener.Addr())
+	n.peer = listener.Addr() // before the cluster opens: its leader asks for capacity at once
+	addrs, err := n.addrs(n.peer)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -163,8 +163,8 @@ func (p *process) destroy() {
 	}
 	<-p.ended
 	for _, sign := range []string{"DATA RACE", "panic:", "fatal error:"} {
-		if strings.Contains(p.out.String(), sign) {
-			p.t.Errorf("%s: %s", p.name, sign)
+		if _, report, found := strings.Cut(p.out.String(), sign); found {
+			p.t.Errorf("%s: %s%s", p.name, sign, head(report, 60))
 		}
 	}
 	if p.t.Failed() {
@@ -207,6 +207,12 @@ func nodeUUID(dir string) string {
 func tail(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// head is the first lines of a text.
+func head(text string, n int) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[:min(n, len(lines))], "\n")
 }
 
 // launch starts a cluster of real nodes, the first of which founds it.

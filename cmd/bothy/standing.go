@@ -186,17 +186,10 @@ func imageKey(image string) uint64 { return xxhash.Sum64String(image) }
 func (n *node) meta() members.Meta {
 	m := n.machine.room()
 	m.Name, m.Version, m.Commands = n.identity.Name(), buildVersion(), state.CommandVersion
-	if addrs, err := n.addrs(n.peerAddr()); err == nil {
+	if addrs, err := n.addrs(n.peer); err == nil {
 		m.HTTP, m.Peer = addrs.HTTP, addrs.Peer
 	}
 	return m
-}
-
-func (n *node) peerAddr() net.Addr {
-	if n.cluster == nil {
-		return nil
-	}
-	return n.cluster.Transport().Addr()
 }
 
 // addrs is how others reach this node: what it listens on, with a host that
