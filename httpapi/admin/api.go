@@ -93,26 +93,26 @@ func New(o Options) *API {
 // Routes lists every admin route.
 func (a *API) Routes() []door.Route {
 	routes := []door.Route{
-		{Method: "GET", Path: "/admin/status", Serve: a.serve(a.status)},
-		{Method: "POST", Path: "/admin/tokens", Serve: a.serve(a.createToken)},
-		{Method: "DELETE", Path: "/admin/nodes/:id", Serve: a.serve(a.removeNode)},
-		{Method: "GET", Path: "/admin/accounts", Serve: a.serve(a.listAccounts)},
-		{Method: "POST", Path: "/admin/accounts", Serve: a.serve(a.createAccount)},
-		{Method: "GET", Path: "/admin/accounts/:account", Serve: a.serve(a.getAccount)},
-		{Method: "GET", Path: "/admin/accounts/:account/users", Serve: a.serve(a.listUsers)},
-		{Method: "POST", Path: "/admin/accounts/:account/users", Serve: a.serve(a.addUser)},
-		{Method: "GET", Path: "/admin/accounts/:account/keys", Serve: a.serve(a.listKeys)},
-		{Method: "POST", Path: "/admin/accounts/:account/keys", Serve: a.serve(a.createKey)},
-		{Method: "DELETE", Path: "/admin/accounts/:account/keys/:key", Serve: a.serve(a.revokeKey)},
-		{Method: "GET", Path: "/admin/accounts/:account/budget", Serve: a.serve(a.getBudget)},
-		{Method: "PATCH", Path: "/admin/accounts/:account/budget", Serve: a.serve(a.patchBudget)},
-		{Method: "POST", Path: "/admin/accounts/:account/budget/increase", Serve: a.serve(a.increaseBudget)},
-		{Method: "GET", Path: "/admin/computers", Serve: a.serve(a.listComputers)},
-		{Method: "GET", Path: "/admin/computers/:id", Serve: a.serve(a.getComputer)},
-		{Method: "DELETE", Path: "/admin/computers/:id", Serve: a.serve(a.removeComputer)},
-		{Method: "POST", Path: "/admin/computers/:id/start", Serve: a.serve(a.startComputer)},
-		{Method: "POST", Path: "/admin/computers/:id/stop", Serve: a.serve(a.stopComputer)},
-		{Method: "POST", Path: "/admin/computers/:id/exec", Long: true, Serve: a.serve(a.exec)},
+		{Method: "GET", Path: "/admin/status", Serve: a.Handle(a.status)},
+		{Method: "POST", Path: "/admin/tokens", Serve: a.Handle(a.createToken)},
+		{Method: "DELETE", Path: "/admin/nodes/:id", Serve: a.Handle(a.removeNode)},
+		{Method: "GET", Path: "/admin/accounts", Serve: a.Handle(a.listAccounts)},
+		{Method: "POST", Path: "/admin/accounts", Serve: a.Handle(a.createAccount)},
+		{Method: "GET", Path: "/admin/accounts/:account", Serve: a.Handle(a.getAccount)},
+		{Method: "GET", Path: "/admin/accounts/:account/users", Serve: a.Handle(a.listUsers)},
+		{Method: "POST", Path: "/admin/accounts/:account/users", Serve: a.Handle(a.addUser)},
+		{Method: "GET", Path: "/admin/accounts/:account/keys", Serve: a.Handle(a.listKeys)},
+		{Method: "POST", Path: "/admin/accounts/:account/keys", Serve: a.Handle(a.createKey)},
+		{Method: "DELETE", Path: "/admin/accounts/:account/keys/:key", Serve: a.Handle(a.revokeKey)},
+		{Method: "GET", Path: "/admin/accounts/:account/budget", Serve: a.Handle(a.getBudget)},
+		{Method: "PATCH", Path: "/admin/accounts/:account/budget", Serve: a.Handle(a.patchBudget)},
+		{Method: "POST", Path: "/admin/accounts/:account/budget/increase", Serve: a.Handle(a.increaseBudget)},
+		{Method: "GET", Path: "/admin/computers", Serve: a.Handle(a.listComputers)},
+		{Method: "GET", Path: "/admin/computers/:id", Serve: a.Handle(a.getComputer)},
+		{Method: "DELETE", Path: "/admin/computers/:id", Serve: a.Handle(a.removeComputer)},
+		{Method: "POST", Path: "/admin/computers/:id/start", Serve: a.Handle(a.startComputer)},
+		{Method: "POST", Path: "/admin/computers/:id/stop", Serve: a.Handle(a.stopComputer)},
+		{Method: "POST", Path: "/admin/computers/:id/exec", Long: true, Serve: a.Handle(a.exec)},
 	}
 	for i := range routes {
 		routes[i].Access = door.ByAdmin
@@ -122,14 +122,6 @@ func (a *API) Routes() []door.Route {
 
 // Mount adds the routes to an engine.
 func (a *API) Mount(e *gin.Engine) { a.Door.Mount(e, []string{prefix}, a.Routes()) }
-
-func (a *API) serve(handle func(*gin.Context) error) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if err := handle(c); err != nil {
-			a.Fail(c, err)
-		}
-	}
-}
 
 func (a *API) ok(c *gin.Context, body any) { c.JSON(http.StatusOK, body) }
 

@@ -22,10 +22,10 @@ type Sessions interface {
 
 func (a *API) sessionRoutes() []door.Route {
 	return []door.Route{
-		{Method: "POST", Path: "/computers/:id/access-sessions", Scopes: writing, Serve: a.serve(a.openSession)},
+		{Method: "POST", Path: "/computers/:id/access-sessions", Scopes: writing, Serve: a.Handle(a.openSession)},
 		// Its answer holds the token, which lets in as writing does.
-		{Method: "GET", Path: "/computers/:id/access-sessions/:session", Scopes: writing, Serve: a.serve(a.getSession)},
-		{Method: "DELETE", Path: "/computers/:id/access-sessions/:session", Scopes: writing, Serve: a.serve(a.revokeSession)},
+		{Method: "GET", Path: "/computers/:id/access-sessions/:session", Scopes: writing, Serve: a.Handle(a.getSession)},
+		{Method: "DELETE", Path: "/computers/:id/access-sessions/:session", Scopes: writing, Serve: a.Handle(a.revokeSession)},
 	}
 }
 

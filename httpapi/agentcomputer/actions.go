@@ -11,16 +11,16 @@ import (
 )
 
 func (a *API) actionRoutes() []door.Route {
-	start := a.serve(func(c *gin.Context) error { return a.ask(c, state.WishRunning) })
+	start := a.Handle(func(c *gin.Context) error { return a.ask(c, state.WishRunning) })
 	return []door.Route{
 		{Method: "POST", Path: "/computers/:id/actions/start", Scopes: writing, Serve: start},
 		// A computer that runs or starts is not asked again: the same act.
 		{Method: "POST", Path: "/computers/:id/actions/ensure-ready", Scopes: writing, Serve: start},
-		{Method: "POST", Path: "/computers/:id/actions/stop", Scopes: writing, Serve: a.serve(func(c *gin.Context) error {
+		{Method: "POST", Path: "/computers/:id/actions/stop", Scopes: writing, Serve: a.Handle(func(c *gin.Context) error {
 			return a.ask(c, state.WishStopped)
 		})},
-		{Method: "POST", Path: "/computers/:id/actions/resize", Scopes: writing, Serve: a.serve(a.resizeComputer)},
-		{Method: "POST", Path: "/computers/:id/actions/transfer", Scopes: transferring, Serve: a.serve(a.transferComputer)},
+		{Method: "POST", Path: "/computers/:id/actions/resize", Scopes: writing, Serve: a.Handle(a.resizeComputer)},
+		{Method: "POST", Path: "/computers/:id/actions/transfer", Scopes: transferring, Serve: a.Handle(a.transferComputer)},
 	}
 }
 

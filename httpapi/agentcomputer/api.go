@@ -128,14 +128,6 @@ var (
 	transferring = []string{"computers:transfer"}
 )
 
-func (a *API) serve(handle func(*gin.Context) error) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if err := handle(c); err != nil {
-			a.Fail(c, err)
-		}
-	}
-}
-
 // computer finds the computer that the path names, by id or by handle.
 func (a *API) computer(c *gin.Context) (found state.Computer, err error) {
 	name, err := door.ID(c, "id", "Computer")

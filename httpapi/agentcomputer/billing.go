@@ -16,7 +16,7 @@ const (
 )
 
 func (a *API) billingRoutes() []door.Route {
-	return []door.Route{{Method: "PATCH", Path: "/billing/preferences", Scopes: []string{readBilling, writeBilling}, Serve: a.serve(a.patchPreferences)}}
+	return []door.Route{{Method: "PATCH", Path: "/billing/preferences", Scopes: []string{readBilling, writeBilling}, Serve: a.Handle(a.patchPreferences)}}
 }
 
 // autoReload is what an account wants done when its balance is low.

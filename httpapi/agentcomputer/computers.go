@@ -16,11 +16,11 @@ import (
 
 func (a *API) computerRoutes() []door.Route {
 	return []door.Route{
-		{Method: "GET", Path: "/computers", Scopes: reading, Serve: a.serve(a.listComputers)},
-		{Method: "POST", Path: "/computers", Scopes: writing, Serve: a.serve(a.createComputer)},
-		{Method: "GET", Path: "/computers/:id", Scopes: reading, Serve: a.serve(a.getComputer)},
-		{Method: "PATCH", Path: "/computers/:id", Scopes: writing, Serve: a.serve(a.patchComputer)},
-		{Method: "DELETE", Path: "/computers/:id", Scopes: writing, Serve: a.serve(a.deleteComputer)},
+		{Method: "GET", Path: "/computers", Scopes: reading, Serve: a.Handle(a.listComputers)},
+		{Method: "POST", Path: "/computers", Scopes: writing, Serve: a.Handle(a.createComputer)},
+		{Method: "GET", Path: "/computers/:id", Scopes: reading, Serve: a.Handle(a.getComputer)},
+		{Method: "PATCH", Path: "/computers/:id", Scopes: writing, Serve: a.Handle(a.patchComputer)},
+		{Method: "DELETE", Path: "/computers/:id", Scopes: writing, Serve: a.Handle(a.deleteComputer)},
 	}
 }
 

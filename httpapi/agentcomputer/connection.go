@@ -9,7 +9,7 @@ import (
 )
 
 func (a *API) connectionRoutes() []door.Route {
-	return []door.Route{{Method: "GET", Path: "/computers/:id/connection", Scopes: reading, Serve: a.serve(a.getConnection)}}
+	return []door.Route{{Method: "GET", Path: "/computers/:id/connection", Scopes: reading, Serve: a.Handle(a.getConnection)}}
 }
 
 // connection is how a computer can be reached. What is available says what the

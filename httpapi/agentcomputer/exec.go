@@ -13,7 +13,7 @@ import (
 )
 
 func (a *API) execRoutes() []door.Route {
-	return []door.Route{{Method: "POST", Path: "/computers/:id/exec", Scopes: writing, Long: true, Serve: a.serve(a.exec)}}
+	return []door.Route{{Method: "POST", Path: "/computers/:id/exec", Scopes: writing, Long: true, Serve: a.Handle(a.exec)}}
 }
 
 // Bounds of one command.

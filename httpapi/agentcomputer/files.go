@@ -11,7 +11,7 @@ import (
 )
 
 func (a *API) fileRoutes() []door.Route {
-	return []door.Route{{Method: "POST", Path: "/computers/:id/files/ops", Scopes: writing, Long: true, Serve: a.serve(a.files)}}
+	return []door.Route{{Method: "POST", Path: "/computers/:id/files/ops", Scopes: writing, Long: true, Serve: a.Handle(a.files)}}
 }
 
 // maxLargeBodies bounds the bodies over door.MaxJSONBytes that are held at once.

@@ -12,8 +12,8 @@ import (
 
 func (a *API) imageRoutes() []door.Route {
 	return []door.Route{
-		{Method: "GET", Path: "/computer-images", Scopes: reading, Serve: a.serve(a.listImages)},
-		{Method: "GET", Path: "/computer-images/:image", Scopes: reading, Serve: a.serve(a.getImage)},
+		{Method: "GET", Path: "/computer-images", Scopes: reading, Serve: a.Handle(a.listImages)},
+		{Method: "GET", Path: "/computer-images/:image", Scopes: reading, Serve: a.Handle(a.getImage)},
 	}
 }
 

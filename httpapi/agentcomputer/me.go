@@ -10,7 +10,7 @@ import (
 )
 
 func (a *API) meRoutes() []door.Route {
-	return []door.Route{{Method: "GET", Path: "/me", Serve: a.serve(a.me)}}
+	return []door.Route{{Method: "GET", Path: "/me", Serve: a.Handle(a.me)}}
 }
 
 // me is who calls.

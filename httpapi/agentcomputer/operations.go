@@ -10,7 +10,7 @@ import (
 )
 
 func (a *API) operationRoutes() []door.Route {
-	return []door.Route{{Method: "GET", Path: "/operations/:operation", Scopes: reading, Serve: a.serve(a.getOperation)}}
+	return []door.Route{{Method: "GET", Path: "/operations/:operation", Scopes: reading, Serve: a.Handle(a.getOperation)}}
 }
 
 // operation is the handle of a slow request.

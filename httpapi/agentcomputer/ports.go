@@ -22,9 +22,9 @@ type Ports interface {
 
 func (a *API) portRoutes() []door.Route {
 	return []door.Route{
-		{Method: "GET", Path: "/computers/:id/ports", Scopes: reading, Serve: a.serve(a.listPorts)},
-		{Method: "POST", Path: "/computers/:id/ports", Scopes: writing, Serve: a.serve(a.publishPort)},
-		{Method: "DELETE", Path: "/computers/:id/ports/:port", Scopes: writing, Serve: a.serve(a.unpublishPort)},
+		{Method: "GET", Path: "/computers/:id/ports", Scopes: reading, Serve: a.Handle(a.listPorts)},
+		{Method: "POST", Path: "/computers/:id/ports", Scopes: writing, Serve: a.Handle(a.publishPort)},
+		{Method: "DELETE", Path: "/computers/:id/ports/:port", Scopes: writing, Serve: a.Handle(a.unpublishPort)},
 	}
 }
 

@@ -24,11 +24,11 @@ type Shares interface {
 func (a *API) shareRoutes() []door.Route {
 	return []door.Route{
 		// The links let in as writing does.
-		{Method: "GET", Path: "/computers/:id/shares", Scopes: writing, Serve: a.serve(a.listShares)},
-		{Method: "POST", Path: "/computers/:id/shares/links", Scopes: writing, Serve: a.serve(a.createShare)},
-		{Method: "DELETE", Path: "/computers/:id/shares/links/:share", Scopes: writing, Serve: a.serve(a.revokeShare)},
-		{Method: "GET", Path: "/shares/:token", Access: door.Public, Serve: a.serve(a.resolveShare)},
-		{Method: "POST", Path: "/shares/:token/access-sessions", Access: door.Public, Serve: a.serve(a.redeemShare)},
+		{Method: "GET", Path: "/computers/:id/shares", Scopes: writing, Serve: a.Handle(a.listShares)},
+		{Method: "POST", Path: "/computers/:id/shares/links", Scopes: writing, Serve: a.Handle(a.createShare)},
+		{Method: "DELETE", Path: "/computers/:id/shares/links/:share", Scopes: writing, Serve: a.Handle(a.revokeShare)},
+		{Method: "GET", Path: "/shares/:token", Access: door.Public, Serve: a.Handle(a.resolveShare)},
+		{Method: "POST", Path: "/shares/:token/access-sessions", Access: door.Public, Serve: a.Handle(a.redeemShare)},
 	}
 }
 

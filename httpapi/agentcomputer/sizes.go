@@ -11,8 +11,8 @@ import (
 
 func (a *API) sizeRoutes() []door.Route {
 	return []door.Route{
-		{Method: "GET", Path: "/computer-size-presets", Access: door.Public, Serve: a.serve(a.listPresets)},
-		{Method: "POST", Path: "/computer-capacity/check", Scopes: reading, Serve: a.serve(a.checkCapacity)},
+		{Method: "GET", Path: "/computer-size-presets", Access: door.Public, Serve: a.Handle(a.listPresets)},
+		{Method: "POST", Path: "/computer-capacity/check", Scopes: reading, Serve: a.Handle(a.checkCapacity)},
 	}
 }
 

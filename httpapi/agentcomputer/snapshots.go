@@ -13,11 +13,11 @@ import (
 
 func (a *API) snapshotRoutes() []door.Route {
 	return []door.Route{
-		{Method: "GET", Path: "/computers/:id/snapshots", Scopes: reading, Serve: a.serve(a.listSnapshots)},
-		{Method: "POST", Path: "/computers/:id/snapshots", Scopes: writing, Serve: a.serve(a.createSnapshot)},
-		{Method: "GET", Path: "/snapshots/:snapshot", Scopes: reading, Serve: a.serve(a.getSnapshot)},
-		{Method: "DELETE", Path: "/snapshots/:snapshot", Scopes: writing, Serve: a.serve(a.deleteSnapshot)},
-		{Method: "POST", Path: "/snapshots/:snapshot/restore", Scopes: writing, Serve: a.serve(a.restoreSnapshot)},
+		{Method: "GET", Path: "/computers/:id/snapshots", Scopes: reading, Serve: a.Handle(a.listSnapshots)},
+		{Method: "POST", Path: "/computers/:id/snapshots", Scopes: writing, Serve: a.Handle(a.createSnapshot)},
+		{Method: "GET", Path: "/snapshots/:snapshot", Scopes: reading, Serve: a.Handle(a.getSnapshot)},
+		{Method: "DELETE", Path: "/snapshots/:snapshot", Scopes: writing, Serve: a.Handle(a.deleteSnapshot)},
+		{Method: "POST", Path: "/snapshots/:snapshot/restore", Scopes: writing, Serve: a.Handle(a.restoreSnapshot)},
 	}
 }
 

@@ -24,8 +24,8 @@ type SSH interface {
 
 func (a *API) sshRoutes() []door.Route {
 	return []door.Route{
-		{Method: "POST", Path: "/computers/:id/ssh/certificates", Scopes: writing, Serve: a.serve(a.createCertificate)},
-		{Method: "POST", Path: "/computers/:id/ssh-credentials", Scopes: writing, Serve: a.serve(a.createCredentials)},
+		{Method: "POST", Path: "/computers/:id/ssh/certificates", Scopes: writing, Serve: a.Handle(a.createCertificate)},
+		{Method: "POST", Path: "/computers/:id/ssh-credentials", Scopes: writing, Serve: a.Handle(a.createCredentials)},
 	}
 }
 

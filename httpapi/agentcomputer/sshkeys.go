@@ -12,9 +12,9 @@ import (
 
 func (a *API) sshKeyRoutes() []door.Route {
 	return []door.Route{
-		{Method: "GET", Path: "/ssh-keys", Scopes: reading, Serve: a.serve(a.listSSHKeys)},
-		{Method: "POST", Path: "/ssh-keys", Scopes: writing, Serve: a.serve(a.createSSHKey)},
-		{Method: "DELETE", Path: "/ssh-keys/:key", Scopes: writing, Serve: a.serve(a.deleteSSHKey)},
+		{Method: "GET", Path: "/ssh-keys", Scopes: reading, Serve: a.Handle(a.listSSHKeys)},
+		{Method: "POST", Path: "/ssh-keys", Scopes: writing, Serve: a.Handle(a.createSSHKey)},
+		{Method: "DELETE", Path: "/ssh-keys/:key", Scopes: writing, Serve: a.Handle(a.deleteSSHKey)},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *API) uptimeRoutes() []door.Route {
-	return []door.Route{{Method: "GET", Path: "/status/uptime", Access: door.Public, Serve: a.serve(a.uptime)}}
+	return []door.Route{{Method: "GET", Path: "/status/uptime", Access: door.Public, Serve: a.Handle(a.uptime)}}
 }
 
 // Probed is a service whose probes are kept.

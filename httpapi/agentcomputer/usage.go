@@ -11,8 +11,8 @@ import (
 
 func (a *API) usageRoutes() []door.Route {
 	return []door.Route{
-		{Method: "GET", Path: "/usage", Scopes: reading, Serve: a.serve(a.accountUsage)},
-		{Method: "GET", Path: "/computers/:id/usage", Scopes: reading, Serve: a.serve(a.computerUsage)},
+		{Method: "GET", Path: "/usage", Scopes: reading, Serve: a.Handle(a.accountUsage)},
+		{Method: "GET", Path: "/computers/:id/usage", Scopes: reading, Serve: a.Handle(a.computerUsage)},
 	}
 }
 

@@ -17,11 +17,11 @@ import (
 func (a *API) agentRoutes() []door.Route {
 	read, write := []string{"agents:read"}, []string{"agents:write"}
 	return []door.Route{
-		{Method: "GET", Path: "/agents", Scopes: read, Serve: a.serve(a.listAgents)},
-		{Method: "POST", Path: "/agents", Scopes: write, Serve: a.serve(a.createAgent)},
-		{Method: "GET", Path: "/agents/:id", Scopes: read, Serve: a.serve(a.getAgent)},
-		{Method: "PATCH", Path: "/agents/:id", Scopes: write, Serve: a.serve(a.patchAgent)},
-		{Method: "DELETE", Path: "/agents/:id", Scopes: write, Serve: a.serve(a.deleteAgent)},
+		{Method: "GET", Path: "/agents", Scopes: read, Serve: a.Handle(a.listAgents)},
+		{Method: "POST", Path: "/agents", Scopes: write, Serve: a.Handle(a.createAgent)},
+		{Method: "GET", Path: "/agents/:id", Scopes: read, Serve: a.Handle(a.getAgent)},
+		{Method: "PATCH", Path: "/agents/:id", Scopes: write, Serve: a.Handle(a.patchAgent)},
+		{Method: "DELETE", Path: "/agents/:id", Scopes: write, Serve: a.Handle(a.deleteAgent)},
 	}
 }
 

@@ -20,11 +20,11 @@ const (
 func (a *API) budgetRoutes() []door.Route {
 	read, write := []string{readBilling, writeBilling}, []string{writeBilling}
 	return []door.Route{
-		{Method: "GET", Path: "/billing/budget", Scopes: read, Serve: a.serve(a.getBudget)},
-		{Method: "PATCH", Path: "/billing/budget", Scopes: read, Serve: a.serve(a.patchBudget)},
-		{Method: "POST", Path: "/billing/budget/increase", Scopes: write, Serve: a.serve(a.increaseBudget)},
-		{Method: "POST", Path: "/budget/increase", Scopes: write, Serve: a.serve(a.increaseBudget)},
-		{Method: "GET", Path: "/costs/summary", Scopes: read, Serve: a.serve(a.costs)},
+		{Method: "GET", Path: "/billing/budget", Scopes: read, Serve: a.Handle(a.getBudget)},
+		{Method: "PATCH", Path: "/billing/budget", Scopes: read, Serve: a.Handle(a.patchBudget)},
+		{Method: "POST", Path: "/billing/budget/increase", Scopes: write, Serve: a.Handle(a.increaseBudget)},
+		{Method: "POST", Path: "/budget/increase", Scopes: write, Serve: a.Handle(a.increaseBudget)},
+		{Method: "GET", Path: "/costs/summary", Scopes: read, Serve: a.Handle(a.costs)},
 	}
 }
 

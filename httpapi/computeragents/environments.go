@@ -19,18 +19,18 @@ const workspaceMount = "/workspace"
 func (a *API) environmentRoutes() []door.Route {
 	read, write, run := []string{"environments:read"}, []string{"environments:write"}, []string{"environments:write", execute}
 	return []door.Route{
-		{Method: "GET", Path: "/environments", Scopes: read, Serve: a.serve(a.listEnvironments)},
-		{Method: "POST", Path: "/environments", Scopes: write, Serve: a.serve(a.createEnvironment)},
+		{Method: "GET", Path: "/environments", Scopes: read, Serve: a.Handle(a.listEnvironments)},
+		{Method: "POST", Path: "/environments", Scopes: write, Serve: a.Handle(a.createEnvironment)},
 		// Asking for the default makes it, and yet clients ask with keys that only read.
-		{Method: "GET", Path: "/environments/default", Scopes: read, Serve: a.serve(a.defaultEnvironment)},
-		{Method: "GET", Path: "/environments/:id", Scopes: read, Serve: a.serve(a.getEnvironment)},
-		{Method: "PATCH", Path: "/environments/:id", Scopes: write, Serve: a.serve(a.patchEnvironment)},
-		{Method: "PUT", Path: "/environments/:id", Scopes: write, Serve: a.serve(a.putEnvironment)},
-		{Method: "DELETE", Path: "/environments/:id", Scopes: write, Serve: a.serve(a.deleteEnvironment)},
-		{Method: "POST", Path: "/environments/:id/set-default", Scopes: write, Serve: a.serve(a.setDefaultEnvironment)},
-		{Method: "POST", Path: "/environments/:id/start", Scopes: run, Serve: a.serve(a.startEnvironment)},
-		{Method: "POST", Path: "/environments/:id/stop", Scopes: run, Serve: a.serve(a.stopEnvironment)},
-		{Method: "GET", Path: "/environments/:id/status", Scopes: read, Serve: a.serve(a.environmentStatus)},
+		{Method: "GET", Path: "/environments/default", Scopes: read, Serve: a.Handle(a.defaultEnvironment)},
+		{Method: "GET", Path: "/environments/:id", Scopes: read, Serve: a.Handle(a.getEnvironment)},
+		{Method: "PATCH", Path: "/environments/:id", Scopes: write, Serve: a.Handle(a.patchEnvironment)},
+		{Method: "PUT", Path: "/environments/:id", Scopes: write, Serve: a.Handle(a.putEnvironment)},
+		{Method: "DELETE", Path: "/environments/:id", Scopes: write, Serve: a.Handle(a.deleteEnvironment)},
+		{Method: "POST", Path: "/environments/:id/set-default", Scopes: write, Serve: a.Handle(a.setDefaultEnvironment)},
+		{Method: "POST", Path: "/environments/:id/start", Scopes: run, Serve: a.Handle(a.startEnvironment)},
+		{Method: "POST", Path: "/environments/:id/stop", Scopes: run, Serve: a.Handle(a.stopEnvironment)},
+		{Method: "GET", Path: "/environments/:id/status", Scopes: read, Serve: a.Handle(a.environmentStatus)},
 	}
 }
 

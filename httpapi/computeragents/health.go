@@ -18,7 +18,7 @@ func (a *API) healthRoutes() []door.Route {
 		{Method: "GET", Path: "/health", Access: door.Probe, Serve: a.health},
 		{Method: "GET", Path: "/healthz", Access: door.Probe, Serve: a.healthz},
 		{Method: "GET", Path: "/readyz", Access: door.Probe, Serve: a.readyz},
-		{Method: "GET", Path: "/metrics", Access: door.Public, Serve: a.serve(a.metrics)},
+		{Method: "GET", Path: "/metrics", Access: door.Public, Serve: a.Handle(a.metrics)},
 	}
 }
 

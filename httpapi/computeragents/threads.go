@@ -27,26 +27,17 @@ const maxMessagesInThread = 1000
 func (a *API) threadRoutes() []door.Route {
 	read, write, run := []string{readThreads}, []string{writeThreads}, []string{writeThreads, execute}
 	return []door.Route{
-		{Method: "POST", Path: "/threads", Scopes: run, Long: true, Serve: a.serve(a.createThread)},
-		{Method: "GET", Path: "/threads", Scopes: read, Serve: a.serve(a.listThreads)},
-		{Method: "GET", Path: "/threads/:id", Scopes: read, Serve: a.serve(a.getThread)},
-		{Method: "PATCH", Path: "/threads/:id", Scopes: write, Serve: a.serve(a.patchThread)},
-		{Method: "DELETE", Path: "/threads/:id", Scopes: write, Serve: a.serve(a.deleteThread)},
-		{Method: "GET", Path: "/threads/:id/messages", Scopes: read, Serve: a.serve(a.listMessages)},
-		{Method: "POST", Path: "/threads/:id/messages", Scopes: run, Long: true, Serve: a.serve(a.postMessage)},
-		{Method: "GET", Path: "/threads/:id/events", Scopes: read, Long: true, Serve: a.serve(a.followThread)},
-		{Method: "POST", Path: "/threads/:id/cancel", Scopes: run, Serve: a.serve(a.cancelThread)},
-		{Method: "POST", Path: "/threads/:id/resume", Scopes: run, Serve: a.serve(a.resumeThread)},
-		{Method: "POST", Path: "/threads/:id/copy", Scopes: write, Serve: a.serve(a.copyThread)},
-	}
-}
-
-// serve refuses a request whose handler returns an error.
-func (a *API) serve(handle func(*gin.Context) error) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if err := handle(c); err != nil {
-			a.Fail(c, err)
-		}
+		{Method: "POST", Path: "/threads", Scopes: run, Long: true, Serve: a.Handle(a.createThread)},
+		{Method: "GET", Path: "/threads", Scopes: read, Serve: a.Handle(a.listThreads)},
+		{Method: "GET", Path: "/threads/:id", Scopes: read, Serve: a.Handle(a.getThread)},
+		{Method: "PATCH", Path: "/threads/:id", Scopes: write, Serve: a.Handle(a.patchThread)},
+		{Method: "DELETE", Path: "/threads/:id", Scopes: write, Serve: a.Handle(a.deleteThread)},
+		{Method: "GET", Path: "/threads/:id/messages", Scopes: read, Serve: a.Handle(a.listMessages)},
+		{Method: "POST", Path: "/threads/:id/messages", Scopes: run, Long: true, Serve: a.Handle(a.postMessage)},
+		{Method: "GET", Path: "/threads/:id/events", Scopes: read, Long: true, Serve: a.Handle(a.followThread)},
+		{Method: "POST", Path: "/threads/:id/cancel", Scopes: run, Serve: a.Handle(a.cancelThread)},
+		{Method: "POST", Path: "/threads/:id/resume", Scopes: run, Serve: a.Handle(a.resumeThread)},
+		{Method: "POST", Path: "/threads/:id/copy", Scopes: write, Serve: a.Handle(a.copyThread)},
 	}
 }
 

@@ -94,6 +94,15 @@ func (d *Door) Mount(e *gin.Engine, prefixes []string, routes []Route) {
 	}
 }
 
+// Handle makes a handler of one that may fail; a failure is the reply.
+func (d *Door) Handle(handle func(*gin.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := handle(c); err != nil {
+			d.Fail(c, err)
+		}
+	}
+}
+
 // bound gives a request that is not streamed an end.
 func (d *Door) bound(r Route) gin.HandlerFunc {
 	return func(c *gin.Context) {

@@ -56,14 +56,6 @@ func New(o Options) *API {
 // Mount adds the routes to an engine.
 func (a *API) Mount(e *gin.Engine) { a.Door.Mount(e, []string{prefix}, a.computerRoutes()) }
 
-func (a *API) serve(handle func(*gin.Context) error) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if err := handle(c); err != nil {
-			a.Fail(c, err)
-		}
-	}
-}
-
 // codeOfKind is what the body's code says of a failure.
 var codeOfKind = map[fault.Kind]string{
 	fault.Invalid:      "validation_error",

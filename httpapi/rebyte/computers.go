@@ -16,11 +16,11 @@ import (
 func (a *API) computerRoutes() []door.Route {
 	reading, writing := []string{"computers:read"}, []string{"computers:write"}
 	return []door.Route{
-		{Method: "POST", Path: "/agent-computers", Scopes: writing, Serve: a.serve(a.createComputer)},
-		{Method: "GET", Path: "/agent-computers", Scopes: reading, Serve: a.serve(a.listComputers)},
-		{Method: "GET", Path: "/agent-computers/:id", Scopes: reading, Serve: a.serve(a.getComputer)},
-		{Method: "PATCH", Path: "/agent-computers/:id", Scopes: writing, Serve: a.serve(a.patchComputer)},
-		{Method: "DELETE", Path: "/agent-computers/:id", Scopes: writing, Serve: a.serve(a.deleteComputer)},
+		{Method: "POST", Path: "/agent-computers", Scopes: writing, Serve: a.Handle(a.createComputer)},
+		{Method: "GET", Path: "/agent-computers", Scopes: reading, Serve: a.Handle(a.listComputers)},
+		{Method: "GET", Path: "/agent-computers/:id", Scopes: reading, Serve: a.Handle(a.getComputer)},
+		{Method: "PATCH", Path: "/agent-computers/:id", Scopes: writing, Serve: a.Handle(a.patchComputer)},
+		{Method: "DELETE", Path: "/agent-computers/:id", Scopes: writing, Serve: a.Handle(a.deleteComputer)},
 	}
 }
 
