@@ -338,49 +338,10 @@ func (c *computer) done(m did) {
 	c.set(wait, look{})
 }
 
-// What is told to a user and a model whose computer's newest disk stayed behind.
-const (
-	emptyText = "The computer was started anew on another node because its own was lost: files and installed software from before are not there."
-	olderText = "The computer was started on another node, from an older copy of its disk that was there, because its own node was lost: what changed since then is not there."
-)
-
-// lostBy says what is missing on a computer that was just started here.
-func lostBy(c state.Computer, self state.NodeID, fresh bool) string {
-	switch {
-	case c.DataNode == "", c.DataNode == self && (!fresh || c.StartedAt.IsZero()): // a disk may be laid long before
-		return ""
-	case fresh:
-		return emptyText
-	}
-	return olderText
-}
-
 // set replaces the actor's one timer.
 func (c *computer) set(d time.Duration, msg any) {
 	if c.calloff != nil {
 		c.calloff()
 	}
 	c.calloff = c.cell.after(d, msg)
-}
-
-// watchIdle sets the timer for an idle stop while nobody uses the computer.
-func (c *computer) watchIdle() {
-	if c.calloff != nil {
-		c.calloff()
-		c.calloff = nil
-	}
-	if c.fact == runtime.Running && c.users == 0 && c.record.IdleStop > 0 {
-		c.set(c.record.IdleStop, idleCheck{c.since})
-	}
-}
-
-// checkIdle stops a computer that nobody used since the timer was set.
-func (c *computer) checkIdle(m idleCheck) {
-	c.calloff = nil
-	if c.users > 0 || c.since.After(m.since) || c.record.Live > 0 || c.record.Wish == state.WishDeleted {
-		c.watchIdle()
-		return
-	}
-	c.log.Info("stopping an idle computer", "idle", c.record.IdleStop)
-	c.note(state.SetPhase{Phase: state.Stopping, Idle: true})
 }

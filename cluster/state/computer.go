@@ -222,10 +222,6 @@ func (tx *Tx) putComputer(c Computer) error {
 // MaxComputers bounds the computers of one account.
 const MaxComputers = 10_000
 
-// CodeHandleTaken marks the Conflict of a handle that another computer of the
-// account has.
-const CodeHandleTaken = "HANDLE_TAKEN"
-
 // CreateComputer makes the record of a computer that stands alone. Its wish is
 // as given; with an Operation it is to run at once. It replies with Made.
 type CreateComputer struct {
@@ -275,35 +271,6 @@ func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	}
 	tx.changed(Change{Noun: ChangedComputer, ID: string(c.ID)})
 	return computers.create(tx.w, c)
-}
-
-// freeHandle refuses a handle that another computer of the account has.
-func (tx *Tx) freeHandle(c Computer) error {
-	if c.Handle == "" {
-		return nil
-	}
-	have, taken, err := tx.ComputerNamed(c.Account, c.Handle)
-	if err == nil && taken && have.ID != c.ID {
-		err = fault.New(fault.Conflict, "a computer with the handle %q exists", c.Handle).WithCode(CodeHandleTaken).WithField("handle")
-	}
-	return err
-}
-
-// labelTail is how much of an id makes a label one of its own.
-const labelTail = 8
-
-// label is the handle, made longer where another account's computer has it. A
-// computer without a handle has none: its id serves.
-func (tx *Tx) label(c Computer) (string, error) {
-	if c.Handle == "" {
-		return "", nil
-	}
-	_, taken, err := tx.ComputerLabelled(c.Handle)
-	if err != nil || !taken {
-		return c.Handle, err
-	}
-	id := string(c.ID)
-	return c.Handle + "-" + id[max(0, len(id)-labelTail):], nil
 }
 
 // UpdateComputer changes how a computer is shown; nil stays as it is.

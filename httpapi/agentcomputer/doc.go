@@ -6,7 +6,8 @@
 //	me.go         who calls, and what their plan allows
 //	images.go     what computers are made of
 //	sizes.go      presets, limits, and what the nodes have free
-//	computers.go  computers: create, list, read, rename, delete
+//	computers.go  computers: list, read, rename, delete
+//	create.go     what a new computer may be asked to be
 //	actions.go    start, stop, ensure-ready, resize, transfer
 //	exec.go       one command and its output
 //	files.go      the files of computers, running or not
