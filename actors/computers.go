@@ -136,11 +136,18 @@ func (s *Computers) Exec(ctx context.Context, c Caller, id state.ComputerID, cmd
 	if len(cmd.Argv) == 0 {
 		return Exit{}, fault.New(fault.Invalid, "command must not be empty").WithField("command")
 	}
-	owner, err := s.owner(ctx, c.Account, id)
+	req := ExecRequest{Computer: id, Account: c.Account, Command: cmd}
+	if cmd.Stdin != nil { // what was read of it is gone
+		return s.exec(ctx, req)
+	}
+	return anew(ctx, s, c.Account, id, func() (Exit, error) { return s.exec(ctx, req) })
+}
+
+func (s *Computers) exec(ctx context.Context, req ExecRequest) (Exit, error) {
+	owner, err := s.owner(ctx, req.Account, req.Computer)
 	if err != nil {
 		return Exit{}, err
 	}
-	req := ExecRequest{Computer: id, Account: c.Account, Command: cmd}
 	if owner != s.cluster.Self() {
 		return s.remote.Exec(ctx, owner, req)
 	}

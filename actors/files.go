@@ -15,8 +15,6 @@ import (
 const (
 	// filesDeadline bounds an operation on files.
 	filesDeadline = 2 * time.Minute
-	// fileTries is how often an owner is looked for that knows it is one.
-	fileTries = 3
 	// MaxFileOpBytes bounds an operation as a client sends it: base64 makes its
 	// content a third longer.
 	MaxFileOpBytes = workspace.MaxContentBytes/3*4 + 1<<20
@@ -49,16 +47,7 @@ func (s *Computers) Files(ctx context.Context, c Caller, id state.ComputerID, op
 	}
 	ctx, cancel := context.WithTimeout(ctx, filesDeadline)
 	defer cancel()
-	for try := 1; ; try++ {
-		result, err := s.files(ctx, c.Account, id, op)
-		if !fault.Is(err, fault.Moved) || try == fileTries {
-			return result, err
-		}
-		// Nothing was done: this replica names an owner of before.
-		if _, err := view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(c.Account, id) }); err != nil {
-			return FileResult{}, err
-		}
-	}
+	return anew(ctx, s, c.Account, id, func() (FileResult, error) { return s.files(ctx, c.Account, id, op) })
 }
 
 func (s *Computers) files(ctx context.Context, account state.AccountID, id state.ComputerID, op FileOp) (FileResult, error) {

@@ -19,7 +19,23 @@ const (
 	faultHeader = "Bothy-Fault"
 	// maxFaultBytes bounds such a refusal.
 	maxFaultBytes = 16 << 10
+	// ownerTries is how often an owner is looked for that knows it is one.
+	ownerTries = 3
 )
+
+// anew does what an owner is asked for, again when it turns out to be one of
+// before: then nothing was done, and this replica is brought up to date.
+func anew[T any](ctx context.Context, s *Computers, account state.AccountID, id state.ComputerID, do func() (T, error)) (T, error) {
+	for try := 1; ; try++ {
+		result, err := do()
+		if !fault.Is(err, fault.Moved) || try == ownerTries {
+			return result, err
+		}
+		if _, err := view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(account, id) }); err != nil {
+			return result, err
+		}
+	}
+}
 
 // owner finds the node that may act on a computer. What this replica says is
 // enough when it names one with a lease: that node checks for itself, and the
@@ -52,13 +68,17 @@ func (s *Computers) known(account state.AccountID, id state.ComputerID) (c state
 	return c, ok && n.Leased(), err
 }
 
-// belongs checks on the owner whose computer it is. One that is not here yet
-// may be known to the node that asks: only a leader can say that there is none.
+// belongs checks on the owner that the computer is the account's and this
+// node's to act on. Who asks may have seen more than this replica: what is not
+// so here is confirmed, which also brings the replica up to date.
 func (l *local) belongs(ctx context.Context, account state.AccountID, id state.ComputerID) error {
 	find := func(v *state.View) (state.Computer, error) { return v.Computer(account, id) }
-	_, err := applied(l.deps.cluster, find)
-	if fault.Is(err, fault.NotFound) {
-		_, err = view(ctx, l.deps.cluster, find)
+	c, err := applied(l.deps.cluster, find)
+	if fault.Is(err, fault.NotFound) || err == nil && c.Node != l.deps.cluster.Self() {
+		c, err = view(ctx, l.deps.cluster, find)
+	}
+	if err == nil && c.Node != l.deps.cluster.Self() {
+		err = fault.New(fault.Moved, "computer %s belongs to another node", id)
 	}
 	return err
 }

@@ -113,3 +113,33 @@ func is(t *testing.T, err error, kind fault.Kind, says string) {
 		t.Fatalf("got %v (%s); want %s saying %q", err, fault.Of(err), kind, says)
 	}
 }
+
+// TestAnOwnerThatLagsCatchesUp asks a node for a computer that it was given a
+// moment ago, and asks through a node that still names the owner before.
+func TestAnOwnerThatLagsCatchesUp(t *testing.T) {
+	s := openStreet(t, time.Hour)
+	run := func() error {
+		_, err := s.asker.Computers.Exec(t.Context(), s.caller, s.computer.ID, Command{Argv: []string{"true"}})
+		return err
+	}
+	again := func() { // the owner takes it up in another epoch
+		t.Helper()
+		c := s.asker.computer(t, s.computer.ID)
+		if _, err := s.owner.node.Apply(t.Context(), state.Claim{Computer: c.ID, Node: s.owner.node.Self(), Seen: c.Epoch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := s.asker.restless(t, time.Hour)
+	s.owner.node.Lag() // it has not heard of the claim that follows
+	if _, err := s.asker.node.Apply(t.Context(), state.Claim{Computer: env.Computer, Node: s.owner.node.Self()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.asker.Computers.Exec(t.Context(), s.caller, env.Computer, Command{Argv: []string{"true"}}); err != nil {
+		t.Errorf("an owner that lags: %v", err)
+	}
+	s.asker.node.Lag()
+	again()
+	if err := run(); err != nil {
+		t.Errorf("a node that lags: %v", err)
+	}
+}

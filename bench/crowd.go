@@ -58,7 +58,7 @@ func (b *bench) crowds(ctx context.Context, h *house.House, t *measure.Table) er
 	t.Compare(fmt.Sprintf("create to first command, the first %d", rush), &early, nil)
 	t.Compare(fmt.Sprintf("the next %d", crowded-rush), &late, &early)
 	t.Compare(fmt.Sprintf("%d at once, beside %d that wait", rush, crowded), at, &early)
-	t.Note("the %d at once were all done after %s", rush, measure.MS(took))
+	t.Note("the %d at once were all done after %s ms", rush, measure.MS(took))
 	allIn := after.groups + after.node.RSS + after.warden.RSS - before.groups - before.node.RSS - before.warden.RSS
 	t.Note("memory of each that waits, all in: %s MiB; the node is %s MiB resident", measure.MiB(allIn/crowded), measure.MiB(after.node.RSS))
 	return errors.Join(early.FirstFailure(), late.FirstFailure(), at.FirstFailure())

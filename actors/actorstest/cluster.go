@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -38,6 +39,7 @@ type Node struct {
 
 	mu      sync.Mutex
 	counter uint64
+	behind  atomic.Pointer[statetest.Memory] // what a node that lags shows; nil is all
 	changed map[state.Change]struct{}
 	wake    chan struct{}
 	life    context.Context
@@ -183,10 +185,23 @@ func (n *Node) Take() (changes []state.Change, missed bool) {
 }
 
 // Read returns a view of the records as they are.
-func (n *Node) Read(context.Context) (*state.View, error) { return n.Stale(), nil }
+func (n *Node) Read(context.Context) (*state.View, error) {
+	n.behind.Store(nil) // a confirmed read waits until it has caught up
+	return n.Stale(), nil
+}
 
-// Stale is Read: there is only one copy.
+// Lag leaves the node behind: until its next Read, Stale shows what is there now.
+func (n *Node) Lag() {
+	n.records.mu.Lock()
+	defer n.records.mu.Unlock()
+	n.behind.Store(n.records.memory.Clone())
+}
+
+// Stale is Read, there being only one copy, unless the node lags.
 func (n *Node) Stale() *state.View {
+	if b := n.behind.Load(); b != nil {
+		return state.NewView(b.Clone(), nil)
+	}
 	n.records.mu.Lock()
 	defer n.records.mu.Unlock()
 	return state.NewView(n.records.memory.Clone(), nil)
