@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -91,17 +92,20 @@ func eventually(t testing.TB, what string, within time.Duration, fact func() err
 	}
 }
 
+// Ports that tests listen on again after a node was killed lie below those that
+// the kernel gives to connections: one of those could take a port meanwhile.
+const (
+	firstPort = 15_000
+	lastPort  = 32_000
+)
+
 // freePorts finds n ports in a row that nobody listens on now.
 func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	for range 100 {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := first.Addr().(*net.TCPAddr).Port
-		held := []net.Listener{first}
-		for i := 1; i < n; i++ {
+		port := firstPort + rand.IntN(lastPort-firstPort-n)
+		var held []net.Listener
+		for i := range n {
 			if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port+i)); err == nil {
 				held = append(held, l)
 			}
