@@ -1,5 +1,6 @@
 # make up      a node in the foreground; ARGS="--nodes 3" and other flags of `bothy up`
 # make build   bin/bothy, without root
+# make assets  the pages of computers, which are part of it
 # make test    everything that CI checks; needs root, for real computers
 # make bench   measures, on an otherwise idle machine
 # make generate  what is generated from the guest's protocol; needs protoc
@@ -8,13 +9,14 @@ GO      ?= go
 ARGS    ?=
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 GUEST   := runtime/guest/embedded/guest
+PAGES   := httpapi/console
 # Tests end well before CI's patience does, with a stack trace of what hangs.
 TEST_TIMEOUT ?= 12m
 
 # Who owns a clone is no matter of the build; VERSION says which commit it is.
 export GOFLAGS += -buildvcs=false
 
-.PHONY: up build guest test bench generate root packages format
+.PHONY: up build guest assets test bench generate root packages format
 
 up: root packages build
 	@exec bin/bothy up $(ARGS)
@@ -28,14 +30,25 @@ root:
 packages:
 	@deploy/packages run
 
-build: guest
+build: guest assets
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bothy ./cmd/bothy
 
 guest:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(GUEST) ./cmd/guest
 
+# Made again only when their sources have changed.
+assets: $(PAGES)/dist/licences.txt
+
+$(PAGES)/dist/licences.txt: $(PAGES)/web/node_modules/.package-lock.json $(wildcard $(PAGES)/web/src/*) $(PAGES)/web/build.mjs
+	cd $(PAGES)/web && node build.mjs
+
+$(PAGES)/web/node_modules/.package-lock.json: $(PAGES)/web/package.json $(PAGES)/web/package-lock.json
+	@command -v npm >/dev/null || { echo "make assets needs npm. Run as root: deploy/packages run" >&2; exit 1; }
+	cd $(PAGES)/web && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
 # The tests and the bothy that they start are one -race build.
-test: guest format
+test: guest assets format
 	$(GO) build -race -o bin/bothy-race ./cmd/bothy
 	BOTHY_TEST_BINARY=$(CURDIR)/bin/bothy-race $(GO) test -race -vet=all -timeout $(TEST_TIMEOUT) ./...
 

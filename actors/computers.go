@@ -39,6 +39,8 @@ type Remote interface {
 	Guest(req *http.Request, node state.NodeID, account state.AccountID, id state.ComputerID) (*http.Response, error)
 	// Dial connects to a port of a computer.
 	Dial(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, port uint16) (net.Conn, error)
+	// Desktop connects to the display of a computer.
+	Desktop(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID) (net.Conn, error)
 }
 
 // Command is a program to run in a computer. Stdout and Stderr take its output

@@ -36,6 +36,12 @@ func (s *Computers) Dial(ctx context.Context, account state.AccountID, id state.
 
 // dial connects to a port of a computer that this node owns.
 func (l *local) dial(ctx context.Context, id state.ComputerID, port uint16) (net.Conn, error) {
+	return l.connect(ctx, id, func(state.Epoch) (uint16, error) { return port, nil })
+}
+
+// connect holds a computer that this node owns, and connects to the port that
+// find tells when the computer runs.
+func (l *local) connect(ctx context.Context, id state.ComputerID, find func(state.Epoch) (uint16, error)) (net.Conn, error) {
 	d, ok := l.deps.driver.(runtime.Dialer)
 	if !ok {
 		return nil, fault.New(fault.Unsupported, "ports of this node's computers cannot be reached")
@@ -44,6 +50,11 @@ func (l *local) dial(ctx context.Context, id state.ComputerID, port uint16) (net
 	lent, let, g, err := l.lend(ctx, context.WithoutCancel(ctx), id)
 	if err != nil {
 		return nil, err
+	}
+	port, err := find(g.epoch)
+	if err != nil {
+		let()
+		return nil, l.lostBy(id, err)
 	}
 	conn, err := d.Dial(ctx, runtime.Epoch(g.epoch), runtime.ID(id), port)
 	if err != nil {
@@ -80,20 +91,24 @@ func closeWrite(c net.Conn) error {
 
 // Dial connects to a port of a computer through its owner.
 func (w *wire) Dial(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, port uint16) (net.Conn, error) {
+	return w.stream(ctx, node, dialPath+string(account)+"/"+string(id)+"/"+strconv.Itoa(int(port)))
+}
+
+// stream opens a connection into a computer at a path of its owner.
+func (w *wire) stream(ctx context.Context, node state.NodeID, path string) (net.Conn, error) {
 	// The stream outlives the call that asks for it.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, end)
 	read, write := io.Pipe()
-	where := "https://" + string(node) + dialPath + string(account) + "/" + string(id) + "/" + strconv.Itoa(int(port))
-	req, err := http.NewRequestWithContext(life, http.MethodPost, where, read)
+	req, err := http.NewRequestWithContext(life, http.MethodPost, "https://"+string(node)+path, read)
 	if err != nil {
 		end()
-		return nil, fmt.Errorf("reach a port through node %s: %w", node, err)
+		return nil, fmt.Errorf("reach a computer through node %s: %w", node, err)
 	}
 	res, err := w.client.Do(req)
 	if err != nil {
 		end()
-		return nil, fmt.Errorf("reach a port through node %s: %w", node, err)
+		return nil, fmt.Errorf("reach a computer through node %s: %w", node, err)
 	}
 	if res.Header.Get(faultHeader) != "" || res.StatusCode != http.StatusOK {
 		defer end()
@@ -107,8 +122,7 @@ func (w *wire) Dial(ctx context.Context, node state.NodeID, account state.Accoun
 }
 
 // serveDial joins another node's stream to a port of a computer that this node
-// owns, until the computer's side has ended: a stream's answer cannot end before
-// the stream does.
+// owns.
 func (l *local) serveDial(w http.ResponseWriter, r *http.Request) {
 	id := state.ComputerID(r.PathValue("computer"))
 	port, err := strconv.ParseUint(r.PathValue("port"), 10, 16)
@@ -126,6 +140,13 @@ func (l *local) serveDial(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
+	join(w, r, conn)
+}
+
+// join passes on between another node's stream and a connection into a computer,
+// which it closes, until the computer's side has ended: a stream's answer cannot
+// end before the stream does.
+func join(w http.ResponseWriter, r *http.Request, conn net.Conn) {
 	defer conn.Close()
 	control := http.NewResponseController(w)
 	w.WriteHeader(http.StatusOK)
@@ -139,7 +160,7 @@ func (l *local) serveDial(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(conn, r.Body) // its end is the sender's, or the connection's
 		_ = closeWrite(conn)
 	}()
-	_, err = io.Copy(flushed{w, control}, conn)
+	_, err := io.Copy(flushed{w, control}, conn)
 	conn.Close()
 	r.Body.Close()
 	<-done

@@ -155,6 +155,7 @@ func (s *System) Handler() http.Handler {
 	mux.HandleFunc("POST "+filesPath+"{account}/{computer}", s.local.serveFiles)
 	mux.HandleFunc(guestPath+"{account}/{computer}/{path...}", s.local.serveGuest)
 	mux.HandleFunc("POST "+dialPath+"{account}/{computer}/{port}", s.local.serveDial)
+	mux.HandleFunc("POST "+desktopPath+"{account}/{computer}", s.local.serveDesktop)
 	return mux
 }
 

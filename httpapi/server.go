@@ -18,6 +18,7 @@ import (
 	"github.com/bothy-computer/bothy/httpapi/admin"
 	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
+	"github.com/bothy-computer/bothy/httpapi/console"
 	"github.com/bothy-computer/bothy/httpapi/door"
 	"github.com/bothy-computer/bothy/httpapi/gateway"
 	"github.com/bothy-computer/bothy/httpapi/rebyte"
@@ -39,6 +40,7 @@ type Options struct {
 	// AgentComputer is what that dialect asks; its Hosts are the cluster's.
 	AgentComputer agentcomputer.Nouns
 	Gateway       gateway.Nouns
+	Console       console.Nouns
 	Records       door.Records
 	Keys          door.Keys
 	Limits        door.Limits
@@ -127,6 +129,7 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	links := door.Links{PublicURL: s.PublicURL, Domain: s.Domain, SSHAddr: s.SSHAddr}
 	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Links: links, Default: s.Size}).Mount(e)
 	rebyte.New(rebyte.Options{Computers: s.Rebyte, Shared: shared, Links: links}).Mount(e)
+	console.New(console.Options{Nouns: s.Console, Shared: shared, Links: links}).Mount(e)
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)
 	s.engine = e
 	s.all = gateway.New(gateway.Options{Nouns: s.Gateway, Links: links, Log: s.Log, Now: s.Now, Drain: s.done}).Before(e)

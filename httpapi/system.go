@@ -6,6 +6,7 @@ import (
 	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
+	"github.com/bothy-computer/bothy/httpapi/console"
 	"github.com/bothy-computer/bothy/httpapi/door"
 	"github.com/bothy-computer/bothy/httpapi/gateway"
 )
@@ -23,6 +24,7 @@ func Stand(o Options, sys *actors.System) Options {
 	o.Rebyte, o.Prober = sys.Computers, sys.Probes
 	o.AgentComputer.Sessions, o.AgentComputer.Ports, o.AgentComputer.Shares = sys.Sessions, sys.Ports, sys.Shares
 	o.Gateway = gateway.Nouns{Sessions: sys.Sessions, Ports: sys.Ports, Shares: sys.Shares, Computers: sys.Computers}
+	o.Console = console.Nouns{Sessions: sys.Sessions, Computers: sys.Computers, Images: sys.Images}
 	o.Keys, o.Limits = sys.Accounts, sys.Limits
 	return o
 }

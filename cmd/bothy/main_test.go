@@ -38,6 +38,7 @@ func withBinary(run func() int) int {
 	binary = filepath.Join(dir, "bothy")
 	for _, build := range [][]string{
 		{"go", "build", "-o", "../../runtime/guest/embedded/guest", "../guest"},
+		{"make", "-C", "../..", "assets"},
 		{"go", "build", "-o", binary, "."},
 	} {
 		cmd := exec.Command(build[0], build[1:]...)

@@ -88,8 +88,15 @@ type machineReply struct {
 // the name of its owner.
 func (p *process) makeComputer(handle string) (id, owner string) {
 	p.t.Helper()
+	return p.makeComputerOf(handle, "")
+}
+
+// makeComputerOf makes a computer of an image; "" is the default one.
+func (p *process) makeComputerOf(handle, image string) (id, owner string) {
+	p.t.Helper()
 	var made machineReply
-	p.api(http.MethodPost, "/computers", map[string]string{"handle": handle}, http.StatusAccepted, &made)
+	source := map[string]string{"kind": "image", "image_id": image}
+	p.api(http.MethodPost, "/computers", map[string]any{"handle": handle, "source": source}, http.StatusAccepted, &made)
 	id = made.Computer.ID
 	eventually(p.t, "the computer "+handle+" runs", startTime, func() error {
 		resp := p.ask(http.MethodGet, "/v1/computers/"+id, "")

@@ -31,6 +31,7 @@ const (
 	Exec      Op = "exec"
 	Guest     Op = "guest"
 	Dial      Op = "dial"
+	Display   Op = "display"
 	Thaw      Op = "thaw"
 	SetEgress Op = "set-egress"
 	Resize    Op = "resize"
@@ -50,13 +51,14 @@ const (
 )
 
 // runs lists the calls that only a computer's owner may make with effect.
-var runs = map[Op]bool{Start: true, Exec: true, Guest: true, Dial: true, Thaw: true, Resume: true}
+var runs = map[Op]bool{Start: true, Exec: true, Guest: true, Dial: true, Display: true, Thaw: true, Resume: true}
 
 var (
 	_ runtime.Driver     = (*Driver)(nil)
 	_ runtime.Execer     = (*Driver)(nil)
 	_ runtime.Guester    = (*Driver)(nil)
 	_ runtime.Dialer     = (*Driver)(nil)
+	_ runtime.Displayer  = (*Driver)(nil)
 	_ runtime.Thawer     = (*Driver)(nil)
 	_ runtime.Networker  = (*Driver)(nil)
 	_ runtime.Resizer    = (*Driver)(nil)

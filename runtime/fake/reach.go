@@ -45,3 +45,17 @@ func (d *Driver) Dial(ctx context.Context, epoch runtime.Epoch, id runtime.ID, p
 	})
 	return conn, err
 }
+
+// Display implements runtime.Displayer: the script's Show says where.
+func (d *Driver) Display(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (port uint16, err error) {
+	err = d.call(ctx, Call{Op: Display, ID: id, Epoch: epoch}, func() error {
+		if _, err := d.inLife(epoch, id); err != nil {
+			return err
+		}
+		if port = d.opts.Script.shown(); port == 0 {
+			return fmt.Errorf("%w: its image has no desktop", runtime.ErrUnsupported)
+		}
+		return nil
+	})
+	return port, err
+}

@@ -35,6 +35,8 @@ type Script struct {
 	exec  ExecFunc
 	guest GuestFunc
 	dial  DialFunc
+	// display is where the computers' display answers; 0 is none.
+	display uint16
 }
 
 // ExecFunc plays a command. It must return when ctx is done.
@@ -86,6 +88,20 @@ func (s *Script) Listen(f DialFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dial = f
+}
+
+// Show gives every computer a display at a port, which is up when it is asked
+// for; 0 is none.
+func (s *Script) Show(port uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.display = port
+}
+
+func (s *Script) shown() uint16 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.display
 }
 
 func (s *Script) listeners() (GuestFunc, DialFunc) {

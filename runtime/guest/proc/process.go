@@ -52,11 +52,12 @@ type Process struct {
 	inLock  chan struct{} // holds one token; who has it may write
 	inEnded atomic.Bool   // no more input is taken
 
-	subMu sync.Mutex
-	subs  []*Subscription
-	end   *End
-	over  bool          // finish was called
-	done  chan struct{} // closed with the end
+	subMu  sync.Mutex
+	subs   []*Subscription
+	recent recent // of a terminal
+	end    *End
+	over   bool          // finish was called
+	done   chan struct{} // closed with the end
 }
 
 // PID is the process's number inside the computer, and that of its group.
@@ -78,6 +79,20 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 func (p *Process) Subscribe() (*Subscription, error) {
 	p.subMu.Lock()
 	defer p.subMu.Unlock()
+	return p.subscribe()
+}
+
+// Recall listens like Subscribe, and returns what the process's terminal showed
+// last before that, at most RecallBytes; of one that has ended, nothing.
+func (p *Process) Recall() (*Subscription, []byte, error) {
+	p.subMu.Lock()
+	defer p.subMu.Unlock()
+	s, err := p.subscribe()
+	return s, p.recent.bytes(), err
+}
+
+// subscribe is called with subMu held.
+func (p *Process) subscribe() (*Subscription, error) {
 	s := newSubscription(p.table.quit, p.table.stall)
 	if p.over {
 		if p.end != nil {
@@ -108,6 +123,9 @@ func dead(s *Subscription) bool {
 // publish gives output to every listener. After the end it drops it.
 func (p *Process) publish(ev Event) {
 	p.subMu.Lock()
+	if ev.Stream == Terminal {
+		p.recent.add(ev.Data)
+	}
 	subs := slices.Clone(p.subs)
 	p.subMu.Unlock()
 	for _, s := range subs {
@@ -131,7 +149,7 @@ func (p *Process) finish(end End, known bool) {
 	}
 	p.over = true
 	subs := p.subs
-	p.subs = nil
+	p.subs, p.recent = nil, recent{}
 	p.subMu.Unlock()
 	close(p.done)
 	for _, s := range subs {

@@ -37,6 +37,10 @@ func endEvent(end proc.End) *process.ProcessEvent {
 	return &process.ProcessEvent{Event: &process.ProcessEvent_End{End: e}}
 }
 
+func keepaliveEvent() *process.ProcessEvent {
+	return &process.ProcessEvent{Event: &process.ProcessEvent_Keepalive{Keepalive: &process.ProcessEvent_KeepAlive{}}}
+}
+
 // codeOf is what a failure of a process is to a Connect client.
 var codeOf = []struct {
 	err  error

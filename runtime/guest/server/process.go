@@ -65,18 +65,44 @@ func (s processService) Start(ctx context.Context, req *connect.Request[process.
 }
 
 // Connect streams what a process prints from now on; of one that has just
-// ended, its end.
+// ended, its end. With RecallHeader what its terminal showed last comes first.
 func (s processService) Connect(ctx context.Context, req *connect.Request[process.ConnectRequest], stream *connect.ServerStream[process.ConnectResponse]) error {
 	p, err := s.find(req.Msg.Process)
 	if err != nil {
 		return err
 	}
+	send := func(ev *process.ProcessEvent) error { return stream.Send(&process.ConnectResponse{Event: ev}) }
+	every := keepaliveOf(req.Header())
+	if req.Header().Get(process.RecallHeader) == "true" {
+		return recall(ctx, p, every, send)
+	}
 	sub, err := p.Subscribe()
 	if err != nil {
 		return failed(err)
 	}
-	send := func(ev *process.ProcessEvent) error { return stream.Send(&process.ConnectResponse{Event: ev}) }
-	_, err = relay(ctx, p, sub, keepaliveOf(req.Header()), send)
+	_, err = relay(ctx, p, sub, every, send)
+	return err
+}
+
+// recall relays with what the terminal showed last before it.
+func recall(ctx context.Context, p *proc.Process, every time.Duration, send func(*process.ProcessEvent) error) error {
+	sub, last, err := p.Recall()
+	if err != nil {
+		return failed(err)
+	}
+	defer sub.Cancel()
+	if err := send(startEvent(p.PID())); err != nil {
+		return err
+	}
+	if len(last) > 0 {
+		if err := send(dataEvent(proc.Event{Stream: proc.Terminal, Data: last})); err != nil {
+			return err
+		}
+	}
+	if err := send(keepaliveEvent()); err != nil {
+		return err
+	}
+	_, err = listen(ctx, sub, every, send)
 	return err
 }
 
@@ -86,6 +112,11 @@ func relay(ctx context.Context, p *proc.Process, sub *proc.Subscription, every t
 	if err := send(startEvent(p.PID())); err != nil {
 		return nil, err
 	}
+	return listen(ctx, sub, every, send)
+}
+
+// listen sends what sub delivers, up to the end.
+func listen(ctx context.Context, sub *proc.Subscription, every time.Duration, send func(*process.ProcessEvent) error) (*proc.End, error) {
 	keepalive := time.NewTicker(every)
 	defer keepalive.Stop()
 	for {
@@ -101,7 +132,7 @@ func relay(ctx context.Context, p *proc.Process, sub *proc.Subscription, every t
 			err = send(dataEvent(ev))
 			keepalive.Reset(every)
 		case <-keepalive.C:
-			err = send(&process.ProcessEvent{Event: &process.ProcessEvent_Keepalive{Keepalive: &process.ProcessEvent_KeepAlive{}}})
+			err = send(keepaliveEvent())
 		case <-sub.Cut:
 			return nil, connect.NewError(connect.CodeResourceExhausted, errors.New("this stream was read too slowly while others waited; connect again"))
 		case <-ctx.Done():

@@ -209,6 +209,32 @@ func TestAProcessOutlivesItsClient(t *testing.T) {
 	}
 }
 
+// TestATerminalIsRecalled leaves a terminal and comes back: what it showed
+// meanwhile is there, once, and then what it shows now.
+func TestATerminalIsRecalled(t *testing.T) {
+	d := serve(t)
+	p := d.begin(t, `{"command":["sh","-c","echo first; read line; echo then $line; cat"],"pty":{"size":{"cols":80,"rows":24}}}`)
+	p.until("first")
+	pid := fmt.Sprintf(`{"process":{"pid":%d}`, p.pid)
+	d.must(t, "SendInput", pid+`,"input":{"pty":"eWVzCg=="}}`)
+	p.until("then yes")
+
+	again := follow(t, d.post(t, connectPath, plainJSON, pid+`}`, process.RecallHeader, "true"))
+	var shown string
+	for e := again.next(); e.Event.Keepalive == nil; e = again.next() {
+		shown += string(e.Event.Data.PTY)
+	}
+	if strings.Count(shown, "first") != 1 || !strings.Contains(shown, "then yes") {
+		t.Errorf("recalled: %q", shown)
+	}
+	d.must(t, "SendInput", pid+`,"input":{"pty":"bW9yZQo="}}`)
+	if now := again.until("more"); strings.Contains(now, "first") {
+		t.Errorf("told twice: %q", now)
+	}
+	d.must(t, "SendSignal", pid+`,"signal":"SIGNAL_SIGKILL"}`)
+	again.end()
+}
+
 func TestConnectTimeoutKills(t *testing.T) {
 	d := serve(t)
 	p := d.begin(t, `{"command":["sh","-c","sleep 60 & echo $!; wait"],"tag":"late"}`, "Connect-Timeout-Ms", "300")
