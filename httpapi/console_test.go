@@ -255,6 +255,35 @@ func TestFilesOfThePage(t *testing.T) {
 	g.answers(200, "GET", "/api/file?path=moved", nil)
 }
 
+func TestADownloadIsCutWithItsSession(t *testing.T) {
+	g := openPages(t)
+	s := g.enter("browser")
+	const size = 32 << 20 // more than lies in sockets
+	g.answers(204, "PUT", "/api/file?path=long", bytes.NewReader(make([]byte, size)))
+	req, err := http.NewRequestWithContext(t.Context(), "GET", g.at("/api/file?path=long"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := g.page.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	g.do("DELETE", "/v1/computers/box/access-sessions/"+s.ID, nil).is(204)
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil || n == size {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+func TestAssetsAreNothingElse(t *testing.T) {
+	h := doortest.Open(t)
+	for _, name := range []string{"README", ".gitignore", "computer.html", "..%2fdoc.go", "none.js"} {
+		if resp, _ := fetch(t, browser(t, h), "GET", h.URL+"/c/assets/"+name); resp.StatusCode != 404 {
+			t.Errorf("%s: %s", name, resp.Status)
+		}
+	}
+}
+
 func TestABrokenUploadLeavesWhatWasThere(t *testing.T) {
 	g := openPages(t)
 	s := g.enter("browser")

@@ -7,6 +7,7 @@
 //
 //	server.go        composes, serves, drains
 //	gateway/         traffic into computers: exec sessions and published ports
+//	console/         the page of a computer, for people
 //	door/            what dialects share
 //	computeragents/  threads, agents, environments, budgets
 //	admin/           accounts, keys, nodes, computers: for those who run the cluster

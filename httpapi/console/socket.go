@@ -27,6 +27,9 @@ const (
 	// pingEvery keeps the way open through proxies and finds clients that went
 	// without a word.
 	pingEvery = 30 * time.Second
+	// lastWords is how long a message may take that was on its way when its
+	// session ended.
+	lastWords = time.Second
 	// maxReasonBytes is what a close frame has room for (RFC 6455 §5.5).
 	maxReasonBytes = 123
 	// closeBase and an HTTP status are a close code of ours.
@@ -63,11 +66,16 @@ type socket struct {
 	aside *sync.WaitGroup
 }
 
-// say sends one message.
+// say sends one message. One that is on its way when ctx ends may still arrive:
+// a message that is cut takes the socket with it, and its client is not told why.
 func (s socket) say(ctx context.Context, kind websocket.MessageType, b []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience)
 	defer cancel()
-	return s.Write(ctx, kind, b)
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
+	return s.Write(patient, kind, b)
 }
 
 // converse takes a request over as a WebSocket and talks until talk returns,
@@ -126,7 +134,7 @@ func (s socket) ping(ctx context.Context, end func()) {
 			return
 		case <-every.C:
 		}
-		patient, cancel := context.WithTimeout(ctx, s.patience)
+		patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience)
 		err := s.Ping(patient)
 		cancel()
 		if err != nil {
