@@ -195,7 +195,7 @@ func TestALoginThatIsNoLongerGoodIsCutAndItsProgramHungUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Start("x"); err != nil {
+	if err := s.Start("nohup"); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
