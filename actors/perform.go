@@ -176,6 +176,7 @@ var kindOfRuntime = []struct {
 	{runtime.ErrUnready, fault.Unavailable},
 	{runtime.ErrUnsupported, fault.Unsupported},
 	{runtime.ErrInvalid, fault.Invalid},
+	{runtime.ErrAstray, fault.Unavailable},
 	{runtime.ErrRefused, fault.Unavailable},
 	{runtime.ErrNoSnapshot, fault.NotFound},
 	{runtime.ErrOtherImage, fault.Conflict},

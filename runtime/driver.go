@@ -40,6 +40,7 @@ var (
 	ErrInvalid     = errors.New("invalid request")
 	ErrNoSnapshot  = errors.New("no such snapshot on this machine")
 	ErrOtherImage  = errors.New("the snapshot stands on another image")
+	ErrAstray      = errors.New("the guest of the computer does not answer as a guest does; one that is stopped and started has a new one")
 	ErrRefused     = errors.New("nothing listens on that port of the computer")
 )
 

@@ -3,7 +3,7 @@ package console
 import (
 	"context"
 	"encoding/json"
-	"net/http"
+	"errors"
 	"strconv"
 	"syscall"
 
@@ -18,13 +18,14 @@ import (
 )
 
 const (
-	// guestURL names no host that is looked up: the way leads to one guest.
-	guestURL = "http://guest"
 	// terminalTag marks shells that pages have started.
 	terminalTag = "console"
 	// maxSide bounds a terminal's columns and rows.
 	maxSide = 1000
 )
+
+// errBeginning is a guest that does not keep to its protocol.
+var errBeginning = errors.New("the guest tells of a second beginning")
 
 // told is a text message between page and terminal; binary ones are what is
 // typed and shown.
@@ -87,8 +88,7 @@ func number(text, field string, most uint64) (uint64, error) {
 }
 
 func (k *Console) guest(v visit) processconnect.ProcessClient {
-	return processconnect.NewProcessClient(&http.Client{Transport: k.Computers.Guest(v.Account, v.Computer)}, guestURL,
-		connect.WithAcceptCompression("gzip", nil, nil))
+	return guest.Processes(k.Computers.Guest(v.Account, v.Computer))
 }
 
 type terminal struct {
@@ -137,10 +137,14 @@ func (t *terminal) resume(ctx context.Context, size *process.PTY) error {
 func (t *terminal) show(ctx context.Context, end func(), stream events, event func() *process.ProcessEvent, live bool) error {
 	defer stream.Close()
 	defer end()
-	for stream.Receive() {
+	for begun := false; stream.Receive(); {
 		var err error
 		switch ev := event().GetEvent().(type) {
 		case *process.ProcessEvent_Start:
+			if begun {
+				return errBeginning
+			}
+			begun = true
 			t.pid = ev.Start.Pid
 			if err = t.tell(ctx, told{PID: t.pid, Live: live}); err == nil {
 				t.aside.Go(func() { defer end(); t.hear(ctx) })

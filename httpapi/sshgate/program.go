@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"net/http"
 	"sync"
 	"syscall"
 
@@ -20,11 +19,12 @@ import (
 )
 
 const (
-	// guestURL names no host that is looked up: the way leads to one guest.
-	guestURL = "http://guest"
 	// inputBytes is the most that one piece of input carries.
 	inputBytes = 32 << 10
 )
+
+// errBeginning is a guest that does not keep to its protocol.
+var errBeginning = errors.New("the guest tells of a beginning that cannot be")
 
 // program is what a session runs: the computer's guest, started as something
 // else by its first argument.
@@ -102,7 +102,7 @@ func (p *program) run(ctx context.Context) (status string, code int, err error) 
 	unstarted := context.AfterFunc(ctx, end)
 	login := p.session.login
 	way := p.session.gate.Computers.Guest(login.Account, login.Computer)
-	p.guest = processconnect.NewProcessClient(&http.Client{Transport: way}, guestURL, connect.WithAcceptCompression("gzip", nil, nil))
+	p.guest = guest.Processes(way)
 	stream, err := p.guest.Start(life, connect.NewRequest(p.request()))
 	if err != nil {
 		return "", 0, err
@@ -114,6 +114,9 @@ func (p *program) run(ctx context.Context) (status string, code int, err error) 
 	for stream.Receive() {
 		switch ev := stream.Msg().GetEvent().GetEvent().(type) {
 		case *process.ProcessEvent_Start:
+			if p.pid != 0 || ev.Start.Pid == 0 {
+				return "", 0, errBeginning
+			}
 			unstarted()
 			p.pid = ev.Start.Pid
 			control.Go(func() { p.control(ctx, life, end) })

@@ -24,6 +24,11 @@ const (
 	maxIdleConnections = 4
 	// idleLimit closes an unused connection, before the guest would.
 	idleLimit = 90 * time.Second
+	// maxAnswerBytes bounds one message of a guest: a piece of output or the
+	// state of a process.
+	maxAnswerBytes = 1 << 20
+	// maxHeaderBytes bounds the headers of a guest's answer.
+	maxHeaderBytes = 64 << 10
 	// maxErrorBytes bounds what is read of an error's body.
 	maxErrorBytes = 64 << 10
 )
@@ -43,11 +48,19 @@ func Dial(socketPath string) *Client {
 	transport, two := transportTo(socketPath), transportTo(socketPath)
 	two.Protocols = new(http.Protocols)
 	two.Protocols.SetUnencryptedHTTP2(true)
-	client := &http.Client{Transport: transport}
-	return &Client{
-		transport: transport, two: two, http: client,
-		processes: processconnect.NewProcessClient(client, baseURL, connect.WithAcceptCompression("gzip", nil, nil)),
-	}
+	return &Client{transport: transport, two: two, http: clientBy(transport), processes: Processes(transport)}
+}
+
+// Processes makes a client of the processes of the guest that way leads to.
+// What runs in a computer may stand in its guest's place, so no answer may be
+// longer than a guest's is, be compressed, or lead elsewhere.
+func Processes(way http.RoundTripper) processconnect.ProcessClient {
+	return processconnect.NewProcessClient(clientBy(way), baseURL,
+		connect.WithReadMaxBytes(maxAnswerBytes), connect.WithAcceptCompression("gzip", nil, nil))
+}
+
+func clientBy(way http.RoundTripper) *http.Client {
+	return &http.Client{Transport: way, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 func transportTo(socketPath string) *http.Transport {
@@ -57,7 +70,7 @@ func transportTo(socketPath string) *http.Transport {
 			return dialer.DialContext(ctx, "unix", socketPath)
 		},
 		MaxIdleConns: maxIdleConnections, MaxIdleConnsPerHost: maxIdleConnections,
-		IdleConnTimeout: idleLimit, DisableCompression: true,
+		IdleConnTimeout: idleLimit, DisableCompression: true, MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 }
 

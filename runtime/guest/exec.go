@@ -31,6 +31,9 @@ const (
 // end and returns the context's error. Exec does not wait for a Read of
 // Cmd.Stdin that is in progress when the command ends.
 //
+// A guest that does not keep to its protocol, or has told no end well after
+// Cmd.Timeout, is runtime.ErrAstray.
+//
 // The error wraps runtime.ErrInvalid when the command cannot be started, and
 // runtime.ErrNotRunning when no guest answers; a command that ran and failed
 // is no error.
@@ -41,6 +44,11 @@ func (c *Client) Exec(ctx context.Context, cmd runtime.Cmd) (runtime.Exit, error
 	req, err := startRequest(cmd)
 	if err != nil {
 		return runtime.Exit{Code: -1}, err
+	}
+	if cmd.Timeout > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, cmd.Timeout+endPatience, errUnended)
+		defer cancel()
+		ctx = limited
 	}
 	begun := time.Now()
 	// The stream must outlive ctx, to learn the pid and to see the end.

@@ -20,9 +20,15 @@ const (
 	killPatience = 5 * time.Second
 	// stdinChunkBytes is the most that one piece of stdin carries.
 	stdinChunkBytes = 32 << 10
+	// endPatience is how long after a command's time the guest may take to kill
+	// it and say so.
+	endPatience = 10 * time.Second
 )
 
-var errUnkilled = errors.New("the guest has not answered the request to kill it; it may go on")
+var (
+	errUnkilled = errors.New("the guest has not answered the request to kill it; it may go on")
+	errUnended  = fmt.Errorf("%w: the command's time was up and it told no end", runtime.ErrAstray)
+)
 
 // execution is one command that runs.
 type execution struct {
@@ -47,6 +53,9 @@ func (x *execution) follow(ctx context.Context, req *connect.Request[process.Sta
 	for stream.Receive() {
 		switch ev := stream.Msg().GetEvent().GetEvent().(type) {
 		case *process.ProcessEvent_Start:
+			if pid != 0 || ev.Start.Pid == 0 {
+				return exit, fmt.Errorf("%w: it told of a beginning that cannot be", runtime.ErrAstray)
+			}
 			pid = ev.Start.Pid
 			x.begin(feeding, pid)
 		case *process.ProcessEvent_Data:
@@ -187,6 +196,15 @@ func signalOf(status string) string {
 
 // translate says what a failure means to a caller of a driver.
 func translate(err error) error {
+	err = unreached(err)
+	switch {
+	case errors.Is(err, runtime.ErrNotRunning):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: %w", runtime.ErrNotRunning, err)
+	case isNonsense(err):
+		return fmt.Errorf("%w: %w", runtime.ErrAstray, err)
+	}
 	switch connect.CodeOf(err) {
 	case connect.CodeInvalidArgument, connect.CodeUnauthenticated:
 		return fmt.Errorf("%w: %w", runtime.ErrInvalid, err)
@@ -195,8 +213,19 @@ func translate(err error) error {
 	case connect.CodeUnavailable:
 		return fmt.Errorf("%w: %w", runtime.ErrNotRunning, err)
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: %w", runtime.ErrNotRunning, err)
+	return err
+}
+
+// isNonsense says whether err is our own client's, about an answer that it
+// could not take: too long, or not of the protocol.
+func isNonsense(err error) bool {
+	var failure *connect.Error
+	if !errors.As(err, &failure) || connect.IsWireError(err) {
+		return false
 	}
-	return unreached(err)
+	switch failure.Code() {
+	case connect.CodeUnknown, connect.CodeInternal, connect.CodeInvalidArgument, connect.CodeResourceExhausted:
+		return true
+	}
+	return false
 }
