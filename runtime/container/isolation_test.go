@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -17,13 +18,13 @@ import (
 func refused(dir, secret string) map[string]string {
 	return map[string]string{
 		"the machine's /root":          "ls " + secret,
-		"the machine's passwords":      "cat /etc/shadow-; ls /etc/ssh/*key; ls /etc/machine-id-not-there",
+		"the machine's passwords":      "cat /etc/shadow- || ls /etc/ssh/*key",
 		"the node's data":              "ls " + dir,
 		"mounting":                     "mount -t tmpfs none /mnt",
 		"unmounting":                   "umount /proc",
 		"new namespaces":               "unshare -U true",
 		"new mount namespaces":         "unshare -m true",
-		"other namespaces":             "nsenter -t 1 -n true --net=/proc/1/ns/mnt",
+		"other namespaces":             "nsenter -t 1 -n true",
 		"device nodes":                 "mknod /tmp/sda b 8 0",
 		"the kernel's settings":        "echo 1 > /proc/sys/kernel/printk",
 		"the request key":              "echo b > /proc/sysrq-trigger",
@@ -31,6 +32,10 @@ func refused(dir, secret string) map[string]string {
 		"the control groups":           "echo 1 > /sys/fs/cgroup/memory/memory.limit_in_bytes",
 		"the clock":                    "date -s 2020-01-01",
 		"its own guest":                "echo x > " + guestPath,
+		"the guest that runs":          "echo x > /proc/1/exe",
+		"what runs the guest":          `(exec ` + guestPath + ` sftp & sleep 0.1; echo x > /proc/$!/exe)`,
+		"removing the guest":           "rm -f " + guestPath,
+		"the guest under another name": "mv " + guestPath + " /tmp/guest",
 		"the machine's name servers":   "echo x > /etc/resolv.conf",
 		"its host name":                "hostname other",
 		"tracing":                      `python3 -c 'import ctypes,sys; sys.exit(0 if ctypes.CDLL(None).ptrace(0,0,0,0)==0 else 1)'`,
@@ -65,6 +70,15 @@ func TestWhatAComputerCannotReach(t *testing.T) {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", st.PID))
 		if err != nil || !strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", r.Range.Host)) {
 			t.Errorf("the first process is not uid %d outside: %v", r.Range.Host, err)
+		}
+	})
+	whole, err := os.ReadFile(n.guest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if now, err := os.ReadFile(n.guest); err != nil || !bytes.Equal(now, whole) {
+			t.Errorf("the guest of every computer was changed: %v", err)
 		}
 	})
 	for what, script := range refused(n.dir, secret) {
