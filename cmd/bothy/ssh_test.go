@@ -158,8 +158,8 @@ func sshTerminal(t *testing.T, h *sshHouse) {
 		}
 		return nil
 	})
-	enter("sleep 1000")
-	out.shows(t, "sleep 1000", 1)
+	enter("sh -c 'echo up-$((1+1)); exec sleep 1000'")
+	out.shows(t, "up-2", 1)
 	if _, err := tty.WriteString("\x03"); err != nil { // the terminal turns it into a signal
 		t.Fatal(err)
 	}
@@ -167,6 +167,7 @@ func sshTerminal(t *testing.T, h *sshHouse) {
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 5 {
 		t.Errorf("the shell ended with %v\n%s", err, out)
 	}
+	<-read // what the client wrote last may still lie in the terminal
 	if s := out.String(); !strings.Contains(s, "erase = ^H") || strings.Contains(s, "-iutf8") {
 		t.Errorf("the modes of the client's terminal are not there:\n%s", s)
 	}
