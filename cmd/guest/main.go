@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bothy-computer/bothy/runtime/guest/login"
 	"github.com/bothy-computer/bothy/runtime/guest/proc"
 	"github.com/bothy-computer/bothy/runtime/guest/scp"
@@ -82,6 +84,11 @@ func run(f flags, log *slog.Logger) error {
 	reach := proc.OwnOnly
 	if os.Getpid() == 1 {
 		reach = proc.EveryOrphan
+		// Root in the computer is to be kept from the guest's memory and
+		// descriptors; the kernel gives those of such a process to real root alone.
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return fmt.Errorf("hide from the computer: %w", err)
+		}
 	}
 	s := server.New(server.Options{User: f.user, Workdir: f.workdir, Reach: reach, Log: log})
 	failed := make(chan error, 1)

@@ -32,18 +32,46 @@ func refused(dir, secret string) map[string]string {
 		"the control groups":           "echo 1 > /sys/fs/cgroup/memory/memory.limit_in_bytes",
 		"the clock":                    "date -s 2020-01-01",
 		"its own guest":                "echo x > " + guestPath,
-		"the guest that runs":          "echo x > /proc/1/exe",
-		"what runs the guest":          `(exec ` + guestPath + ` sftp & sleep 0.1; echo x > /proc/$!/exe)`,
 		"removing the guest":           "rm -f " + guestPath,
 		"the guest under another name": "mv " + guestPath + " /tmp/guest",
 		"the machine's name servers":   "echo x > /etc/resolv.conf",
 		"its host name":                "hostname other",
+		"its guest's memory":           `python3 -c 'open("/proc/1/mem", "r+b")'`,
+		"its guest's descriptors":      "readlink /proc/1/fd/2 || echo x > /proc/1/fd/2",
+		"its guest's program":          "exec 3>/proc/1/exe",
+		"a program of ours that runs":  `python3 -c 'import subprocess as s; p = s.Popen(["` + guestPath + `", "sftp"], stdin=s.PIPE); open("/proc/%d/exe" % p.pid, "r+b")'`,
+		"staying when memory runs out": "echo -17 > /proc/self/oom_score_adj",
+		"what happens to crashes":      "echo '|/tmp/x' > /proc/sys/kernel/core_pattern",
+		"room that is not written":     "fallocate -l 1M /workspace/room",
+		"packets":                      `python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)'`,
+		"files by handle":              syscalls(304),
+		"other processes' memory":      syscalls(310, 311),
+		"other processes' descriptors": syscalls(438),
+		"rings of requests":            syscalls(425),
+		"faults in user space":         syscalls(323),
+		"the kernel's keys":            syscalls(248, 249, 250),
+		"counters of the processor":    syscalls(298),
+		"swapping":                     syscalls(167, 168),
+		"modules and other kernels":    syscalls(175, 246, 313, 320),
+		"new kinds of mounts":          syscalls(428, 429, 430, 432, 442),
 		"tracing":                      `python3 -c 'import ctypes,sys; sys.exit(0 if ctypes.CDLL(None).ptrace(0,0,0,0)==0 else 1)'`,
 		"bpf":                          `python3 -c 'import ctypes,sys; sys.exit(0 if ctypes.CDLL(None).syscall(321,0,0,0)>=0 else 1)'`,
 		"raw sockets":                  `python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'`,
 		"the kernel's crypto sockets":  `python3 -c 'import socket; socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET, 0)'`,
 		"the machine's virtual socket": `python3 -c 'import socket; socket.socket(40, socket.SOCK_STREAM, 0)'`,
 	}
+}
+
+// syscalls is a script that succeeds when the kernel lets in any of some calls
+// (numbers of amd64), whatever it then says to their arguments.
+func syscalls(numbers ...int) string {
+	list := strings.Trim(fmt.Sprint(numbers), "[]")
+	return `python3 -c 'import ctypes, sys
+c = ctypes.CDLL(None, use_errno=True)
+for n in "` + list + `".split():
+    r = c.syscall(int(n), 1, 1, 1, 1, 1)
+    if r >= 0 or ctypes.get_errno() != 1: sys.exit(0)
+sys.exit(1)'`
 }
 
 // TestWhatAComputerCannotReach asks from inside, as root there.
@@ -103,6 +131,18 @@ func TestWhatAComputerCannotReach(t *testing.T) {
 			t.Errorf("%s hashes of passwords", got)
 		}
 	})
+}
+
+// TestRoomIsTakenByWriting covers what is left of fallocate: libraries write in
+// its place, and room can be given back.
+func TestRoomIsTakenByWriting(t *testing.T) {
+	n := newNode(t, 0)
+	id := n.started(n.spec())
+	n.says(id, "", `python3 -c 'import os
+f = os.open("/workspace/f", os.O_CREAT | os.O_RDWR); os.posix_fallocate(f, 0, 1 << 20)'`)
+	if got := n.says(id, "", "stat -c %s /workspace/f; fallocate -p -l 4096 /workspace/f"); got != "1048576" {
+		t.Errorf("size %s", got)
+	}
 }
 
 func TestTwoComputersShareNothing(t *testing.T) {

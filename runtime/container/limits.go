@@ -111,10 +111,7 @@ func (d *Driver) setLimits(ctx context.Context, id runtime.ID, r record, want ru
 		return err
 	}
 	if f.pid != 0 {
-		err := d.cgroup(r).SetLimits(cgroup.Limits{
-			MemoryBytes: want.MemoryBytes, MilliCPU: want.MilliCPU, PIDs: want.PIDs,
-		})
-		if err != nil {
+		if err := d.cgroup(r).SetLimits(limitsOf(want)); err != nil {
 			return err
 		}
 	}
@@ -122,4 +119,8 @@ func (d *Driver) setLimits(ctx context.Context, id runtime.ID, r record, want ru
 		return nil
 	}
 	return d.Pool.SetQuota(ctx, string(id), d.quota(r, want.StorageBytes))
+}
+
+func limitsOf(r runtime.Resources) cgroup.Limits {
+	return cgroup.Limits{MemoryBytes: r.MemoryBytes, MilliCPU: r.MilliCPU, PIDs: r.PIDs}
 }

@@ -14,7 +14,7 @@ import (
 // counters, io_uring, userfaultfd, clocks, quotas, swapping, rebooting.
 var allowed = map[string]string{
 	"files": `access chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2
-		fadvise64 fadvise64_64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync
+		fadvise64 fadvise64_64 fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync
 		flock fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futimesat getcwd getdents getdents64
 		lchown lchown32 link linkat lseek _llseek lstat lstat64 mkdir mkdirat mknod mknodat newfstatat open openat openat2
 		pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv rename renameat
@@ -59,6 +59,8 @@ const (
 	// newNamespaces are all the CLONE_NEW* flags that clone may carry.
 	newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+	// punchHole is the bit of fallocate's mode that gives room back.
+	punchHole = unix.FALLOC_FL_PUNCH_HOLE
 	// firstRareFamily and above are socket families of kernel crypto, virtual
 	// machine sockets and express data paths, which reach past a network
 	// namespace or far into the kernel.
@@ -77,7 +79,7 @@ func seccomp() *specs.LinuxSeccomp {
 		names = append(names, strings.Fields(family)...)
 	}
 	slices.Sort(names)
-	denied, absent := uint(unix.EPERM), uint(unix.ENOSYS)
+	denied, absent, unsupported := uint(unix.EPERM), uint(unix.ENOSYS), uint(unix.EOPNOTSUPP)
 	rules := []specs.LinuxSyscall{
 		{Names: names, Action: specs.ActAllow},
 		{Names: []string{"clone"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{
@@ -86,6 +88,15 @@ func seccomp() *specs.LinuxSeccomp {
 		// Its flags lie in memory, out of a filter's reach; libraries that are
 		// told it does not exist use clone.
 		{Names: []string{"clone3"}, Action: specs.ActErrno, ErrnoRet: &absent},
+		// Taking room without writing would empty the pool that all computers
+		// share faster than it grows; libraries that are told it is unsupported
+		// write instead.
+		{Names: []string{"fallocate"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{
+			{Index: 1, Value: punchHole, ValueTwo: punchHole, Op: specs.OpMaskedEqual},
+		}},
+		{Names: []string{"fallocate"}, Action: specs.ActErrno, ErrnoRet: &unsupported, Args: []specs.LinuxSeccompArg{
+			{Index: 1, Value: punchHole, ValueTwo: 0, Op: specs.OpMaskedEqual},
+		}},
 		{Names: []string{"socket"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{
 			{Index: 0, Value: firstRareFamily, Op: specs.OpLessThan},
 		}},

@@ -20,13 +20,16 @@ const (
 	guestPath = guest.Path
 	// openFiles is the limit a computer gets where ours allows it.
 	openFiles = 65_536
-	// oomScore lets the kernel end a computer's processes before the node's.
-	oomScore = 500
+	// oomScore lets the kernel end a computer's guest before the node; the guest
+	// puts what it starts before itself.
+	oomScore = 200
 	// sharedMemoryBytes is the size of /dev/shm, enough for a browser; what is
-	// in it counts as memory of the computer.
+	// in it counts as memory of the computer, so it is at most half of that.
 	sharedMemoryBytes = 512 << 20
-	// runMemoryBytes bounds /run, which counts as memory too.
+	// runMemoryBytes bounds /run, which counts as memory too: at most an eighth.
 	runMemoryBytes = 64 << 20
+	// deviceMemoryBytes bounds /dev, where only names are kept.
+	deviceMemoryBytes = 1 << 20
 	// cpuPeriodMicros is the kernel's default.
 	cpuPeriodMicros = 100_000
 )
@@ -94,7 +97,7 @@ func (d *Driver) spec(id runtime.ID, r record, volume string) (*specs.Spec, erro
 			OOMScoreAdj: &score,
 		},
 		Hostname: r.Spec.Hostname,
-		Mounts:   d.mounts(id, volume),
+		Mounts:   d.mounts(id, volume, r.Spec.Resources.MemoryBytes),
 		Linux: &specs.Linux{
 			UIDMappings: ids, GIDMappings: ids,
 			Sysctl:      map[string]string{"net.ipv4.ping_group_range": "0 65535", "net.ipv4.ip_unprivileged_port_start": "0"},
@@ -110,18 +113,18 @@ func (d *Driver) spec(id runtime.ID, r record, volume string) (*specs.Spec, erro
 	}, nil
 }
 
-func (d *Driver) mounts(id runtime.ID, volume string) []specs.Mount {
-	memory := func(bytes int64) string { return fmt.Sprintf("size=%d", bytes) }
+func (d *Driver) mounts(id runtime.ID, volume string, memoryBytes int64) []specs.Mount {
+	size := func(bytes int64) string { return fmt.Sprintf("size=%d", bytes) }
 	list := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
-		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", size(deviceMemoryBytes)}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts",
 			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm",
-			Options: []string{"nosuid", "noexec", "nodev", "mode=1777", memory(sharedMemoryBytes)}},
+			Options: []string{"nosuid", "noexec", "nodev", "mode=1777", size(min(sharedMemoryBytes, memoryBytes/2))}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
-		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755", memory(runMemoryBytes)}},
+		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755", size(min(runMemoryBytes, memoryBytes/8))}},
 		{Destination: guestPath, Type: "bind", Source: d.guest, Options: []string{"bind", "ro", "nosuid", "nodev"}},
 		{Destination: "/etc/resolv.conf", Type: "bind", Source: d.path(id, resolvFile),
 			Options: []string{"bind", "ro", "nosuid", "nodev", "noexec"}},

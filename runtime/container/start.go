@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -63,7 +64,11 @@ func (d *Driver) Start(ctx context.Context, epoch runtime.Epoch, id runtime.ID) 
 		return err
 	}
 	if f.pid != 0 && r.Started {
-		return d.goOn(ctx, id, r, f)
+		err := d.goOn(ctx, id, r, f)
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return err
+		}
+		f.pid = 0 // its guest has closed its socket: that life is ending, whoever asked it to
 	}
 	begun, from := time.Now(), startWarm
 	if f.pid == 0 {
@@ -142,6 +147,10 @@ func (d *Driver) boot(ctx context.Context, id runtime.ID, r *record) (err error)
 	}
 	defer console.Close()
 	if err := d.run(ctx, id, *r); err != nil {
+		return err
+	}
+	// The OCI runtime leaves out a limit of old kernels, of sockets' buffers.
+	if err := d.cgroup(*r).SetLimits(limitsOf(r.Spec.Resources)); err != nil {
 		return err
 	}
 	return d.answers(ctx, id)

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bothy-computer/bothy/runtime"
-	"github.com/bothy-computer/bothy/runtime/warden/cgroup"
 )
 
 const (
@@ -142,9 +141,7 @@ func (d *Driver) adopt(ctx context.Context, b blank, r record) error {
 		return err
 	}
 	want := r.Spec.Resources
-	if err := d.cgroup(r).SetLimits(cgroup.Limits{
-		MemoryBytes: want.MemoryBytes, MilliCPU: want.MilliCPU, PIDs: want.PIDs,
-	}); err != nil {
+	if err := d.cgroup(r).SetLimits(limitsOf(want)); err != nil {
 		return err
 	}
 	d.guests.forget(b.id)

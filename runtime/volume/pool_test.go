@@ -120,7 +120,7 @@ func TestAPoolGrowsWhenItFills(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.opts.GrowBytes = 512 << 20 // more than half of it is never free, so it grows
-	if err := p.tend(); err != nil {
+	if err := p.stayAhead(); err != nil {
 		t.Fatal(err)
 	}
 	if _, after := room(p.backing.mount); after != before+512<<20 {

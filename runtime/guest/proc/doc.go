@@ -42,6 +42,10 @@ const (
 	// MaxListeners bounds the subscriptions of one process.
 	MaxListeners = 32
 
+	// oomScore has the kernel end what the guest started before the guest, when
+	// the computer's memory is used up: 500 weighs as much as half of it.
+	oomScore = "700"
+
 	// pipeChunkBytes and ptyChunkBytes are the most that one event carries.
 	pipeChunkBytes = 32 << 10
 	ptyChunkBytes  = 16 << 10

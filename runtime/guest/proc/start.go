@@ -2,6 +2,7 @@ package proc
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -47,6 +48,7 @@ func (t *Table) fork(p *Process, wire *wire) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrStart, p.spec.Path, err)
 	}
+	t.sacrifice(pid)
 	p.pid = pid
 	t.live[pid] = p
 	t.held++
@@ -58,4 +60,13 @@ func (t *Table) fork(p *Process, wire *wire) error {
 	}
 	t.wg.Go(func() { p.follow(wire) })
 	return nil
+}
+
+// sacrifice puts a process, and what it starts, before the guest when memory
+// runs out. It is no failure when one that has ended by now, or a set-user-id
+// program, keeps the guest's own place.
+func (t *Table) sacrifice(pid int) {
+	if t.reach == EveryOrphan {
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(oomScore), 0)
+	}
 }

@@ -15,6 +15,11 @@ import (
 // periodMicros is the accounting period of cpu quotas, the kernel's default.
 const periodMicros = 100_000
 
+// socketShare is the part of a v1 group's memory limit that the buffers of its
+// TCP and UDP sockets may hold on top of it, because v1 counts them apart, and
+// bounds them only where it is told to. v2 counts them as memory.
+const socketShare = 8
+
 // Limits bound a group. A zero field is left as it is.
 type Limits struct {
 	MemoryBytes int64 // no swap on top
@@ -25,7 +30,11 @@ type Limits struct {
 // SetLimits changes the limits of a living group.
 func (g Group) SetLimits(l Limits) error {
 	if l.MemoryBytes > 0 {
-		if err := g.setMemory(l.MemoryBytes); err != nil {
+		err := g.setMemory(l.MemoryBytes)
+		if err == nil && !g.tree.V2() {
+			err = g.setSockets(l.MemoryBytes / socketShare)
+		}
+		if err != nil {
 			return fmt.Errorf("limit memory to %d bytes: %w", l.MemoryBytes, err)
 		}
 	}
@@ -74,6 +83,25 @@ func (g Group) setMemory(limit int64) error {
 		}
 	}
 	return nil
+}
+
+// setSockets bounds buffers of sockets, at half of what the kernel allows all
+// of the machine's: past that it drops what the node itself sends.
+func (g Group) setSockets(limit int64) error {
+	var pages [3]int64
+	text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_mem")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &pages[0], &pages[1], &pages[2])
+	}
+	if err != nil {
+		return fmt.Errorf("read how much memory sockets may have: %w", err)
+	}
+	limit = min(limit, pages[2]*int64(os.Getpagesize())/2)
+	err = g.set("memory", "memory.kmem.tcp.limit_in_bytes", strconv.FormatInt(limit, 10))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EBUSY) {
+		return nil // a kernel without it, or more is in use and the old limit stays
+	}
+	return err
 }
 
 // SetShare gives the group a share of the processor of percent against a
