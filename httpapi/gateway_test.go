@@ -120,6 +120,9 @@ func TestAnExecSessionRunsProcessesInEveryWireForm(t *testing.T) {
 		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(b), `"stdout":"YmFyZQo="`) {
 			t.Fatalf("%s: %s, %v", resp.Status, b, err)
 		}
+		if policy := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "sandbox;") {
+			t.Errorf("a browser may show the answer: %q", policy)
+		}
 	}
 }
 

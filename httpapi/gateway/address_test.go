@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -141,6 +142,17 @@ func TestAComputersAnswerIsConfined(t *testing.T) {
 	h = answer()
 	confined(h, address{name: "box", port: 80})
 	if got := h.Values("Set-Cookie"); !slices.Equal(got, []string{"a=1; Path=/", "b=2; Path=/app; HttpOnly"}) || h.Get("Location") != "/login" || len(h.Values("Content-Security-Policy")) != 1 {
+		t.Errorf("%v", h)
+	}
+}
+
+func TestAnAnswerToACallIsNoPage(t *testing.T) {
+	h := http.Header{"Content-Type": {"text/html"}, "Set-Cookie": {"agentcomputer_access_session=x; Path=/"}, "Location": {"https://example.com"},
+		"Refresh": {"0; url=/"}, "Clear-Site-Data": {`"*"`}, "Content-Security-Policy": {"sandbox allow-scripts"}, "Grpc-Status": {"0"}}
+	inert(h)
+	want := http.Header{"Content-Type": {"text/html"}, "Grpc-Status": {"0"},
+		"Content-Security-Policy": {"sandbox; default-src 'none'"}, "X-Content-Type-Options": {"nosniff"}}
+	if !maps.EqualFunc(h, want, slices.Equal) {
 		t.Errorf("%v", h)
 	}
 }

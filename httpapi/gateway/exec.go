@@ -96,9 +96,10 @@ func (g *Gateway) execProxy(session state.AccessSession, user string) *httputil.
 				p.Out.SetBasicAuth(user, "")
 			}
 		},
-		Transport:     g.Computers.Guest(session.Account, session.Computer),
-		FlushInterval: -1, // every piece of a stream is passed on as it comes
-		ErrorLog:      slog.NewLogLogger(g.Log.Handler(), slog.LevelDebug),
+		Transport:      g.Computers.Guest(session.Account, session.Computer),
+		ModifyResponse: func(res *http.Response) error { inert(res.Header); return nil },
+		FlushInterval:  -1, // every piece of a stream is passed on as it comes
+		ErrorLog:       slog.NewLogLogger(g.Log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if fault.Of(err) == fault.Internal && r.Context().Err() == nil {
 				g.Log.WarnContext(r.Context(), "call of a guest", "computer", string(session.Computer), "err", err)

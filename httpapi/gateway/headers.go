@@ -118,13 +118,30 @@ func confined(h http.Header, at address) {
 	if !at.pathForm() {
 		return
 	}
-	for _, name := range []string{"Clear-Site-Data", "Strict-Transport-Security", "Service-Worker-Allowed", "Alt-Svc", "Nel", "Report-To", "Reporting-Endpoints"} {
-		h.Del(name)
-	}
+	holdsForNoHost(h)
 	h.Add("Content-Security-Policy", sandboxPolicy)
 	if to := h.Get("Location"); strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") && !strings.HasPrefix(to, at.prefix+"/") {
 		h.Set("Location", at.prefix+to)
 	}
+}
+
+// holdsForNoHost takes out of an answer what a browser would keep for its host.
+func holdsForNoHost(h http.Header) {
+	for _, name := range []string{"Clear-Site-Data", "Strict-Transport-Security", "Service-Worker-Allowed", "Alt-Svc", "Nel", "Report-To", "Reporting-Endpoints"} {
+		h.Del(name)
+	}
+}
+
+// inert makes an answer to a call one that a browser shows to nobody as a page
+// of the API's host: what runs in a computer may stand in its guest's place, and
+// a form of any site may send a call.
+func inert(h http.Header) {
+	holdsForNoHost(h)
+	for _, name := range []string{"Set-Cookie", "Location", "Refresh", "Link"} {
+		h.Del(name)
+	}
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // sandboxPolicy gives a page an origin that nothing else has, so that it cannot
