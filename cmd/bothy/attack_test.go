@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -19,59 +20,56 @@ const (
 	attackBound = 5 * time.Second
 )
 
-// attack is what root inside a computer does to everybody else.
-type attack struct {
-	name string
-	// begins is a script that leaves the attack running; works says from its
-	// output, a little later, that it really went on.
-	begins, works string
-}
+// roomyNodes have computers large enough for a file of 1 GiB.
+const roomyNodes = `
+computer: {memory: 512MiB, milliCPU: 1000, disk: 1536MiB, warm: 0}
+volumes: {size: 3GiB, grow: 2GiB}
+`
+
+// attack is what root inside a computer does to everybody else: a script that
+// goes on by itself, and writes "on" to proof once it has hit its limit or done
+// its harm. It is read from the disk, since nothing may start inside any more.
+type attack struct{ name, script string }
+
+const proof = "/workspace/proof"
 
 var attacks = []attack{
-	{"fork bomb", `setsid bash -c 'bomb() { bomb | bomb & }; bomb' >/dev/null 2>&1 & `,
-		`n=$(ls -d /proc/[0-9]* | wc -l); test $n -gt 100 && echo on`},
-	{"memory bomb in several processes", `for i in 1 2 3 4; do setsid python3 -c '
-import mmap
-held = []
-while True:
-    try:
-        held.append(bytearray(64 << 20))
-    except MemoryError:
-        pass
-' >/dev/null 2>&1 & done; setsid sh -c 'while :; do dd if=/dev/zero of=/dev/shm/fill bs=1M; rm -f /dev/shm/fill; done' >/dev/null 2>&1 &`,
-		`test $(cat /proc/*/status 2>/dev/null | awk '/VmRSS/ {s += $2} END {print s}') -gt 100000 && echo on; echo on`},
-	{"filling the disk", `setsid sh -c 'dd if=/dev/zero of=/workspace/fill bs=1M; sleep 1000' >/dev/null 2>&1 &`,
-		`test $(stat -c %s /workspace/fill) -gt 100000000 && echo on`},
-	{"filling the inodes", `rm -f /workspace/fill; setsid python3 -c '
+	{"fork bomb", `setsid python3 -c '
+import os, time
+while len([p for p in os.listdir("/proc") if p.isdigit()]) < 200: time.sleep(0.01)
+open("` + proof + `", "w").write("on")
+' & setsid bash -c 'bomb() { bomb | bomb & }; bomb; sleep 1000' &`},
+	{"memory bomb in several processes", `for i in 1 2 3 4; do setsid sh -c 'while :; do
+ python3 -c "x = bytearray(b\"x\") * (2 << 30)"; [ $? = 137 ] && echo on > ` + proof + `; done' & done
+setsid sh -c 'while :; do dd if=/dev/zero of=/dev/shm/fill bs=1M; rm -f /dev/shm/fill; done' &`},
+	{"filling the disk", `setsid sh -c 'while :; do
+ dd if=/dev/zero of=/workspace/fill bs=1M oflag=append conv=notrunc || { truncate -s -8M /workspace/fill; echo on > ` + proof + `; }; done' &`},
+	{"filling the names", `setsid python3 -c '
 import os
-os.makedirs("/workspace/many", exist_ok=True)
+os.mkdir("/workspace/many")
 n = 0
 while True:
     try:
         open("/workspace/many/%d" % n, "w").close(); n += 1
     except OSError:
         n = 0
-' >/dev/null 2>&1 &`, `test $(ls -U /workspace/many | head -2000 | wc -l) -ge 1000 && echo on`},
-	{"fsync of large files in a loop", `rm -rf /workspace/many; setsid python3 -c '
-import os
-block = os.urandom(1 << 20)
-while True:
-    with open("/workspace/large", "wb") as f:
-        for _ in range(1024):
-            f.write(block)
-            os.fsync(f.fileno())
-' >/dev/null 2>&1 &`, `test $(stat -c %s /workspace/large) -gt 1000000 && echo on`},
-	{"stopping all processes that root inside can reach", `setsid sh -c 'while :; do for p in /proc/[0-9]*; do
- n=${p#/proc/}; [ $n = $$ ] || kill -STOP $n; done; kill -9 1; sleep 0.1; done' >/dev/null 2>&1 &`, `echo on`},
+    if n == 20000: open("` + proof + `", "w").write("on")
+' &`},
+	{"fsync of 1 GiB files in a loop", `setsid sh -c 'while :; do
+ dd if=/dev/urandom of=/workspace/large bs=1M count=1024 conv=fsync && echo on > ` + proof + `; done' &
+setsid sh -c 'while :; do sync; done' &`},
+	{"stopping all processes that root inside can reach", `setsid sleep 1000 & victim=$!; setsid sh -c 'while :; do
+ for p in /proc/[0-9]*; do n=${p#/proc/}; [ $n = $$ ] || kill -STOP $n; done; kill -9 1
+ while read k state rest; do [ "$k $state" = "State: T" ] && echo on > ` + proof + `; done < /proc/'$victim'/status; done' &`},
 }
 
 // TestAttackersDisturbNobodyElse attacks from inside a computer, with root in
 // it, and asks a neighbour, the records and the node meanwhile. Afterwards the
-// attacker can still be stopped.
+// attacker can still be stopped, and its lease was never lost.
 func TestAttackersDisturbNobodyElse(t *testing.T) {
 	root := scratchDir(t)
 	v := &victim{process: newProcess(t, root, "hut")}
-	if err := os.WriteFile(filepath.Join(root, "bothy.yaml"), []byte(coldNodes), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "bothy.yaml"), []byte(roomyNodes), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	v.start("")
@@ -83,23 +81,12 @@ func TestAttackersDisturbNobodyElse(t *testing.T) {
 	}
 	v.disturbed("nothing")
 	for _, a := range attacks {
-		v.runs("attacker", a.begins)
-		v.disturbed(a.name)
-		eventually(t, a.name+" goes on", startTime, func() error {
-			if out := v.runs("attacker", a.works); !strings.Contains(out, "on") && v.state("attacker") == "running" && !strings.Contains(a.name, "fork") {
-				return fmt.Errorf("it says %q", out)
-			}
-			return nil
-		})
-		if _, why := v.must(http.MethodPost, "/computers/attacker/actions/stop", "", ""); why != "" {
-			t.Errorf("stop after %s: %s", a.name, why)
-		}
-		if _, why := v.must(http.MethodPost, "/computers/attacker/actions/start", "", ""); why != "" {
-			t.Errorf("start after %s: %s", a.name, why)
-		}
+		v.attacks(a)
 	}
-	if log := v.out.String(); strings.Contains(log, "froze") || strings.Contains(log, "lease") && strings.Contains(log, "expired") {
-		t.Error("the lease was lost")
+	for _, lost := range []string{"froze", "lease was not renewed", "lease ran out", "lease expired"} {
+		if strings.Contains(v.out.String(), lost) {
+			t.Errorf("the lease was lost: the log says %q", lost)
+		}
 	}
 	if _, why := v.must(http.MethodDelete, "/computers/attacker", "", ""); why != "" {
 		t.Error(why)
@@ -107,12 +94,37 @@ func TestAttackersDisturbNobodyElse(t *testing.T) {
 	v.stop()
 }
 
-// runs runs a script as root in a computer; what it cannot say is left out.
-func (v *victim) runs(name, script string) string {
+// attacks lets one attack go on, and then ends it.
+func (v *victim) attacks(a attack) {
 	v.t.Helper()
-	body := fmt.Sprintf(`{"command":["sh","-c",%q],"user":"root","timeout_ms":5000,"cwd":"/"}`, script)
-	_, reply := v.call(http.MethodPost, "/computers/"+name+"/exec", body, "")
-	return reply.Stdout
+	script := fmt.Sprintf("rm -rf /workspace/*; exec >/dev/null 2>&1 </dev/null; %s", a.script)
+	body := fmt.Sprintf(`{"command":["bash","-c",%s],"user":"root","timeout_ms":30000,"cwd":"/"}`, jsonText(v.t, script))
+	if status, _ := v.call(http.MethodPost, "/computers/attacker/exec", body, ""); status != http.StatusOK {
+		v.t.Errorf("begin %s: status %d", a.name, status)
+	}
+	v.disturbed(a.name)
+	eventually(v.t, a.name+" has done its harm", startTime, func() error {
+		status, reply := v.call(http.MethodPost, "/computers/attacker/files/ops", `{"operation":"read_text","path":"`+proof+`"}`, "")
+		if status != http.StatusOK || !strings.Contains(reply.Content, "on") {
+			return fmt.Errorf("status %d, %q", status, reply.Content)
+		}
+		return nil
+	})
+	v.disturbed(a.name + ", after it")
+	for _, action := range []string{"stop", "start"} {
+		if _, why := v.must(http.MethodPost, "/computers/attacker/actions/"+action, "", ""); why != "" {
+			v.t.Errorf("%s after %s: %s", action, a.name, why)
+		}
+	}
+}
+
+func jsonText(t *testing.T, text string) string {
+	t.Helper()
+	b, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // disturbed asks everybody else while an attack goes on.
@@ -122,7 +134,11 @@ func (v *victim) disturbed(by string) {
 	for i := range attackLooks {
 		for what, ask := range map[string]func() int{
 			"a neighbour's command": func() int {
-				status, _ := v.call(http.MethodPost, "/computers/neighbour/exec", `{"command":["true"]}`, "")
+				status, reply := v.call(http.MethodPost, "/computers/neighbour/exec",
+					`{"command":["sh","-c","head -c 1M /dev/urandom > /workspace/f && wc -c < /workspace/f"]}`, "")
+				if reply.Stdout != "1048576\n" {
+					return 0 // it ran and could not write
+				}
 				return status
 			},
 			"a record": func() int {

@@ -33,7 +33,8 @@ type told struct {
 		ID, Status string
 		Error      string `json:"error_message"`
 	}
-	Stdout string
+	Stdout  string
+	Content string // of a file
 }
 
 // call asks once; status 0 is no answer.
