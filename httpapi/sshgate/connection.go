@@ -69,6 +69,9 @@ func (g *Gate) handshake(ctx context.Context, plain net.Conn, host string) (*con
 	return &connection{gate: g, login: login, conn: conn, channels: channels, requests: requests}, nil
 }
 
+// errLeft is the usual end of a connection.
+var errLeft = errors.New("the client left")
+
 // serve opens channels until the client goes, may stay no longer, or ctx ends.
 func (c *connection) serve(ctx context.Context) {
 	ctx, c.end = context.WithCancelCause(ctx)
@@ -81,7 +84,7 @@ func (c *connection) serve(ctx context.Context) {
 	for wanted := range c.channels {
 		c.channel(ctx, wanted)
 	}
-	c.end(net.ErrClosed)
+	c.end(errLeft)
 	c.others.Wait()
 	c.log.Info("an SSH connection ended", "why", context.Cause(ctx).Error())
 }
