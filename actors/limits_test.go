@@ -46,13 +46,12 @@ func TestNodesTogetherNeverAdmitMoreThanTheLimit(t *testing.T) {
 }
 
 func TestAWindowThatIsOverBeginsAnew(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	clock := func() time.Time { return now }
-	node, err := actorstest.NewRecords(clock).Join("n1")
+	clock := actorstest.NewClock()
+	node, err := actorstest.NewRecords(clock.Now).Join("n1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	edge := newLimits(node, clock)
+	edge := newLimits(node, clock.Now)
 	take := func() Decision {
 		d, err := edge.Take(t.Context(), "key", 2, time.Minute)
 		if err != nil {
@@ -63,8 +62,8 @@ func TestAWindowThatIsOverBeginsAnew(t *testing.T) {
 	if a, b, c := take(), take(), take(); !a.Allowed || !b.Allowed || c.Allowed {
 		t.Fatalf("got %v %v %v", a, b, c)
 	}
-	now = now.Add(time.Minute)
-	if d := take(); !d.Allowed || !d.Resets.Equal(now.Add(time.Minute)) {
+	clock.Advance(time.Minute)
+	if d := take(); !d.Allowed || !d.Resets.Equal(clock.Now().Add(time.Minute)) {
 		t.Fatalf("got %v", d)
 	}
 }

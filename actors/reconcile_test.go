@@ -49,12 +49,11 @@ func TestWhatIsStillItsOwnIsThawed(t *testing.T) {
 }
 
 func TestWhatMovedAwayIsStoppedAndItsDiskKept(t *testing.T) {
-	now := time.Now()
-	clock := func() time.Time { return now }
-	records, world := actorstest.NewRecords(clock), fake.NewWorld()
+	clock := actorstest.NewClock()
+	records, world := actorstest.NewRecords(clock.Now), fake.NewWorld()
 	one := openHouse(t, records, world, "n1", nil)
 	two := openHouse(t, records, world, "n2", nil)
-	one.o.Now = clock
+	one.o.Now = clock.Now
 	c := one.running(t)
 	one.driver.Freeze()
 	if err := one.node.Expire(two.node); err != nil {
@@ -90,7 +89,7 @@ func TestWhatMovedAwayIsStoppedAndItsDiskKept(t *testing.T) {
 	if _, ok := kept(); err != nil || status.Phase != runtime.Stopped || !ok {
 		t.Fatalf("the computer is %+v, %v; its disk is recorded: %v", status, err, ok)
 	}
-	now = now.Add(state.LeftDiskLifetime + time.Minute)
+	clock.Advance(state.LeftDiskLifetime + time.Minute)
 	if err := one.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,15 +100,15 @@ func TestWhatMovedAwayIsStoppedAndItsDiskKept(t *testing.T) {
 
 func TestWhatHasNoRecordIsRemovedOnlyAfterAWhile(t *testing.T) {
 	h := open(t)
-	now := time.Now()
-	h.o.Now = func() time.Time { return now }
+	clock := actorstest.NewClock()
+	h.o.Now = clock.Now
 	if err := h.driver.Create(t.Context(), 1, runtime.Spec{ID: "stranger", Image: "host"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Reconcile(t.Context()); err != nil || !h.holds(t, "stranger") {
 		t.Fatalf("removed at first sight: %v", err)
 	}
-	now = now.Add(orphanAge)
+	clock.Advance(orphanAge)
 	if err := h.Reconcile(t.Context()); err != nil || h.holds(t, "stranger") {
 		t.Fatalf("still there: %v", err)
 	}

@@ -23,7 +23,7 @@ type gate struct {
 	t        *testing.T
 	node     *actorstest.Node
 	one, two *SSH
-	clock    time.Time
+	clock    *actorstest.Clock
 	own      Caller // has computer comp_a, label and handle web
 	other    Caller // has computer comp_b, handle web, label web-of-b
 }
@@ -35,15 +35,14 @@ const (
 
 func newGate(t *testing.T) *gate {
 	t.Helper()
-	g := &gate{t: t, clock: time.Now(), own: Caller{Account: "acct_admin", User: "user_admin"}, other: Caller{Account: "acct_b", User: "user_b"}}
-	now := func() time.Time { return g.clock }
-	records := actorstest.NewRecords(now)
+	g := &gate{t: t, clock: actorstest.NewClock(), own: Caller{Account: "acct_admin", User: "user_admin"}, other: Caller{Account: "acct_b", User: "user_b"}}
+	records := actorstest.NewRecords(g.clock.Now)
 	for i, name := range []string{"n1", "n2"} {
 		node, err := records.Join(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &SSH{cluster: node, sealer: plainSealer{}, bell: newBell(), now: now}
+		s := &SSH{cluster: node, sealer: plainSealer{}, bell: newBell(), now: g.clock.Now}
 		if i == 0 {
 			g.node, g.one = node, s
 		} else {
@@ -177,7 +176,7 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	g.clock = g.clock.Add(2 * time.Minute)
+	g.clock.Advance(2 * time.Minute)
 	g.lands(g.one, Attempt{User: "web", Key: over}, "") // expired
 	g.lands(g.one, Attempt{User: "web", Key: of}, compA)
 	g.do(state.TransferComputer{Account: g.own.Account, Computer: compA, To: "acct_c"})
