@@ -81,8 +81,18 @@ func overlay(target string, lower []string, part string) error {
 		return fmt.Errorf("open mount point: %w", err)
 	}
 	defer unix.Close(fd)
+	// The options must fit into a page, and an image may have many layers.
+	below, err := unix.Open(filepath.Dir(lower[0]), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the layers: %w", err)
+	}
+	defer unix.Close(below)
+	short := make([]string, len(lower))
+	for i, dir := range lower {
+		short[i] = fmt.Sprintf("/proc/self/fd/%d/%s", below, filepath.Base(dir))
+	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s",
-		strings.Join(lower, ":"), filepath.Join(part, "upper"), filepath.Join(part, "work"))
+		strings.Join(short, ":"), filepath.Join(part, "upper"), filepath.Join(part, "work"))
 	err = unix.Mount("overlay", fmt.Sprintf("/proc/self/fd/%d", fd), "overlay", unix.MS_NODEV, options)
 	if err != nil {
 		return fmt.Errorf("mount overlay: %w", err)

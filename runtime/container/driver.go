@@ -47,6 +47,7 @@ type Images interface {
 	Layers(ctx context.Context, digest string) ([]image.Layer, error)
 	List(ctx context.Context) ([]image.Info, error)
 	Info(ctx context.Context, digest string) (image.Info, error)
+	Commit(ctx context.Context, c image.Change) (digest string, err error)
 }
 
 // Options say where computers live and what they stand on. All fields but

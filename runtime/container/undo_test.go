@@ -83,7 +83,8 @@ func TestAFailedStartIsUndone(t *testing.T) {
 // noImages is a store that lost what it had.
 type noImages struct{}
 
-func (noImages) Resolve(context.Context, string) (string, error) { return "", runtime.ErrNoImage }
+func (noImages) Commit(context.Context, image.Change) (string, error) { return "", runtime.ErrNoImage }
+func (noImages) Resolve(context.Context, string) (string, error)      { return "", runtime.ErrNoImage }
 func (noImages) Layers(context.Context, string) ([]image.Layer, error) {
 	return nil, runtime.ErrNoImage
 }

@@ -1,7 +1,7 @@
 // Package image knows where the root file systems of computers come from.
 //
 // An image is one or more read-only directories, named by a digest and shared
-// by all computers that use it. Three kinds exist:
+// by all computers that use it. Four kinds exist:
 //
 //	host      this machine's own /usr over a small skeleton of everything else:
 //	          ready at once, nothing downloaded (host.go, etc.go, users.go,
@@ -10,6 +10,8 @@
 //	          archive.go, unpack.go)
 //	made      of Debian's packages by a recipe, when first asked for
 //	          (recipe.go, making.go, bootstrap.go)
+//	committed of another image and the layers that computers left over it
+//	          (layer.go, pack.go, cache.go)
 //
 // The skeleton holds nothing of this machine that a tenant should not see: a
 // file of /etc is in it only when a list says so, everybody may read it, and
@@ -18,7 +20,10 @@
 // On disk, below the store's directory, which only root can enter:
 //
 //	names/<name>           a file with the digest that a name stands for
-//	images/<hex>/root      an imported or made image; images/<hex>/info.json about it
+//	images/<hex>/root      an imported or made image; images/<hex>/info.json about it,
+//	                       or alone about one that stands on another and on layers
+//	layers/<hex>/root      a layer, named by the digest of its tar
+//	cache/<hex>            a file with the digest of an image that a build step made
 //	host/<hex>/root, mask  a skeleton of the host image
 //	tmp/                   what is not finished; emptied when nobody else has the store open
 //

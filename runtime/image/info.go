@@ -38,6 +38,11 @@ type Info struct {
 	Bytes   int64     `json:"bytes"` // that its own files hold; the host's /usr not counted
 	Created time.Time `json:"created"`
 	Config  Config    `json:"config"`
+	// Base is the digest of the image whose root this one stands on, and Layers
+	// the digests of the layers over that, the lowest first; "" and none for an
+	// image with a root of its own.
+	Base   string   `json:"base,omitempty"`
+	Layers []string `json:"layers,omitempty"`
 	// Description is a line for people; "" when nobody wrote one.
 	Description string `json:"description,omitempty"`
 	// State is Active, but for what List tells of images that are not here

@@ -87,7 +87,7 @@ func Open(opts Options) (*Store, error) {
 		s.bootstrap, s.keys = opts.bootstrap, func() (map[string][]byte, error) { return nil, nil }
 	}
 	s.host = &host{machine: opts.machine, dir: filepath.Join(opts.Dir, "host"), temp: s.temp, log: opts.Log}
-	for _, sub := range []string{"", "tmp", "names", "images", "host"} {
+	for _, sub := range []string{"", "tmp", "names", "images", "layers", "cache", "host"} {
 		// Images hold programs that run as their owner, such as sudo. Nobody
 		// on this machine may reach them here.
 		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o700); err != nil {
@@ -171,6 +171,11 @@ func (s *Store) Layers(ctx context.Context, digest string) ([]Layer, error) {
 	if isDir(root) {
 		return []Layer{{Path: root, Target: "/"}}, nil
 	}
+	info, err := readInfo(filepath.Dir(root))
+	if err == nil && info.Base != "" {
+		base, err := s.Layers(ctx, info.Base)
+		return s.over(info.Layers, base), err
+	}
 	if layers, ok := s.host.layers(hexDigest); ok {
 		return layers, nil
 	}
@@ -202,13 +207,13 @@ func (s *Store) Sweep(ctx context.Context, used []string) (int, error) {
 	}
 	s.placing.Lock()
 	defer s.placing.Unlock()
-	names, err := s.names()
+	needed, layers, err := s.needed(all, used)
 	if err != nil {
 		return 0, err
 	}
 	deleted := 0
 	for _, info := range all {
-		if len(names[info.Digest]) > 0 || slices.Contains(used, info.Digest) {
+		if needed[info.Digest] {
 			continue
 		}
 		hexDigest := strings.TrimPrefix(info.Digest, digestPrefix)
@@ -219,7 +224,34 @@ func (s *Store) Sweep(ctx context.Context, used []string) (int, error) {
 		}
 		deleted++
 	}
-	return deleted, ctx.Err()
+	return deleted, errors.Join(s.sweepLayers(layers), ctx.Err())
+}
+
+// needed reports which images stay, and which layers they have: those with a
+// name, those in use, those that the cache keeps, and what they stand on.
+func (s *Store) needed(all []Info, used []string) (images, layers map[string]bool, err error) {
+	names, err := s.names()
+	if err != nil {
+		return nil, nil, err
+	}
+	cached, err := s.cached()
+	if err != nil {
+		return nil, nil, err
+	}
+	images, layers = map[string]bool{}, map[string]bool{}
+	for _, info := range all {
+		if len(names[info.Digest]) == 0 && !slices.Contains(used, info.Digest) && !cached[info.Digest] {
+			continue
+		}
+		images[info.Digest] = true
+		if info.Base != "" {
+			images[info.Base] = true
+		}
+		for _, id := range info.Layers {
+			layers[id] = true
+		}
+	}
+	return images, layers, nil
 }
 
 // discard moves a directory away first, so that it is never half there.

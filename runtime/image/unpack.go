@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,9 +35,15 @@ type unpacker struct {
 	entries int // how many more there may be
 	bytes   int64
 	skipped int
+	// alone is set for a layer that is unpacked by itself, for an overlay to lay
+	// over others: what it hides is then marked as overlays do, not removed.
+	alone bool
 	// mine holds what the current layer has put down, and what is above that:
 	// a layer's whiteouts are about the layers below it.
 	mine map[string]bool
+	// dirs are the directories that the current layer tells of, and their times:
+	// what is put into one changes it.
+	dirs map[string]time.Time
 }
 
 func newUnpacker(dir string, l limits) (*unpacker, error) {
@@ -51,12 +58,12 @@ func (u *unpacker) close() { unix.Close(u.root) }
 
 // layer unpacks one tar over what is there.
 func (u *unpacker) layer(from io.Reader) error {
-	u.mine = map[string]bool{}
+	u.mine, u.dirs = map[string]bool{}, map[string]time.Time{}
 	entries := tar.NewReader(from)
 	for {
 		header, err := entries.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return u.setTimes()
 		}
 		if err != nil {
 			return badTar(err)
@@ -78,6 +85,9 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
+	if h.Typeflag == tar.TypeDir {
+		u.dirs[name] = h.ModTime
+	}
 	if name == "." {
 		return u.describe(u.root, ".", h)
 	}
@@ -88,17 +98,42 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	defer unix.Close(parent)
 	base := path.Base(name)
 	switch {
+	case base == opaqueWhiteout && u.alone:
+		return setOpaque(parent, ".")
 	case base == opaqueWhiteout:
 		return u.clear(parent, path.Dir(name))
 	case strings.HasPrefix(base, whiteout):
-		hidden := strings.TrimPrefix(base, whiteout)
-		if hidden == "" || hidden == "." || hidden == ".." || u.mine[path.Join(path.Dir(name), hidden)] {
-			return nil
-		}
-		return removeAt(parent, hidden)
+		return u.hide(parent, path.Dir(name), strings.TrimPrefix(base, whiteout))
 	}
 	u.claim(name)
 	return u.put(parent, base, h, content)
+}
+
+// hide removes what lower layers have under a name, or marks it as hidden.
+func (u *unpacker) hide(parent int, dir, base string) error {
+	if base == "" || base == "." || base == ".." || u.mine[path.Join(dir, base)] {
+		return nil
+	}
+	if !u.alone {
+		return removeAt(parent, base)
+	}
+	if err := removeAt(parent, base); err != nil {
+		return err
+	}
+	return unix.Mknodat(parent, base, unix.S_IFCHR, 0)
+}
+
+// setOpaque marks a directory so that an overlay shows nothing of the layers
+// below in it.
+func setOpaque(parent int, base string) error {
+	return unix.Setxattr(fdPath(parent, base), opaqueAttr, []byte("y"), 0)
+}
+
+// isHiddenAt reports whether a name is marked as hidden.
+func isHiddenAt(parent int, base string) bool {
+	var st unix.Stat_t
+	err := unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
 // claim notes that this layer has put a name down.
@@ -110,15 +145,7 @@ func (u *unpacker) claim(name string) {
 
 func (u *unpacker) put(parent int, base string, h *tar.Header, content io.Reader) error {
 	if h.Typeflag == tar.TypeDir {
-		if !isDirAt(parent, base) {
-			if err := removeAt(parent, base); err != nil {
-				return err
-			}
-			if err := unix.Mkdirat(parent, base, 0o755); err != nil {
-				return err
-			}
-		}
-		return u.describe(parent, base, h)
+		return u.dir(parent, base, h)
 	}
 	if h.Typeflag == tar.TypeLink {
 		return u.link(parent, base, h)
@@ -137,10 +164,31 @@ func (u *unpacker) put(parent int, base string, h *tar.Header, content io.Reader
 		if err := unix.Symlinkat(h.Linkname, parent, base); err != nil {
 			return err
 		}
-		return unix.Fchownat(parent, base, insideID(h.Uid), insideID(h.Gid), unix.AT_SYMLINK_NOFOLLOW)
+		if err := unix.Fchownat(parent, base, insideID(h.Uid), insideID(h.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return err
+		}
+		return setTime(parent, base, h.ModTime)
 	}
 	if err := u.file(parent, base, h, content); err != nil {
 		return err
+	}
+	return u.describe(parent, base, h)
+}
+
+func (u *unpacker) dir(parent int, base string, h *tar.Header) error {
+	if !isDirAt(parent, base) {
+		hidden := u.alone && isHiddenAt(parent, base)
+		if err := removeAt(parent, base); err != nil {
+			return err
+		}
+		if err := unix.Mkdirat(parent, base, 0o755); err != nil {
+			return err
+		}
+		if hidden {
+			if err := setOpaque(parent, base); err != nil {
+				return err
+			}
+		}
 	}
 	return u.describe(parent, base, h)
 }
@@ -174,7 +222,30 @@ func (u *unpacker) describe(parent int, base string, h *tar.Header) error {
 			return err
 		}
 	}
-	seconds := unix.NsecToTimespec(h.ModTime.UnixNano())
+	return setTime(parent, base, h.ModTime)
+}
+
+// setTimes gives directories the times they were told of.
+func (u *unpacker) setTimes() error {
+	for name, at := range u.dirs {
+		fd, err := u.open(name)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+			continue // the layer has replaced it since
+		}
+		if err != nil {
+			return err
+		}
+		err = setTime(fd, ".", at)
+		unix.Close(fd)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func setTime(parent int, base string, at time.Time) error {
+	seconds := unix.NsecToTimespec(at.UnixNano())
 	return unix.UtimesNanoAt(parent, base, []unix.Timespec{seconds, seconds}, unix.AT_SYMLINK_NOFOLLOW)
 }
 

@@ -1,0 +1,109 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// cacheTime is how long the image of a build step is kept after it was
+	// last of use.
+	cacheTime = 7 * 24 * time.Hour
+	// maxCached bounds how many there are; the ones least of use go first.
+	maxCached = 512
+)
+
+// Cached reports the image that was remembered under a key, if it is here
+// still, and keeps it for longer.
+func (s *Store) Cached(key string) (digest string, ok bool) {
+	file, err := s.cacheFile(key)
+	if err != nil {
+		return "", false
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", false
+	}
+	hexDigest, err := parseDigest(string(text))
+	if err != nil || !isDir(filepath.Join(s.dir, "images", hexDigest)) {
+		return "", false
+	}
+	now := time.Now()
+	if err := os.Chtimes(file, now, now); err != nil {
+		return "", false // swept at this moment
+	}
+	return string(text), true
+}
+
+// Remember keeps an image under a key, the digest of what it was made by, for
+// Cached to find.
+func (s *Store) Remember(key, digest string) error {
+	file, err := s.cacheFile(key)
+	if err != nil {
+		return err
+	}
+	work, err := s.temp("cache")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	fresh := filepath.Join(work, "entry")
+	if err := os.WriteFile(fresh, []byte(digest), 0o600); err != nil {
+		return fmt.Errorf("remember an image: %w", err)
+	}
+	if err := os.Rename(fresh, file); err != nil {
+		return fmt.Errorf("remember an image: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) cacheFile(key string) (string, error) {
+	hexKey, err := parseDigest(key)
+	return filepath.Join(s.dir, "cache", hexKey), err
+}
+
+// cached lists the images that the cache keeps, and forgets what is past its
+// time or too much.
+func (s *Store) cached() (map[string]bool, error) {
+	dir := filepath.Join(s.dir, "cache")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list the build cache: %w", err)
+	}
+	type entry struct {
+		file   string
+		digest string
+		used   time.Time
+	}
+	var all []entry
+	for _, e := range entries {
+		file := filepath.Join(dir, e.Name())
+		info, err := e.Info()
+		if err != nil {
+			continue // replaced at this moment
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("list the build cache: %w", err)
+		}
+		all = append(all, entry{file, string(text), info.ModTime()})
+	}
+	slices.SortFunc(all, func(a, b entry) int { return b.used.Compare(a.used) })
+	kept := map[string]bool{}
+	for i, e := range all {
+		if i < maxCached && time.Since(e.used) < cacheTime && strings.HasPrefix(e.digest, digestPrefix) {
+			kept[e.digest] = true
+			continue
+		}
+		if err := os.Remove(e.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("forget a build step: %w", err)
+		}
+	}
+	return kept, nil
+}

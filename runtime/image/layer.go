@@ -1,0 +1,198 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/idmap"
+)
+
+// MaxLayers bounds the layers that lie over the root of an image. Each is a
+// directory that the kernel looks in.
+const MaxLayers = 100
+
+// Change is what makes an image of another.
+type Change struct {
+	Parent string // digest
+	// Trees are what was changed over it, as upper directories of overlays;
+	// none for an image that differs in its configuration alone.
+	Trees  []Tree
+	IDs    idmap.Range // that the owners in Trees are shifted by
+	Config Config
+}
+
+// Commit makes an image of another and what was changed over it, and reports
+// its digest: the same for the same parent, change and configuration. It has no
+// name yet, so that the next Sweep takes it unless it gets one, a cache keeps
+// it or another image stands on it.
+func (s *Store) Commit(ctx context.Context, c Change) (string, error) {
+	digest, err := s.commit(ctx, c)
+	if err != nil {
+		return "", fmt.Errorf("commit an image: %w", full(err))
+	}
+	return digest, nil
+}
+
+func (s *Store) commit(ctx context.Context, c Change) (string, error) {
+	info, err := s.Info(ctx, c.Parent)
+	if err != nil {
+		return "", err
+	}
+	if info.Base == "" {
+		info = Info{Base: info.Digest, Bytes: info.Bytes}
+	}
+	info.Config, info.Created, info.Description = c.Config, time.Now().UTC(), ""
+	work, err := s.temp("commit")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	fresh := filepath.Join(work, "layer")
+	if len(c.Trees) > 0 {
+		id, bytes, err := s.unpackTrees(ctx, c, fresh)
+		if err != nil {
+			return "", err
+		}
+		if info.Layers = onTop(info.Layers, id); len(info.Layers) > MaxLayers {
+			return "", fmt.Errorf("%w: the image has more than %d layers over its base", runtime.ErrInvalid, MaxLayers)
+		}
+		info.Bytes += bytes
+	}
+	return s.placeLayered(work, fresh, info)
+}
+
+// onTop lays a layer over others. One that is among them already hides itself
+// below, and an overlay takes no directory twice.
+func onTop(layers []string, id string) []string {
+	below := slices.DeleteFunc(slices.Clone(layers), func(l string) bool { return l == id })
+	return append(below, id)
+}
+
+// unpackTrees makes a layer of trees, and reports its id and what its files hold.
+func (s *Store) unpackTrees(ctx context.Context, c Change, fresh string) (string, int64, error) {
+	from, to := io.Pipe()
+	packed := make(chan error, 1)
+	go func() {
+		err := pack(ctx, to, c.Trees, c.IDs)
+		to.CloseWithError(err)
+		packed <- err
+	}()
+	id, bytes, err := s.unpackAlone(ctx, from, fresh)
+	from.CloseWithError(err)
+	if packErr := <-packed; packErr != nil && (err == nil || errors.Is(err, packErr)) {
+		err = packErr
+	}
+	return id, bytes, err
+}
+
+// unpackAlone unpacks one layer by itself into the directory of a new one.
+func (s *Store) unpackAlone(ctx context.Context, from io.Reader, fresh string) (string, int64, error) {
+	rootfs, err := makeRoot(fresh)
+	if err != nil {
+		return "", 0, err
+	}
+	u, err := newUnpacker(rootfs, s.limits)
+	if err != nil {
+		return "", 0, err
+	}
+	defer u.close()
+	u.alone = true
+	digest, err := unpackTar(ctx, u, from)
+	return digest.String(), s.limits.bytes - u.bytes, err
+}
+
+// placeLayered gives a new layer, if there is one, and the image their places.
+func (s *Store) placeLayered(work, fresh string, info Info) (string, error) {
+	digest, err := layeredDigest(info)
+	if err != nil {
+		return "", err
+	}
+	info.Digest = digest
+	described := filepath.Join(work, "image")
+	if err := os.Mkdir(described, 0o700); err != nil {
+		return "", err
+	}
+	if err := writeInfo(described, info); err != nil {
+		return "", err
+	}
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	if isDir(fresh) {
+		if err := place(fresh, s.layerDir(info.Layers[len(info.Layers)-1])); err != nil {
+			return "", err
+		}
+	}
+	for _, id := range info.Layers {
+		if !isDir(s.layerDir(id)) {
+			return "", fmt.Errorf("%w: a layer below was swept meanwhile", runtime.ErrUnready)
+		}
+	}
+	return digest, place(described, filepath.Join(s.dir, "images", strings.TrimPrefix(digest, digestPrefix)))
+}
+
+// layeredDigest names an image by what it is made of.
+func layeredDigest(info Info) (string, error) {
+	text, err := json.Marshal(struct {
+		Base   string   `json:"base"`
+		Layers []string `json:"layers"`
+		Config Config   `json:"config"`
+	}{info.Base, info.Layers, info.Config})
+	if err != nil {
+		return "", fmt.Errorf("name an image: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return digestPrefix + hex.EncodeToString(sum[:]), nil
+}
+
+func (s *Store) layerDir(id string) string {
+	return filepath.Join(s.dir, "layers", strings.TrimPrefix(id, digestPrefix))
+}
+
+// over lists the directories of an image that has layers over a base, whose
+// own are given. A layer is one tree; where the base has a part of its own for
+// a directory, the layer's part there lies over that.
+func (s *Store) over(layers []string, base []Layer) []Layer {
+	var all []Layer
+	done := map[string]bool{}
+	for _, b := range base {
+		if !done[b.Target] {
+			done[b.Target] = true
+			for _, id := range slices.Backward(layers) {
+				if part := filepath.Join(s.layerDir(id), "root", path.Clean("/"+b.Target)); isDir(part) {
+					all = append(all, Layer{Path: part, Target: b.Target})
+				}
+			}
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+// sweepLayers deletes layers that no image has.
+func (s *Store) sweepLayers(needed map[string]bool) error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "layers"))
+	if err != nil {
+		return fmt.Errorf("list layers: %w", err)
+	}
+	for _, e := range entries {
+		if needed[digestPrefix+e.Name()] {
+			continue
+		}
+		if err := s.discard(filepath.Join(s.dir, "layers", e.Name())); err != nil {
+			return fmt.Errorf("delete layer %s: %w", e.Name(), err)
+		}
+	}
+	return nil
+}
