@@ -175,6 +175,14 @@ type Resizer interface {
 	Resize(ctx context.Context, epoch Epoch, id ID, r Resources) error
 }
 
+// Rebaser is a Driver that can put a computer onto another image. Its
+// workspace stays; what was changed outside of it was changed over the other
+// image and goes. A computer that runs is ErrInvalid, an image that is not here
+// ErrNoImage; the image that it stands on already changes nothing.
+type Rebaser interface {
+	Rebase(ctx context.Context, epoch Epoch, id ID, image string) error
+}
+
 // Pauser is a Driver that can freeze and thaw one computer on demand.
 type Pauser interface {
 	Pause(ctx context.Context, epoch Epoch, id ID) error

@@ -31,6 +31,7 @@ var (
 	_ runtime.Thawer     = (*Driver)(nil)
 	_ runtime.Networker  = (*Driver)(nil)
 	_ runtime.Resizer    = (*Driver)(nil)
+	_ runtime.Rebaser    = (*Driver)(nil)
 	_ runtime.Pauser     = (*Driver)(nil)
 	_ runtime.Displayer  = (*Driver)(nil)
 	_ runtime.Meterer    = (*Driver)(nil)

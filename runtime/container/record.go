@@ -23,6 +23,9 @@ type record struct {
 	Image     string        `json:"image"`     // digest
 	Range     idmap.Range   `json:"range"`
 	Prepared  bool          `json:"prepared"` // its layer has our users
+	// Bare is set while the layer has to go, because it was laid over another
+	// image.
+	Bare bool `json:"bare,omitempty"`
 	// Named is the host name that the layer has until the next start, "" for
 	// the spec's.
 	Named string `json:"named,omitempty"`

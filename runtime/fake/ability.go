@@ -55,6 +55,20 @@ func (d *Driver) SetEgress(ctx context.Context, epoch runtime.Epoch, id runtime.
 	})
 }
 
+// Rebase implements runtime.Rebaser.
+func (d *Driver) Rebase(ctx context.Context, epoch runtime.Epoch, id runtime.ID, image string) error {
+	return d.change(ctx, Call{Op: Rebase, ID: id, Epoch: epoch}, func(c *computer) error {
+		if c.phase == runtime.Running || c.phase == runtime.Frozen {
+			return fmt.Errorf("%w: it is %s", runtime.ErrInvalid, c.phase)
+		}
+		if !d.has(image) {
+			return fmt.Errorf("%w: %s", runtime.ErrNoImage, image)
+		}
+		c.spec.Image = image
+		return nil
+	})
+}
+
 // Resize implements runtime.Resizer. Zero sizes stay as they are.
 func (d *Driver) Resize(ctx context.Context, epoch runtime.Epoch, id runtime.ID, r runtime.Resources) error {
 	return d.change(ctx, Call{Op: Resize, ID: id, Epoch: epoch}, func(c *computer) error {

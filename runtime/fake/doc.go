@@ -35,6 +35,7 @@ const (
 	Thaw      Op = "thaw"
 	SetEgress Op = "set-egress"
 	Resize    Op = "resize"
+	Rebase    Op = "rebase"
 	Pause     Op = "pause"
 	Resume    Op = "resume"
 	Usage     Op = "usage"
@@ -62,6 +63,7 @@ var (
 	_ runtime.Thawer     = (*Driver)(nil)
 	_ runtime.Networker  = (*Driver)(nil)
 	_ runtime.Resizer    = (*Driver)(nil)
+	_ runtime.Rebaser    = (*Driver)(nil)
 	_ runtime.Pauser     = (*Driver)(nil)
 	_ runtime.Meterer    = (*Driver)(nil)
 	_ runtime.Workspacer = (*Driver)(nil)

@@ -97,10 +97,15 @@ func (d *Driver) admit(spec runtime.Spec) error {
 	if spec.From != (runtime.Source{}) && !snapshotNames.MatchString(spec.From.Name) {
 		return fmt.Errorf("%w: %.40q names no snapshot", runtime.ErrInvalid, spec.From.Name)
 	}
-	if images := d.opts.Room.Images; len(images) > 0 && (spec.Image != "" || spec.From == (runtime.Source{})) && !slices.Contains(images, spec.Image) {
+	if (spec.Image != "" || spec.From == (runtime.Source{})) && !d.has(spec.Image) {
 		return fmt.Errorf("%w: %s", runtime.ErrNoImage, spec.Image)
 	}
 	return nil
+}
+
+func (d *Driver) has(image string) bool {
+	images := d.opts.Room.Images
+	return len(images) == 0 || slices.Contains(images, image)
 }
 
 // Start implements runtime.Driver.

@@ -1,6 +1,7 @@
 package runtimetest
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -18,6 +19,9 @@ func abilities(t *testing.T, m *machine) {
 	}
 	if _, ok := m.Driver.(runtime.Resizer); ok {
 		t.Run("resize", func(t *testing.T) { resizes(t, m) })
+	}
+	if d, ok := m.Driver.(runtime.Rebaser); ok {
+		t.Run("rebase", func(t *testing.T) { rebases(t, m, d) })
 	}
 	if d, ok := m.Driver.(runtime.Networker); ok {
 		t.Run("egress", func(t *testing.T) { opens(t, m, d) })
@@ -95,6 +99,44 @@ func resizes(t *testing.T, m *machine) {
 	}
 	if after.Spec.Resources.PIDs != before.Spec.Resources.PIDs {
 		t.Errorf("resizing memory changed PIDs from %d to %d", before.Spec.Resources.PIDs, after.Spec.Resources.PIDs)
+	}
+}
+
+// rebases checks that another image takes the place of what lay over the one
+// before, and that the workspace outlives it.
+func rebases(t *testing.T, m *machine, d runtime.Rebaser) {
+	id := m.running(t)
+	ctx := limited(t)
+	if err := d.Rebase(ctx, 1, id, m.suite.Spec.Image); !errors.Is(err, runtime.ErrInvalid) {
+		t.Errorf("while it runs: %v", err)
+	}
+	commands := m.commands() != nil && len(m.suite.Users) > 0 // else they see another root
+	if commands {
+		m.prints(t, id, 1, "echo w > /workspace/kept; echo l > /var/tmp/layer; cat /workspace/kept", "w\n")
+	}
+	must(t, "stop", m.Stop(ctx, 1, id, grace))
+	must(t, "rebase onto its own image", d.Rebase(ctx, 1, id, m.suite.Spec.Image))
+	if commands {
+		must(t, "start", m.Start(ctx, 1, id))
+		m.prints(t, id, 1, "cat /var/tmp/layer", "l\n")
+		must(t, "stop", m.Stop(ctx, 1, id, grace))
+	}
+	if err := d.Rebase(ctx, 1, id, "no-such-image"); m.suite.OtherImage != "" && !errors.Is(err, runtime.ErrNoImage) {
+		t.Errorf("onto an image that is not here: %v", err)
+	}
+	if m.suite.OtherImage == "" {
+		return
+	}
+	for range 2 {
+		must(t, "rebase", d.Rebase(ctx, 1, id, m.suite.OtherImage))
+	}
+	if st := m.status(t, id); st.Spec.Image != m.suite.OtherImage {
+		t.Errorf("it stands on %s", st.Spec.Image)
+	}
+	must(t, "rebase back", d.Rebase(ctx, 1, id, m.suite.Spec.Image))
+	must(t, "start", m.Start(ctx, 1, id))
+	if commands {
+		m.prints(t, id, 1, "cat /workspace/kept; ls /var/tmp", "w\n")
 	}
 }
 

@@ -25,6 +25,17 @@ func (m *machine) mutations(id runtime.ID) []mutation {
 	calls = append(calls, m.abilityCalls(id)...)
 	return append(calls,
 		mutation{"stop", func(ctx context.Context, e runtime.Epoch) error { return m.Stop(ctx, e, id, grace) }},
+		mutation{"rebase", func(ctx context.Context, e runtime.Epoch) error {
+			d, ok := m.Driver.(runtime.Rebaser)
+			if !ok {
+				return m.Stop(ctx, e, id, grace)
+			}
+			err := d.Rebase(ctx, e, id, m.suite.Spec.Image)
+			if errors.Is(err, runtime.ErrInvalid) {
+				return nil // it runs: the epoch was let through
+			}
+			return err
+		}},
 		mutation{"remove", func(ctx context.Context, e runtime.Epoch) error { return m.Remove(ctx, e, id) }},
 		mutation{"create", func(ctx context.Context, e runtime.Epoch) error { return m.Create(ctx, e, spec) }},
 	)

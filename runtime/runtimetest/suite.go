@@ -40,7 +40,7 @@ type Suite struct {
 	// Spec is what computers are made of; its ID is not used.
 	Spec runtime.Spec
 	// OtherImage is one that Spec does not name. "": not shown that a snapshot
-	// is bound to its image.
+	// is bound to its image, and that a computer can be put onto another.
 	OtherImage string
 	// StandsStill is set when a snapshot of a running computer takes time.
 	StandsStill bool
@@ -107,6 +107,8 @@ func (s Suite) declare(t *testing.T) {
 	note(ok, "egress")
 	_, ok = d.(runtime.Resizer)
 	note(ok, "resize")
+	_, ok = d.(runtime.Rebaser)
+	note(ok, "rebase")
 	_, ok = d.(runtime.Pauser)
 	note(ok, "pause")
 	_, ok = d.(runtime.Meterer)
