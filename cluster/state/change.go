@@ -24,5 +24,6 @@ const (
 	ChangedSession     Noun = "session"  // an access session was revoked or went with its computer
 	ChangedPort        Noun = "port"     // its visibility changed, or it was unpublished
 	ChangedSnapshot    Noun = "snapshot" // is to be deleted
+	ChangedBuild       Noun = "build"    // was given to a node, its log grew, or it ended
 	ChangedSSHKey      Noun = "sshkey"   // was revoked
 )

@@ -30,7 +30,7 @@ type Environment struct {
 	Config        string            `cbor:"19,keyasint"`
 	Inactive      bool              `cbor:"20,keyasint"`
 	Default       bool              `cbor:"21,keyasint"`
-	Build         Build             `cbor:"22,keyasint"`
+	Build         Built             `cbor:"22,keyasint"`
 	Computer      ComputerID        `cbor:"23,keyasint"`
 	App           string            `cbor:"24,keyasint"`
 	CreatedAt     time.Time         `cbor:"25,keyasint"`
@@ -51,16 +51,6 @@ func (p Packages) Empty() bool { return len(p.System)+len(p.Python)+len(p.Node) 
 type Sealed struct {
 	Key   string `cbor:"1,keyasint"`
 	Value []byte `cbor:"2,keyasint"`
-}
-
-// Build is what is known of an environment's image.
-type Build struct {
-	Status string    `cbor:"1,keyasint"` // pending, building, ready, failed
-	Hash   string    `cbor:"2,keyasint"`
-	Error  string    `cbor:"3,keyasint"`
-	Logs   string    `cbor:"4,keyasint"`
-	At     time.Time `cbor:"5,keyasint"`
-	Image  string    `cbor:"6,keyasint"`
 }
 
 var environments = table[Environment]{
@@ -117,6 +107,7 @@ type CreateEnvironment struct {
 	Computer    Computer     `cbor:"2,keyasint"`
 	IfNoDefault bool         `cbor:"3,keyasint"`
 	Idempotency *Idempotency `cbor:"4,keyasint,omitempty"`
+	Recipe      Recipe       `cbor:"5,keyasint"`
 }
 
 func (cmd CreateEnvironment) apply(tx *Tx) error {
@@ -147,6 +138,10 @@ func (cmd CreateEnvironment) apply(tx *Tx) error {
 	if err := tx.makeComputer(c, nil); err != nil {
 		return err
 	}
+	e.Build = Built{}
+	if err := tx.rebuild(&e, cmd.Recipe); err != nil {
+		return err
+	}
 	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
 	return environments.create(tx.w, e)
 }
@@ -157,6 +152,7 @@ func (cmd CreateEnvironment) apply(tx *Tx) error {
 type UpdateEnvironment struct {
 	Environment Environment `cbor:"1,keyasint"`
 	Seen        uint64      `cbor:"2,keyasint"`
+	Recipe      Recipe      `cbor:"3,keyasint"`
 }
 
 func (cmd UpdateEnvironment) apply(tx *Tx) error {
@@ -168,7 +164,7 @@ func (cmd UpdateEnvironment) apply(tx *Tx) error {
 	if have.Version != cmd.Seen {
 		return changedSince("environment", string(have.ID))
 	}
-	e.Default, e.Computer = e.Default && !e.Inactive, have.Computer
+	e.Default, e.Computer, e.Build = e.Default && !e.Inactive, have.Computer, have.Build
 	if e.Default && !have.Default {
 		if err := tx.unsetDefault(e.Account); err != nil {
 			return err
@@ -178,6 +174,9 @@ func (cmd UpdateEnvironment) apply(tx *Tx) error {
 		if err := tx.adjustComputer(e); err != nil {
 			return err
 		}
+	}
+	if err := tx.rebuild(&e, cmd.Recipe); err != nil {
+		return err
 	}
 	e.Version, e.CreatedAt, e.UpdatedAt = have.Version+1, have.CreatedAt, tx.now
 	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
@@ -245,6 +244,12 @@ type DeleteEnvironment struct {
 func (cmd DeleteEnvironment) apply(tx *Tx) error {
 	e, err := tx.Environment(cmd.Account, cmd.Environment)
 	if err != nil {
+		return err
+	}
+	if err := tx.dropBuilds(&e, "the environment was deleted"); err != nil {
+		return err
+	}
+	if err := tx.forgetBuilds(e.ID, 0); err != nil {
 		return err
 	}
 	if err := environments.remove(tx.w, string(e.ID)); err != nil {

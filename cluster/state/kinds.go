@@ -62,6 +62,12 @@ var kinds = map[string]kind{
 	"create-share":            of[CreateShare](2),
 	"revoke-share":            of[RevokeShare](2),
 	"redeem-share":            of[RedeemShare](2),
+	"request-build":           of[RequestBuild](3),
+	"claim-build":             of[ClaimBuild](3),
+	"begin-build":             of[BeginBuild](3),
+	"append-build-log":        of[AppendBuildLog](3),
+	"finish-build":            of[FinishBuild](3),
+	"cancel-build":            of[CancelBuild](3),
 	"sweep":                   of[Sweep](1),
 }
 

@@ -134,6 +134,9 @@ func (cmd ExpireLease) apply(tx *Tx) error {
 	if err := releaseComputers(tx, n.ID); err != nil {
 		return err
 	}
+	if err := releaseBuilds(tx, n.ID); err != nil {
+		return err
+	}
 	tx.changed(Change{Noun: ChangedNode, ID: string(n.ID), Node: n.ID})
 	return nodes.put(tx.w, n)
 }

@@ -9,7 +9,7 @@ const (
 )
 
 // Sweep removes what is past its time: idempotency keys, join tokens, request
-// windows, access sessions, shares, operations (those still open fail first), revoked SSH keys, deleted computers
+// windows, access sessions, shares, operations and builds (those still open fail first), revoked SSH keys, deleted computers
 // with the records of disks they left, deleted threads with all they hold, and the text pieces of runs that ended long ago. The
 // leader sends it when Due says so. It replies with how many records it dealt
 // with: at MaxSweep or more there is more to do at once.
@@ -24,6 +24,7 @@ func (Sweep) apply(tx *Tx) error {
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &tokens, "expiry", tx.now, n) },
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &windows, "end", tx.now, n) },
 		expireOperations,
+		expireBuilds,
 		func(tx *Tx, n int) (int, error) {
 			return sweep(tx, &operations, "ended", tx.now.Add(-OperationLifetime), n)
 		},
@@ -211,6 +212,7 @@ func (v *View) Due(now time.Time) (bool, error) {
 		func() (bool, error) { return some(v.r, &tokens, "expiry", now) },
 		func() (bool, error) { return some(v.r, &windows, "end", now) },
 		func() (bool, error) { return some(v.r, &operations, "deadline", now) },
+		func() (bool, error) { return some(v.r, &builds, "deadline", now) },
 		func() (bool, error) { return some(v.r, &operations, "ended", now.Add(-OperationLifetime)) },
 		func() (bool, error) { return some(v.r, &sessions, "expiry", now.Add(-SessionKept)) },
 		func() (bool, error) { return some(v.r, &shares, "end", now.Add(-ShareKept)) },

@@ -1,0 +1,433 @@
+package state
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+// Bounds of builds.
+const (
+	// MaxOpenBuilds bounds the builds of one account that are not over.
+	MaxOpenBuilds = 64
+	// MaxBuildTries is how often a build is begun: a second time when its node
+	// was lost, and no third.
+	MaxBuildTries = 2
+	// MaxBuildLogBytes bounds what is kept of one build's output.
+	MaxBuildLogBytes = 4 << 20
+	// MaxDockerfileBytes bounds the Dockerfile that an image is made by.
+	MaxDockerfileBytes = 256 << 10
+	// KeptBuilds is how many builds of an environment that are over are kept,
+	// with their logs.
+	KeptBuilds = 5
+	// BuildDelay is how long after a change of the recipe its build begins: most
+	// changes come in a row.
+	BuildDelay = 5 * time.Second
+	// BuildQueueTime bounds how long a build waits for a node.
+	BuildQueueTime = time.Hour
+	// BuildGrace is how long after its limit a running build is given up for
+	// its node, which should have ended it.
+	BuildGrace = time.Minute
+)
+
+// CodeBuilding marks the Conflict of a build that is asked for while another
+// one that was asked for goes on.
+const CodeBuilding = "BUILD_IN_PROGRESS"
+
+// Build is one making of an environment's image.
+type Build struct {
+	ID          BuildID       `cbor:"1,keyasint"`
+	Account     AccountID     `cbor:"2,keyasint"`
+	Environment EnvironmentID `cbor:"3,keyasint"`
+	// Machine is the name that the node gives to the computer its steps run in.
+	Machine    ComputerID `cbor:"4,keyasint"`
+	Dockerfile string     `cbor:"5,keyasint"`
+	Hash       string     `cbor:"6,keyasint"` // of the Dockerfile
+	Tag        string     `cbor:"7,keyasint"` // name of the image
+	// Explicit is set when a user asked for it; else it follows a change.
+	Explicit bool `cbor:"8,keyasint"`
+	Force    bool `cbor:"9,keyasint"`  // takes nothing from a cache
+	Test     bool `cbor:"10,keyasint"` // keeps nothing but its record, and is nothing to the environment
+	Egress   bool `cbor:"11,keyasint"`
+
+	Phase     BuildPhase    `cbor:"12,keyasint"`
+	Node      NodeID        `cbor:"13,keyasint"` // that makes it; "" while it waits for one
+	Epoch     Epoch         `cbor:"14,keyasint"` // counts the nodes that were given it
+	Tries     int           `cbor:"15,keyasint"`
+	Limit     time.Duration `cbor:"16,keyasint"` // of one try
+	NotBefore time.Time     `cbor:"17,keyasint"`
+	Deadline  time.Time     `cbor:"18,keyasint"` // when it fails at the latest
+
+	LogSeq    uint64    `cbor:"19,keyasint"` // of the newest piece of its log
+	LogBytes  int64     `cbor:"20,keyasint"`
+	Digest    string    `cbor:"21,keyasint"` // of the image, once it succeeded
+	Error     string    `cbor:"22,keyasint"` // why it failed
+	CreatedAt time.Time `cbor:"23,keyasint"`
+	StartedAt time.Time `cbor:"24,keyasint"` // zero before
+	EndedAt   time.Time `cbor:"25,keyasint"` // zero before
+}
+
+// BuildPhase is where a build is.
+//
+//	queued ──▶ running ──▶ succeeded | failed
+//	   ▲          │  │
+//	   │          │  └────▶ cancelled  (from queued too)
+//	   └──────────┘ its node was lost
+type BuildPhase string
+
+const (
+	BuildQueued    BuildPhase = "queued"
+	BuildRunning   BuildPhase = "running"
+	BuildSucceeded BuildPhase = "succeeded"
+	BuildFailed    BuildPhase = "failed"
+	BuildCancelled BuildPhase = "cancelled"
+)
+
+// BuildPhases lists every phase.
+func BuildPhases() []BuildPhase {
+	return []BuildPhase{BuildQueued, BuildRunning, BuildSucceeded, BuildFailed, BuildCancelled}
+}
+
+// Over reports whether nothing more will happen.
+func (p BuildPhase) Over() bool {
+	return p == BuildSucceeded || p == BuildFailed || p == BuildCancelled
+}
+
+var buildMoves = map[BuildPhase][]BuildPhase{
+	BuildQueued:  {BuildRunning, BuildFailed, BuildCancelled},
+	BuildRunning: {BuildQueued, BuildSucceeded, BuildFailed, BuildCancelled},
+}
+
+// To returns q if a build may go from p to q, and a Moved otherwise: whoever
+// wanted that acts on a build that has gone on without it.
+func (p BuildPhase) To(q BuildPhase) (BuildPhase, error) {
+	if p == q && !p.Over() || slices.Contains(buildMoves[p], q) {
+		return q, nil
+	}
+	return p, fault.New(fault.Moved, "a build that is %s cannot become %s", p, q)
+}
+
+// What an environment's image is, as its users see it.
+const (
+	EnvironmentPending  = "pending"  // its recipe has no image yet; a build follows
+	EnvironmentBuilding = "building" // a build was asked for, or goes on
+	EnvironmentReady    = "ready"
+	EnvironmentFailed   = "failed"
+)
+
+// Built is what is known of an environment's image.
+type Built struct {
+	Status string    `cbor:"1,keyasint"` // one of the above
+	Hash   string    `cbor:"2,keyasint"` // of the recipe that the image was made by; "" for the base itself
+	Error  string    `cbor:"3,keyasint"` // of the last build, if it failed
+	At     time.Time `cbor:"4,keyasint"` // when the last build ended
+	Tag    string    `cbor:"5,keyasint"` // of the newest good image, with Digest
+	Digest string    `cbor:"6,keyasint"`
+	Wanted string    `cbor:"7,keyasint"` // hash of the recipe as it is
+	// Running and Queued are the builds under way; a test is neither.
+	Running BuildID `cbor:"8,keyasint"`
+	Queued  BuildID `cbor:"9,keyasint"`
+	Last    BuildID `cbor:"10,keyasint"` // the newest of all
+}
+
+// Recipe is what an environment's image is to be made by.
+type Recipe struct {
+	Build      BuildID       `cbor:"1,keyasint"` // for the build that this may begin
+	Machine    ComputerID    `cbor:"2,keyasint"`
+	Dockerfile string        `cbor:"3,keyasint"`
+	Hash       string        `cbor:"4,keyasint"` // "" when there is nothing to build
+	Tag        string        `cbor:"5,keyasint"`
+	Base       string        `cbor:"6,keyasint"` // the image to run where there is nothing to build
+	Limit      time.Duration `cbor:"7,keyasint"` // of one try
+}
+
+var builds = table[Build]{
+	name: "build", noun: "Build",
+	id: func(b Build) string { return string(b.ID) },
+	indexes: []index[Build]{
+		{"environment", func(b Build) ([]string, string, bool) {
+			return []string{string(b.Environment)}, stampText(b.CreatedAt), true
+		}},
+		{"open", func(b Build) ([]string, string, bool) {
+			return []string{string(b.Account)}, stampText(b.CreatedAt), !b.Phase.Over()
+		}},
+		{"node", func(b Build) ([]string, string, bool) {
+			return []string{string(b.Node)}, stampText(b.CreatedAt), b.Node != "" && !b.Phase.Over()
+		}},
+		{"machine", func(b Build) ([]string, string, bool) {
+			return []string{string(b.Machine)}, "", !b.Phase.Over()
+		}},
+		{"waiting", func(b Build) ([]string, string, bool) {
+			return nil, stampText(b.NotBefore), b.Node == "" && !b.Phase.Over()
+		}},
+		{"deadline", func(b Build) ([]string, string, bool) { return nil, stampText(b.Deadline), !b.Phase.Over() }},
+	},
+}
+
+// Build returns a build of an account.
+func (v *View) Build(account AccountID, id BuildID) (Build, error) {
+	b, err := builds.get(v.r, string(id))
+	return owned(b, err, b.Account == account, builds.noun, string(id))
+}
+
+// AnyBuild returns a build of any account, for those who act on records and
+// not for a caller.
+func (v *View) AnyBuild(id BuildID) (Build, bool, error) { return builds.find(v.r, string(id)) }
+
+// BuildsOf visits an environment's builds, the newest first, until visit
+// returns false.
+func (v *View) BuildsOf(environment EnvironmentID, visit func(Build) bool) error {
+	return builds.each(v.r, "environment", []string{string(environment)}, true, visit)
+}
+
+// BuildsOn visits the builds that a node was given and that are not over.
+func (v *View) BuildsOn(node NodeID, visit func(Build) bool) error {
+	return builds.each(v.r, "node", []string{string(node)}, false, visit)
+}
+
+// BuildIn returns the build that is not over and whose steps run in a machine,
+// or false.
+func (v *View) BuildIn(machine ComputerID) (b Build, ok bool, err error) {
+	err = builds.each(v.r, "machine", []string{string(machine)}, false, func(found Build) bool { b, ok = found, true; return false })
+	return b, ok, err
+}
+
+// WaitingBuilds lists up to n builds that wait for a node at a time, the one
+// that waits the longest first.
+func (v *View) WaitingBuilds(now time.Time, n int) ([]Build, error) {
+	return builds.before(v.r, "waiting", now, n)
+}
+
+// BuildPiece is a part of a build's log.
+type BuildPiece struct {
+	Seq  uint64    `cbor:"1,keyasint"` // 1 for the first
+	At   time.Time `cbor:"2,keyasint"`
+	Text string    `cbor:"3,keyasint"`
+}
+
+// BuildLog visits the pieces of a build's log after one, in order, until visit
+// returns false.
+func (v *View) BuildLog(id BuildID, after uint64, visit func(BuildPiece) bool) error {
+	var failed error
+	err := v.r.Scan(pieceKey(id, after+1), afterPieces(id), false, func(_, b []byte) bool {
+		var p BuildPiece
+		if failed = Decode(b, &p); failed != nil {
+			failed = fmt.Errorf("state: read the log of build %s: %w", id, failed)
+			return false
+		}
+		return visit(p)
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+func pieceKey(id BuildID, seq uint64) []byte { return numbered("buildlog", seq, string(id)) }
+
+func afterPieces(id BuildID) []byte { return after(key("buildlog", string(id))) }
+
+// RequestBuild asks for the image of an environment's recipe, as it was at
+// version Seen. It replies with BuildAsked. Without Force, nothing is built for
+// a recipe whose image is there. A Test leaves the environment as it is.
+type RequestBuild struct {
+	Account     AccountID     `cbor:"1,keyasint"`
+	Environment EnvironmentID `cbor:"2,keyasint"`
+	Seen        uint64        `cbor:"3,keyasint"`
+	Recipe      Recipe        `cbor:"4,keyasint"`
+	Force       bool          `cbor:"5,keyasint"`
+	Test        bool          `cbor:"6,keyasint"`
+}
+
+// BuildAsked is what became of a request: the build, or "" when there was
+// nothing to do.
+type BuildAsked struct {
+	Build BuildID `cbor:"1,keyasint"`
+}
+
+func (cmd RequestBuild) apply(tx *Tx) error {
+	e, err := tx.Environment(cmd.Account, cmd.Environment)
+	if err != nil {
+		return err
+	}
+	if e.Version != cmd.Seen {
+		return changedSince("environment", string(e.ID))
+	}
+	if e.Inactive {
+		return fault.New(fault.Conflict, "Environment %s is deleted; restore it first", e.ID)
+	}
+	if cmd.Test {
+		b, err := tx.queueBuild(e, cmd.Recipe, 0, func(b *Build) { b.Explicit, b.Force, b.Test = true, true, true })
+		tx.Reply(BuildAsked{b.ID})
+		return err
+	}
+	for _, id := range []BuildID{e.Build.Running, e.Build.Queued} {
+		if b, ok, err := tx.AnyBuild(id); err != nil {
+			return err
+		} else if ok && b.Explicit && !b.Phase.Over() {
+			return fault.New(fault.Conflict, "Build already in progress for environment %s", e.ID).WithCode(CodeBuilding)
+		}
+	}
+	if cmd.Recipe.Hash == "" || !cmd.Force && e.Build.Status == EnvironmentReady && e.Build.Hash == cmd.Recipe.Hash {
+		tx.Reply(BuildAsked{})
+		return nil
+	}
+	if err := tx.dropBuilds(&e, "another build was asked for"); err != nil {
+		return err
+	}
+	b, err := tx.queueBuild(e, cmd.Recipe, 0, func(b *Build) { b.Explicit, b.Force = true, cmd.Force })
+	if err != nil {
+		return err
+	}
+	e.Build.Queued, e.Build.Last, e.Build.Status = b.ID, b.ID, EnvironmentBuilding
+	tx.Reply(BuildAsked{b.ID})
+	return tx.putBuilt(e)
+}
+
+// queueBuild stores a new build that begins after a delay.
+func (tx *Tx) queueBuild(e Environment, r Recipe, delay time.Duration, set func(*Build)) (Build, error) {
+	if n, err := builds.count(tx.w, "open", string(e.Account)); err != nil {
+		return Build{}, err
+	} else if n >= MaxOpenBuilds {
+		return Build{}, fault.New(fault.Exhausted, "the account has %d builds under way, which is the limit; wait for some to end", n)
+	}
+	if len(r.Dockerfile) > MaxDockerfileBytes {
+		return Build{}, fault.New(fault.TooLarge, "the Dockerfile has %d bytes; the limit is %d", len(r.Dockerfile), MaxDockerfileBytes)
+	}
+	b := Build{ID: r.Build, Account: e.Account, Environment: e.ID, Machine: r.Machine, Dockerfile: r.Dockerfile, Hash: r.Hash, Tag: r.Tag,
+		Egress: !e.NoInternet, Phase: BuildQueued, Limit: r.Limit, NotBefore: tx.now.Add(delay),
+		Deadline: tx.now.Add(delay + BuildQueueTime), CreatedAt: tx.now}
+	set(&b)
+	if err := tx.forgetBuilds(e.ID, KeptBuilds); err != nil {
+		return Build{}, err
+	}
+	tx.changed(Change{Noun: ChangedBuild, ID: string(b.ID)})
+	return b, builds.create(tx.w, b)
+}
+
+// forgetBuilds removes the oldest builds of an environment that are over, all
+// but a number of them.
+func (tx *Tx) forgetBuilds(environment EnvironmentID, keep int) error {
+	var old []BuildID
+	err := tx.BuildsOf(environment, func(b Build) bool {
+		if b.Phase.Over() {
+			if keep--; keep < 0 {
+				old = append(old, b.ID)
+			}
+		}
+		return true
+	})
+	for _, id := range old {
+		if err == nil {
+			err = tx.w.DeleteRange(pieceKey(id, 0), afterPieces(id))
+		}
+		if err == nil {
+			err = builds.remove(tx.w, string(id))
+		}
+	}
+	return err
+}
+
+// dropBuilds cancels what is under way for an environment's image.
+func (tx *Tx) dropBuilds(e *Environment, why string) error {
+	for _, id := range []BuildID{e.Build.Running, e.Build.Queued} {
+		b, ok, err := tx.AnyBuild(id)
+		if err == nil && ok && !b.Phase.Over() {
+			b.Phase, b.Error, b.EndedAt = BuildCancelled, why, tx.now
+			err = tx.putBuild(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	e.Build.Running, e.Build.Queued = "", ""
+	return nil
+}
+
+func (tx *Tx) putBuild(b Build) error {
+	tx.changed(Change{Noun: ChangedBuild, ID: string(b.ID), Node: b.Node})
+	return builds.put(tx.w, b)
+}
+
+// putBuilt stores what has become of an environment's image, which is no change
+// of its recipe.
+func (tx *Tx) putBuilt(e Environment) error {
+	tx.changed(Change{Noun: ChangedEnvironment, ID: string(e.ID)})
+	return environments.put(tx.w, e)
+}
+
+// rebuild brings an environment's builds in line with its recipe. Builds that
+// follow changes give way to the newest; one that a user asked for goes on, and
+// is made of the newest recipe if it has not begun.
+func (tx *Tx) rebuild(e *Environment, r Recipe) error {
+	if e.Inactive {
+		e.Build.Wanted = "" // looked at anew when it is restored
+		return tx.dropBuilds(e, "the environment was deleted")
+	}
+	if e.Build.Wanted == r.Hash && r.Hash != "" {
+		return nil
+	}
+	e.Build.Wanted = r.Hash
+	waits, err := tx.supersede(e, r)
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.Hash == "":
+		e.Build.Status, e.Build.Hash, e.Build.Tag, e.Build.Digest, e.Build.Error = EnvironmentReady, "", "", "", ""
+		return tx.runImage(*e, r.Base)
+	case waits:
+		return nil
+	case r.Hash == e.Build.Hash:
+		e.Build.Status, e.Build.Error = EnvironmentReady, ""
+		return nil
+	}
+	return tx.queueAutomatic(e, r)
+}
+
+// supersede cancels the builds of older recipes that nobody asked for, and
+// reports whether one that somebody asked for waits, now for this recipe.
+func (tx *Tx) supersede(e *Environment, r Recipe) (waits bool, err error) {
+	for _, at := range []*BuildID{&e.Build.Running, &e.Build.Queued} {
+		b, ok, err := tx.AnyBuild(*at)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case !ok || b.Phase.Over():
+			continue
+		case !b.Explicit || r.Hash == "":
+			b.Phase, b.Error, b.EndedAt, *at = BuildCancelled, "the recipe changed", tx.now, ""
+		case at == &e.Build.Queued:
+			b.Dockerfile, b.Hash, b.Tag, waits = r.Dockerfile, r.Hash, r.Tag, true
+		}
+		if err := tx.putBuild(b); err != nil {
+			return false, err
+		}
+	}
+	return waits, nil
+}
+
+func (tx *Tx) queueAutomatic(e *Environment, r Recipe) error {
+	b, err := tx.queueBuild(*e, r, BuildDelay, func(*Build) {})
+	if err != nil {
+		return err
+	}
+	e.Build.Queued, e.Build.Last = b.ID, b.ID
+	if e.Build.Running == "" {
+		e.Build.Status = EnvironmentPending
+	}
+	return nil
+}
+
+// runImage has the environment's computer run an image from its next start on.
+func (tx *Tx) runImage(e Environment, image string) error {
+	c, ok, err := tx.AnyComputer(e.Computer)
+	if err != nil || !ok || c.Image == image || c.Wish == WishDeleted {
+		return err
+	}
+	c.Image = image
+	return tx.putComputer(c)
+}
