@@ -7,6 +7,7 @@
 //	guest/      the protocol of the process inside each computer
 //	warden/     the process that keeps containers and freezes them in time
 //	image/      where a root file system comes from
+//	build/      how one is made of a Dockerfile
 //	volume/     where a computer's data lives
 //	workspace/  the files a user sees
 //	network/    a computer's network namespace
@@ -276,6 +277,32 @@ type Workspacer interface {
 type WorkspaceRoot struct {
 	Path     string
 	UID, GID int
+}
+
+// Build is a Dockerfile to be made into an image.
+type Build struct {
+	// Machine is the computer that steps run in. It is made and removed as often
+	// as need be; nothing of it is left at the end.
+	Machine    ID
+	Dockerfile string
+	Name       string // of the image; "" keeps nothing of it
+	NoCache    bool   // takes nothing from earlier builds
+	Egress     bool   // may steps open connections to the outside
+	Log        io.Writer
+}
+
+// BuildFailure is why a Dockerfile makes no image, in words for its user. Other
+// errors of a build are this machine's.
+type BuildFailure struct{ Reason string }
+
+func (f *BuildFailure) Error() string { return f.Reason }
+
+// Builder makes images. Build blocks until the image is there, and reports its
+// digest; when ctx ends, so does what runs. A deadline of ctx is told as the
+// build's own limit. It may be called again after a crash, for the same machine
+// in the same epoch or a newer one.
+type Builder interface {
+	Build(ctx context.Context, epoch Epoch, b Build) (digest string, err error)
 }
 
 // Capacity is what a machine has and what is left for new computers.

@@ -15,9 +15,9 @@ var ownFiles = []string{"etc/hostname", "etc/hosts", "etc/resolv.conf"}
 
 // Commit makes an image of a computer that does not run: the image it stands
 // on, its layer over that, and a configuration. Its workspace is no part of it.
-// It reports the image's digest, which nothing keeps yet; see image.Store.Commit.
+// It reports the image's digest, remembered under key; see image.Store.Commit.
 // A computer that runs is runtime.ErrInvalid.
-func (d *Driver) Commit(ctx context.Context, epoch runtime.Epoch, id runtime.ID, config image.Config) (string, error) {
+func (d *Driver) Commit(ctx context.Context, epoch runtime.Epoch, id runtime.ID, config image.Config, key string) (string, error) {
 	r, release, err := d.admit(ctx, epoch, id)
 	if err != nil {
 		return "", err
@@ -27,7 +27,7 @@ func (d *Driver) Commit(ctx context.Context, epoch runtime.Epoch, id runtime.ID,
 	if err != nil {
 		return "", fmt.Errorf("commit %s: %w", id, err)
 	}
-	digest, err := d.Images.Commit(ctx, image.Change{Parent: r.Image, Trees: trees, IDs: r.Range, Config: config})
+	digest, err := d.Images.Commit(ctx, image.Change{Parent: r.Image, Trees: trees, IDs: r.Range, Config: config, Key: key})
 	if err != nil {
 		return "", fmt.Errorf("commit %s: %w", id, err)
 	}

@@ -23,7 +23,7 @@ func (n *node) committed(from, script string) string {
 	if err := n.Stop(n.t.Context(), 1, id, 0); err != nil {
 		n.t.Fatal(err)
 	}
-	digest, err := n.Commit(n.t.Context(), 1, id, image.Config{Env: []string{"A=b"}})
+	digest, err := n.Commit(n.t.Context(), 1, id, image.Config{Env: []string{"A=b"}}, "")
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -64,13 +64,13 @@ rm /usr/local/lib/tool/a; echo three > /opt/tool/d`)
 func TestCommitRefuses(t *testing.T) {
 	n := newNode(t, 0)
 	id := n.started(n.spec())
-	if _, err := n.Commit(t.Context(), 1, id, image.Config{}); !errors.Is(err, runtime.ErrInvalid) {
+	if _, err := n.Commit(t.Context(), 1, id, image.Config{}, ""); !errors.Is(err, runtime.ErrInvalid) {
 		t.Errorf("while it runs: %v", err)
 	}
-	if _, err := n.Commit(t.Context(), 0, id, image.Config{}); !errors.Is(err, runtime.ErrStaleEpoch) {
+	if _, err := n.Commit(t.Context(), 0, id, image.Config{}, ""); !errors.Is(err, runtime.ErrStaleEpoch) {
 		t.Errorf("an older epoch: %v", err)
 	}
-	if _, err := n.Commit(t.Context(), 1, "0190a1b2-0000-7000-8000-000000000000", image.Config{}); !errors.Is(err, runtime.ErrNotFound) {
+	if _, err := n.Commit(t.Context(), 1, "0190a1b2-0000-7000-8000-000000000000", image.Config{}, ""); !errors.Is(err, runtime.ErrNotFound) {
 		t.Errorf("an unknown computer: %v", err)
 	}
 }

@@ -31,6 +31,12 @@ type Config struct {
 	Desktop string `json:"desktop,omitempty"`
 }
 
+// Equal reports whether two configurations say the same.
+func (c Config) Equal(o Config) bool {
+	return slices.Equal(c.Env, o.Env) && slices.Equal(c.Entrypoint, o.Entrypoint) && slices.Equal(c.Cmd, o.Cmd) &&
+		c.User == o.User && c.WorkDir == o.WorkDir && c.Desktop == o.Desktop
+}
+
 // Info describes an image.
 type Info struct {
 	Names   []string  `json:"-"` // sorted; empty when only its digest names it

@@ -31,12 +31,12 @@ type Change struct {
 	Trees  []Tree
 	IDs    idmap.Range // that the owners in Trees are shifted by
 	Config Config
+	Key    string // that Cached finds it by, as Remember's; "" for none
 }
 
 // Commit makes an image of another and what was changed over it, and reports
 // its digest: the same for the same parent, change and configuration. It has no
-// name yet, so that the next Sweep takes it unless it gets one, a cache keeps
-// it or another image stands on it.
+// name yet, so that the next Sweep takes it unless it has a key or gets a name.
 func (s *Store) Commit(ctx context.Context, c Change) (string, error) {
 	digest, err := s.commit(ctx, c)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Store) commit(ctx context.Context, c Change) (string, error) {
 		}
 		info.Bytes += bytes
 	}
-	return s.placeLayered(work, fresh, info)
+	return s.placeLayered(work, fresh, info, c.Key)
 }
 
 // onTop lays a layer over others. One that is among them already hides itself
@@ -114,7 +114,7 @@ func (s *Store) unpackAlone(ctx context.Context, from io.Reader, fresh string) (
 }
 
 // placeLayered gives a new layer, if there is one, and the image their places.
-func (s *Store) placeLayered(work, fresh string, info Info) (string, error) {
+func (s *Store) placeLayered(work, fresh string, info Info, key string) (string, error) {
 	digest, err := layeredDigest(info)
 	if err != nil {
 		return "", err
@@ -139,7 +139,10 @@ func (s *Store) placeLayered(work, fresh string, info Info) (string, error) {
 			return "", fmt.Errorf("%w: a layer below was swept meanwhile", runtime.ErrUnready)
 		}
 	}
-	return digest, place(described, filepath.Join(s.dir, "images", strings.TrimPrefix(digest, digestPrefix)))
+	if err := place(described, filepath.Join(s.dir, "images", strings.TrimPrefix(digest, digestPrefix))); err != nil || key == "" {
+		return digest, err
+	}
+	return digest, s.Remember(key, digest)
 }
 
 // layeredDigest names an image by what it is made of.

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,6 +56,20 @@ func (s *Store) names() (map[string][]string, error) {
 		slices.Sort(names)
 	}
 	return all, nil
+}
+
+// Name gives an image that is here a name, which it takes from another image if
+// that has it.
+func (s *Store) Name(ctx context.Context, name, digest string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	if _, err := s.Layers(ctx, digest); err != nil {
+		return err
+	}
+	return s.setName(name, digest)
 }
 
 // setName makes a name stand for a digest, whole or not at all.

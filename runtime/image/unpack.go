@@ -35,6 +35,8 @@ type unpacker struct {
 	entries int // how many more there may be
 	bytes   int64
 	skipped int
+	// shift is added to owners, for a root of shifted ids.
+	shift int
 	// alone is set for a layer that is unpacked by itself, for an overlay to lay
 	// over others: what it hides is then marked as overlays do, not removed.
 	alone bool
@@ -164,7 +166,7 @@ func (u *unpacker) put(parent int, base string, h *tar.Header, content io.Reader
 		if err := unix.Symlinkat(h.Linkname, parent, base); err != nil {
 			return err
 		}
-		if err := unix.Fchownat(parent, base, insideID(h.Uid), insideID(h.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err := unix.Fchownat(parent, base, u.owner(h.Uid), u.owner(h.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return err
 		}
 		return setTime(parent, base, h.ModTime)
@@ -211,7 +213,7 @@ func (u *unpacker) file(parent int, base string, h *tar.Header, content io.Reade
 // directory, its owner, mode, time and capabilities. Of its other attributes
 // none is taken over: overlays act on some.
 func (u *unpacker) describe(parent int, base string, h *tar.Header) error {
-	if err := unix.Fchownat(parent, base, insideID(h.Uid), insideID(h.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fchownat(parent, base, u.owner(h.Uid), u.owner(h.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
 	if err := unix.Fchmodat(parent, base, uint32(h.Mode)&0o7777, 0); err != nil {
@@ -324,6 +326,9 @@ func (u *unpacker) directory(name string) (int, error) {
 	if err := unix.Fchmodat(parent, path.Base(name), 0o755, 0); err != nil {
 		return -1, err
 	}
+	if err := unix.Fchownat(parent, path.Base(name), u.owner(0), u.owner(0), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return -1, err
+	}
 	return u.open(name)
 }
 
@@ -346,6 +351,8 @@ func insideName(name string) (string, error) {
 	}
 	return path.Clean("./" + name), nil
 }
+
+func (u *unpacker) owner(id int) int { return insideID(id) + u.shift }
 
 // insideID keeps ids that a computer has. Others would belong to nobody.
 func insideID(id int) int {

@@ -63,6 +63,41 @@ func byUID(root string, uid uint32) (User, error) {
 	return u, err
 }
 
+// UserIn finds a user by name, or by number, in the text of an /etc/passwd. A
+// number that no line has is a user without name, of the group of that number.
+func UserIn(text, name string) (User, error) {
+	uid, numberErr := strconv.ParseUint(name, 10, 32)
+	found, ok := User{}, false
+	err := lines(strings.NewReader(text), func(line string) bool {
+		if u, fine := parseUser(line); fine && (u.Name == name || numberErr == nil && u.UID == uint32(uid)) {
+			found, ok = u, true
+		}
+		return !ok
+	})
+	switch {
+	case err != nil || ok:
+		return found, err
+	case numberErr == nil:
+		return User{UID: uint32(uid), GID: uint32(uid)}, nil
+	}
+	return User{}, fmt.Errorf("%w: user %.80q", ErrUnknown, name)
+}
+
+// GroupIn finds a group by name, or by number, in the text of an /etc/group.
+func GroupIn(text, name string) (gid uint32, err error) {
+	if n, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	err = fmt.Errorf("%w: group %.80q", ErrUnknown, name)
+	readErr := lines(strings.NewReader(text), func(line string) bool {
+		if g, ok := parseGroup(line); ok && g.name == name {
+			gid, err = g.gid, nil
+		}
+		return err != nil
+	})
+	return gid, errors.Join(readErr, err)
+}
+
 func find(path string, is func(User) bool) (User, error) {
 	var found *User
 	err := eachLine(path, func(line string) bool {
@@ -138,7 +173,11 @@ func eachLine(path string, use func(string) bool) error {
 		return err
 	}
 	defer f.Close()
-	scan := bufio.NewScanner(io.LimitReader(f, maxFileBytes))
+	return lines(f, use)
+}
+
+func lines(from io.Reader, use func(string) bool) error {
+	scan := bufio.NewScanner(io.LimitReader(from, maxFileBytes))
 	scan.Buffer(nil, maxFileBytes)
 	for scan.Scan() {
 		if !use(scan.Text()) {
