@@ -96,6 +96,7 @@ type computer struct {
 type ownership struct {
 	cluster Cluster
 	driver  Driver
+	builder runtime.Builder // nil on a node that makes no images
 	meter   *meter
 	metrics *metrics
 	log     *slog.Logger

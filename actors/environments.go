@@ -14,6 +14,7 @@ type Environments struct {
 	vault     vault
 	computers *Computers
 	shape     Shape
+	recipes   Recipes
 }
 
 // Shape is what a computer gets when nobody asks for something else.
@@ -60,16 +61,11 @@ func (e *Environments) create(ctx context.Context, c Caller, spec EnvironmentSpe
 	computer := state.Computer{ID: newComputerID(), Name: spec.Name, Image: e.shape.Image, MemoryBytes: e.shape.MemoryBytes,
 		MilliCPU: e.shape.MilliCPU, DiskBytes: e.shape.DiskBytes, Egress: !spec.NoInternet, IdleStop: e.shape.EnvironmentIdle}
 	made, err := propose[state.Made](ctx, e.cluster, state.CreateEnvironment{
-		Environment: env, Computer: computer, IfNoDefault: ifNone, Idempotency: c.Idempotency})
+		Environment: env, Computer: computer, IfNoDefault: ifNone, Idempotency: c.Idempotency, Recipe: e.recipes.of(env, e.shape.Image)})
 	if err != nil {
 		return env, err
 	}
 	return e.get(c.Account, state.EnvironmentID(made.Resource.ID))
-}
-
-// needsBuild reports whether the recipe asks for more than its base image.
-func needsBuild(e state.Environment) bool {
-	return e.Dockerfile != "" || len(e.Runtimes) > 0 || !e.Packages.Empty() || e.BaseImage != "" || len(e.SetupScripts) > 0
 }
 
 // Update applies change to the environment as it is now, in plain text, and
@@ -93,7 +89,7 @@ func (e *Environments) Update(ctx context.Context, c Caller, id state.Environmen
 			return env, err
 		}
 		keepSecrets(env.Secrets, spec.Secrets, before)
-		_, err = e.cluster.Apply(ctx, state.UpdateEnvironment{Environment: env, Seen: seen})
+		_, err = e.cluster.Apply(ctx, state.UpdateEnvironment{Environment: env, Seen: seen, Recipe: e.recipes.of(env, e.shape.Image)})
 		if isChanged(err) {
 			continue
 		}
@@ -156,8 +152,7 @@ func (e *Environments) Spec(env state.Environment) (EnvironmentSpec, error) {
 	return spec, err
 }
 
-// seal writes the plain text into the record. Nothing builds images yet, so a
-// recipe with something to build is pending and runs on its base.
+// seal writes the plain text into the record.
 func (e *Environments) seal(env *state.Environment, spec EnvironmentSpec) error {
 	env.Name, env.Description, env.BaseImage, env.Dockerfile = spec.Name, spec.Description, spec.BaseImage, spec.Dockerfile
 	env.Runtimes, env.Packages, env.SetupScripts = spec.Runtimes, spec.Packages, spec.SetupScripts
@@ -169,10 +164,6 @@ func (e *Environments) seal(env *state.Environment, spec EnvironmentSpec) error 
 	}
 	if env.Secrets, err = e.vault.sealPairs(env.Account, spec.Secrets); err != nil {
 		return err
-	}
-	env.Build.Status = "ready"
-	if needsBuild(*env) {
-		env.Build.Status = "pending"
 	}
 	env.MCPServers, err = e.vault.sealServers(env.Account, spec.MCPServers)
 	return err

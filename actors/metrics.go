@@ -26,6 +26,7 @@ type metrics struct {
 	exec     prometheus.Histogram
 	still    prometheus.Histogram
 	batch    prometheus.Histogram
+	builds   *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -47,6 +48,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		create:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_computer_ready_seconds", Help: "Time for a computer to be ready, by how it was had.", Buckets: slow}, []string{"tier"}),
 		exec:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_exec_seconds", Help: "Time of commands run in computers, from asking to their end.", Buckets: slow}),
 		still:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_snapshot_still_seconds", Help: "Time that computers stood still for a snapshot.", Buckets: fast}),
+		builds:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_build_seconds", Help: "Time of builds of images, by how they ended.", Buckets: slow}, []string{"result"}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 	}
 }
@@ -75,3 +77,12 @@ func (m *metrics) asked(k kindOf, d time.Duration) {
 }
 func (m *metrics) ended(outcome string)                 { m.runs.WithLabelValues(outcome).Inc() }
 func (m *metrics) reservation(result string, n float64) { m.reserved.WithLabelValues(result).Add(n) }
+
+// built notes a build that ended.
+func (m *metrics) built(well bool, took time.Duration) {
+	result := "failed"
+	if well {
+		result = "succeeded"
+	}
+	m.builds.WithLabelValues(result).Observe(took.Seconds())
+}

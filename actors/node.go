@@ -50,6 +50,8 @@ type Options struct {
 	Lease     Lease
 	Changes   Changes
 	Driver    Driver
+	Builder   runtime.Builder // nil on a node that makes no images
+	Recipes   Recipes
 	Transport *transport.Transport // nil on a node that is alone
 	Sealer    Sealer
 	Catalog   *catalog.Catalog
@@ -67,6 +69,7 @@ type System struct {
 	Threads      *Threads
 	Agents       *Agents
 	Environments *Environments
+	Builds       *Builds
 	Computers    *Computers
 	Images       *Images
 	Snapshots    *Snapshots
@@ -118,7 +121,7 @@ func Open(o Options) (*System, error) {
 		return nil, err
 	}
 	m.watch(o.Registerer, o.Cluster)
-	own := &ownership{cluster: o.Cluster, driver: o.Driver, metrics: m, log: o.Log, now: o.Now,
+	own := &ownership{cluster: o.Cluster, driver: o.Driver, builder: o.Builder, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system, files: newFileRoom()}
@@ -127,7 +130,8 @@ func Open(o Options) (*System, error) {
 	s.Computers = &Computers{cluster: o.Cluster, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
 	s.Images, s.Probes = &Images{driver: o.Driver}, &Probes{cluster: o.Cluster}
 	s.Snapshots = &Snapshots{cluster: o.Cluster, computers: s.Computers}
-	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape}
+	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape, recipes: o.Recipes}
+	s.Builds = &Builds{cluster: o.Cluster, environments: s.Environments, bell: s.bell}
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
 	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
@@ -204,6 +208,8 @@ func (s *System) wake(c state.Change) {
 		err = s.lookAt(state.ComputerID(c.ID))
 	case state.ChangedSnapshot:
 		signal(s.doomed)
+	case state.ChangedBuild:
+		err = s.lookAtBuild(state.BuildID(c.ID))
 	case state.ChangedRun:
 		err = s.attendTo(state.RunID(c.ID))
 	}
@@ -231,6 +237,10 @@ func (s *System) lookAt(id state.ComputerID) error {
 	return s.system.tell(computerKind, string(id), look{}, newComputer(s.shop.ownership, id))
 }
 
+func (s *System) lookAtBuild(id state.BuildID) error {
+	return s.system.tell(buildKind, string(id), look{}, newBuild(s.shop.ownership, id))
+}
+
 func (s *System) attendTo(id state.RunID) error {
 	run, err := applied(s.o.Cluster, func(v *state.View) (state.Run, error) {
 		r, _, err := v.AnyRun(id)
@@ -242,12 +252,13 @@ func (s *System) attendTo(id state.RunID) error {
 	return s.system.tell(threadKind, string(run.Thread), attend{}, newThread(s.shop, run.Thread))
 }
 
-// lookAll has every computer of this node compared with its record, and every
-// run on it attended to.
+// lookAll has every computer and build of this node compared with its record,
+// and every run on it attended to.
 func (s *System) lookAll(context.Context) error {
 	type owned struct {
 		computers []state.ComputerID
 		runs      []state.RunID
+		builds    []state.BuildID
 	}
 	o, err := applied(s.o.Cluster, func(v *state.View) (o owned, err error) {
 		err = v.ComputersOn(s.o.Cluster.Self(), func(c state.Computer) bool {
@@ -259,6 +270,9 @@ func (s *System) lookAll(context.Context) error {
 				err = v.LiveRuns(id, func(r state.Run) bool { o.runs = append(o.runs, r.ID); return true })
 			}
 		}
+		if err == nil {
+			err = v.BuildsOn(s.o.Cluster.Self(), func(b state.Build) bool { o.builds = append(o.builds, b.ID); return true })
+		}
 		return o, err
 	})
 	for _, id := range o.computers {
@@ -266,6 +280,9 @@ func (s *System) lookAll(context.Context) error {
 	}
 	for _, id := range o.runs {
 		err = errors.Join(err, s.attendTo(id))
+	}
+	for _, id := range o.builds {
+		err = errors.Join(err, s.lookAtBuild(id))
 	}
 	return err
 }

@@ -89,6 +89,9 @@ func (d *ownership) start(ctx context.Context, c state.Computer) (runtime.Status
 	if err != nil {
 		return before, err
 	}
+	if err := d.rebase(ctx, c, before); err != nil {
+		return before, err
+	}
 	if n, ok := d.driver.(runtime.Networker); ok && before.Spec.Egress != c.Egress {
 		if err := n.SetEgress(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), c.Egress); err != nil {
 			return before, err
@@ -100,6 +103,16 @@ func (d *ownership) start(ctx context.Context, c state.Computer) (runtime.Status
 	status, err := d.driver.Inspect(ctx, runtime.ID(c.ID))
 	status.Fresh = before.Fresh
 	return status, err
+}
+
+// rebase puts the computer of an environment onto the image that was built for
+// it since its last start.
+func (d *ownership) rebase(ctx context.Context, c state.Computer, before runtime.Status) error {
+	r, ok := d.driver.(runtime.Rebaser)
+	if !ok || c.Environment == "" || before.Spec.Image == c.Image || before.Phase == runtime.Running || before.Phase == runtime.Frozen {
+		return nil
+	}
+	return r.Rebase(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), c.Image)
 }
 
 // resize gives a computer the size that is asked for and records that, or why

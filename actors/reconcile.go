@@ -59,8 +59,12 @@ func (s *System) Reconcile(ctx context.Context) error {
 	for _, status := range held {
 		here[status.ID] = true
 		c, known, findErr := v.AnyComputer(state.ComputerID(status.ID))
-		if findErr != nil {
+		building, findBuildErr := s.builds(v, status.ID)
+		if findErr = errors.Join(findErr, findBuildErr); findErr != nil {
 			return findErr
+		}
+		if building {
+			continue
 		}
 		err = errors.Join(err, s.reconcile(ctx, v, status, c, known))
 	}
@@ -71,6 +75,13 @@ func (s *System) Reconcile(ctx context.Context) error {
 		err = errors.Join(err, sweepErr)
 	}
 	return errors.Join(err, s.sweepSnapshots(ctx, v), s.lookAll(ctx))
+}
+
+// builds reports whether steps of a build that this node has to make run in a
+// computer, which then has no record of its own.
+func (s *System) builds(v *state.View, id runtime.ID) (bool, error) {
+	b, ok, err := v.BuildIn(state.ComputerID(id))
+	return ok && b.Node == s.o.Cluster.Self(), err
 }
 
 // Sweeper is a driver that can remove what carries this node's uuid and

@@ -31,6 +31,7 @@ type kindOf string
 const (
 	threadKind   kindOf = "thread"
 	computerKind kindOf = "computer"
+	buildKind    kindOf = "build"
 )
 
 // behaviour is what one actor does. Its methods run one at a time and never
@@ -99,7 +100,7 @@ func newSystem(remote actor.Remoter, log *slog.Logger, m *metrics, now func() ti
 	}
 	life, end := context.WithCancel(context.Background())
 	return &system{engine: engine, log: log, metrics: m, now: now, life: life, end: end,
-		cells: map[kindOf]map[string]*cell{threadKind: {}, computerKind: {}}}, nil
+		cells: map[kindOf]map[string]*cell{threadKind: {}, computerKind: {}, buildKind: {}}}, nil
 }
 
 // tell sends msg to the actor of key, which make creates when there is none.

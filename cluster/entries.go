@@ -49,6 +49,7 @@ var decreed = map[string]bool{
 	state.KindOf(state.ExpireLease{}):     true,
 	state.KindOf(state.RemoveNode{}):      true,
 	state.KindOf(state.RaiseVersion{}):    true,
+	state.KindOf(state.ClaimBuild{}):      true,
 	state.KindOf(state.Sweep{}):           true,
 }
 

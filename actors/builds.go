@@ -1,0 +1,176 @@
+package actors
+
+import (
+	"context"
+	"strings"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime/build"
+)
+
+// Builds are makings of environments' images. Every method works on any node.
+type Builds struct {
+	cluster      Cluster
+	environments *Environments
+	bell         *bell
+}
+
+// Request asks for an environment's image. It reports the environment, and
+// false when the image is there already. Without force nothing is built for an
+// unchanged recipe; a build that a user asked for and that goes on is a
+// Conflict.
+func (b *Builds) Request(ctx context.Context, c Caller, id state.EnvironmentID, force bool) (state.Environment, bool, error) {
+	asked, err := b.request(ctx, c, id, state.RequestBuild{Force: force})
+	if err != nil {
+		return state.Environment{}, false, err
+	}
+	e, err := b.environments.get(c.Account, id)
+	return e, asked.Build != "", err
+}
+
+func (b *Builds) request(ctx context.Context, c Caller, id state.EnvironmentID, cmd state.RequestBuild) (asked state.BuildAsked, err error) {
+	for range maxSwaps {
+		e, err := view(ctx, b.cluster, func(v *state.View) (state.Environment, error) { return v.Environment(c.Account, id) })
+		if err != nil {
+			return asked, err
+		}
+		cmd.Account, cmd.Environment, cmd.Seen = c.Account, id, e.Version
+		cmd.Recipe = b.environments.Recipe(e)
+		asked, err = propose[state.BuildAsked](ctx, b.cluster, cmd)
+		if !isChanged(err) {
+			return asked, err
+		}
+	}
+	return asked, fault.New(fault.Conflict, "environment %s is changed by others all the time; try again", id)
+}
+
+// Cancel ends what is under way for an environment's image.
+func (b *Builds) Cancel(ctx context.Context, c Caller, id state.EnvironmentID) (state.Environment, error) {
+	if _, err := b.cluster.Apply(ctx, state.CancelBuild{Account: c.Account, Environment: id}); err != nil {
+		return state.Environment{}, err
+	}
+	return b.environments.get(c.Account, id)
+}
+
+// Test makes an environment's image without a cache, keeps nothing of it, and
+// waits for the end. It reports the build as it ended.
+func (b *Builds) Test(ctx context.Context, c Caller, id state.EnvironmentID) (state.Build, error) {
+	asked, err := b.request(ctx, c, id, state.RequestBuild{Test: true})
+	if err != nil {
+		return state.Build{}, err
+	}
+	return b.await(ctx, asked.Build)
+}
+
+// await waits until a build is over.
+func (b *Builds) await(ctx context.Context, id state.BuildID) (found state.Build, err error) {
+	err = b.bell.until(ctx, state.ChangedBuild, string(id), func() (bool, error) {
+		var ok bool
+		found, err = applied(b.cluster, func(v *state.View) (state.Build, error) {
+			r, there, err := v.AnyBuild(id)
+			ok = there
+			return r, err
+		})
+		return !ok || found.Phase.Over(), err
+	})
+	return found, err
+}
+
+// Newest is an environment and what its newest build said.
+func (b *Builds) Newest(ctx context.Context, c Caller, id state.EnvironmentID) (e state.Environment, log string, err error) {
+	v, err := b.cluster.Read(ctx)
+	if err != nil {
+		return e, "", err
+	}
+	defer v.Close()
+	if e, err = v.Environment(c.Account, id); err != nil || e.Build.Last == "" {
+		return e, "", err
+	}
+	log, err = logOf(v, e.Build.Last)
+	return e, log, err
+}
+
+// logOf is all that a build has said.
+func logOf(v *state.View, id state.BuildID) (string, error) {
+	var all strings.Builder
+	err := v.BuildLog(id, 0, func(p state.BuildPiece) bool { all.WriteString(p.Text); return true })
+	return all.String(), err
+}
+
+// Log is all that a build has said.
+func (b *Builds) Log(id state.BuildID) (string, error) {
+	return applied(b.cluster, func(v *state.View) (string, error) { return logOf(v, id) })
+}
+
+// maxFollowedPieces bounds the pieces that a follower is given at once.
+const maxFollowedPieces = 16
+
+// LogFollower reads one build's log from this node's replica, as it grows.
+type LogFollower struct {
+	cluster Cluster
+	bell    *bell
+	ear     *ear
+	build   state.BuildID
+	last    uint64
+}
+
+// Follow begins after a piece's seq; 0 is the beginning of the log.
+func (b *Builds) Follow(id state.BuildID, after uint64) *LogFollower {
+	return &LogFollower{cluster: b.cluster, bell: b.bell, build: id, last: after, ear: b.bell.listen(state.ChangedBuild, string(id))}
+}
+
+// Next returns the pieces that follow, in order, and the build, which is over
+// when there are none. It waits for them; it ends with ctx's error, or with
+// Unavailable (code DRAINING) when the node stops.
+func (f *LogFollower) Next(ctx context.Context) (found []state.BuildPiece, of state.Build, err error) {
+	for {
+		found = nil
+		over := false
+		of, err = applied(f.cluster, func(v *state.View) (state.Build, error) {
+			r, ok, err := v.AnyBuild(f.build)
+			if over = !ok || r.Phase.Over(); err != nil {
+				return r, err
+			}
+			return r, v.BuildLog(f.build, f.last, func(p state.BuildPiece) bool {
+				found = append(found, p)
+				return len(found) < maxFollowedPieces
+			})
+		})
+		if err != nil {
+			return nil, of, err
+		}
+		if len(found) > 0 {
+			f.last = found[len(found)-1].Seq
+		}
+		if len(found) > 0 || over {
+			return found, of, nil
+		}
+		if err := f.bell.wait(ctx, f.ear); err != nil {
+			return nil, of, err
+		}
+	}
+}
+
+// Close gives the follower's place back.
+func (f *LogFollower) Close() { f.bell.drop(f.ear) }
+
+// Dockerfile is what an environment's image is made by, as a whole.
+func (e *Environments) Dockerfile(env state.Environment) string {
+	return build.Dockerfile(recipeOf(env), e.recipes.Installers)
+}
+
+// Recipe is what an environment's image is to be made by.
+func (e *Environments) Recipe(env state.Environment) state.Recipe {
+	return e.recipes.of(env, e.shape.Image)
+}
+
+// Runtimes are the versions that can be asked for, by language.
+func (e *Environments) Runtimes() map[string][]string { return e.recipes.Runtimes }
+
+// CheckExtensions checks a Dockerfile's extensions for an environment, without
+// building, and reports the Dockerfile with them.
+func (e *Environments) CheckExtensions(env state.Environment, extensions string) (string, build.Report) {
+	env.Dockerfile = extensions
+	return e.Dockerfile(env), build.CheckExtensions(recipeOf(env), e.recipes.Installers, build.Options{})
+}
