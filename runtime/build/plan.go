@@ -124,11 +124,14 @@ func (o Options) platform() string {
 // the same words as Check's, or wrap what Options.Image says of a base.
 func NewPlan(dockerfile string, o Options) (Plan, error) {
 	p := newPlanner(o)
-	f, errs := read(dockerfile, p.lint)
-	if len(errs) > 0 {
-		return Plan{}, errs[0]
-	}
-	if err := p.all(f); err != nil {
+	err := guarded(func() error {
+		f, errs := read(dockerfile, p.lint)
+		if len(errs) > 0 {
+			return errs[0]
+		}
+		return p.all(f)
+	})
+	if err != nil {
 		return Plan{}, err
 	}
 	return p.plan, nil

@@ -2,7 +2,6 @@ package build
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -153,7 +152,8 @@ func (s *stage) action(c instructions.Command) (Action, error) {
 
 func (s *stage) setenv(c *instructions.EnvCommand) error {
 	for _, pair := range c.Env {
-		if err := errors.Join(s.env.set(pair.Key, pair.Value), s.seen.set(pair.Key, pair.Value)); err != nil {
+		s.env.put(pair.Key, pair.Value)
+		if err := s.seen.set(pair.Key, pair.Value); err != nil { // it holds all that env does
 			return s.wrong("%v", err)
 		}
 	}
