@@ -38,7 +38,7 @@ func TestCheckErrors(t *testing.T) {
 		"another platform":           {"FROM --platform=linux/s390x debian", []string{"Dockerfile syntax error on line 1: FROM --platform=linux/s390x is not supported: this is linux/amd64"}},
 		"an unknown base":            {"FROM debian\nCOPY --from=nosuch /a /b", []string{"Dockerfile syntax error on line 2: there is no image nosuch"}},
 		"a base of nothing":          {"ARG A\nFROM $A", []string{"Dockerfile syntax error on line 2: FROM $A names no image"}},
-		"a base of two words":        {"ARG A=\"b c\"\nFROM $A", []string{"Dockerfile syntax error on line 2: invalid request: \"b c\" names no image"}},
+		"a base of two words":        {"ARG A=\"b c\"\nFROM $A", []string{"Dockerfile syntax error on line 2: \"b c\" names no image"}},
 		"a later stage":              {"FROM debian AS a\nCOPY --from=later /a /b\nFROM debian AS later\nFROM a", []string{"Dockerfile syntax error on line 2: COPY --from=later names a stage that is not finished"}},
 		"itself":                     {"FROM debian AS me\nCOPY --from=me /a /b", []string{"Dockerfile syntax error on line 2: COPY --from=me names a stage that is not finished"}},
 		"a stage that is not there":  {"FROM debian\nCOPY --from=0 /a /b", []string{"Dockerfile syntax error on line 2: COPY --from=0 names no earlier stage"}},
@@ -168,6 +168,7 @@ func TestCheckBounds(t *testing.T) {
 		"replacing all":          "FROM debian\nENV A=" + strings.Repeat("x", 10<<10) + "\nENV B=${A//x/" + strings.Repeat("y", 10<<10) + "}",
 		"replacing a large text": "FROM debian\nENV A=" + strings.Repeat("x", 10<<10) + "\nENV B=${A//x/yyy}",
 		"replacing in replaced":  "FROM debian\nENV A=x\nENV B=${A//x/${A//x/$A}}",
+		"a command":              "FROM debian\nRUN <<A\n" + strings.Repeat("echo one more\n", 10<<10) + "A",
 		"heredocs": "FROM debian\nENV A=" + strings.Repeat("x", 60<<10) + "\nCOPY" + many(40, " <<E%d") + " /x/\n" +
 			strings.Join(strings.Fields(many(40, " $A\nE%d")), "\n"),
 	}

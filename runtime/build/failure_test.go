@@ -25,6 +25,14 @@ func TestStepFailure(t *testing.T) {
 			"npm error code E404\nnpm error 404 Not Found - GET https://registry.example/@a%2fb\nnpm error 404\nnpm error 404  '@a/b@*' is not in this registry.\nnpm error 404\nnpm error A complete log of this run can be found in: /root/.npm/_logs/x.log\n",
 			"Package not found: @a/b: npm error 404  '@a/b@*' is not in this registry.",
 		},
+		"npm of today": {
+			"npm error 404  The requested resource '@a/b@*' could not be found or you do not have permission to access it.\nnpm error 404\n",
+			"Package not found: @a/b: npm error 404  The requested resource '@a/b@*' could not be found or you do not have permission to access it.",
+		},
+		"pip without a network": {
+			"WARNING: Retrying (Retry(total=0, connect=None)) after connection broken\nERROR: No matching distribution found for x\n",
+			"Build failed at step 3/7: ERROR: No matching distribution found for x",
+		},
 		"older npm":           {"npm ERR! 404  'nosuch@latest' is not in this registry.\n", "Package not found: nosuch: npm ERR! 404  'nosuch@latest' is not in this registry."},
 		"npm without version": {"npm error notarget No matching version found for tsx@99.\n", "Package not found: tsx@99: npm error notarget No matching version found for tsx@99."},
 		"another tool":        {"compiling\nmake: *** [all] Error 2\n\n", "Build failed at step 3/7: make: *** [all] Error 2"},

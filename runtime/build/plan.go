@@ -103,7 +103,7 @@ func (Dir) action()   {}
 type Options struct {
 	// Image describes a base image, or says with runtime.ErrNoImage that there
 	// is none. NewPlan needs it; a check without it leaves out what depends on
-	// base images.
+	// base images. scratch is a name like any other.
 	Image func(name string) (Base, error)
 	// KnownBase says for a check whether an image is here or can be had. nil
 	// takes any name.

@@ -22,6 +22,9 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // scriptPath is where a heredoc is that names its own interpreter, while it runs.
 const scriptPath = "/dev/pipes/script"
 
+// maxArgumentBytes is what Linux passes as one argument.
+const maxArgumentBytes = 128<<10 - 1
+
 // stage is what is known of a stage while its instructions are planned.
 type stage struct {
 	planner   *planner
@@ -223,6 +226,11 @@ func (s *stage) run(c *instructions.RunCommand) (Action, error) {
 		}
 	}
 	do.Argv = s.argv(line)
+	for _, argument := range do.Argv {
+		if len(argument) > maxArgumentBytes {
+			return nil, s.wrong("the command is %d bytes and may be %d; a heredoc that begins with #! may be longer", len(argument), maxArgumentBytes)
+		}
+	}
 	return do, nil
 }
 

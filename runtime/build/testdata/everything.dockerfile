@@ -35,6 +35,11 @@ else
   ln -sf /opt/nodejs/22/bin/* /usr/local/bin/
   hash -r
 fi
+if ! command -v npm >/dev/null && command -v apt-get >/dev/null; then
+  apt-get update
+  apt-get install -y --no-install-recommends npm
+  rm -rf /var/lib/apt/lists/*
+fi
 present || { echo 'Node.js 22 was installed, but another one answers' >&2; node --version; exit 1; }
 NODEJS
 
@@ -74,7 +79,7 @@ RUN <<NODE_PACKAGES
 set -e
 if ! command -v npm >/dev/null && command -v apt-get >/dev/null; then
   apt-get update
-  apt-get install -y --no-install-recommends nodejs npm
+  apt-get install -y --no-install-recommends npm
   rm -rf /var/lib/apt/lists/*
 fi
 npm install --global --no-fund --no-audit \

@@ -19,7 +19,7 @@ if present; then
   echo 'Node.js 22 is in the base image'
 elif command -v apt-get >/dev/null && apt-get update && LC_ALL=C apt-cache policy nodejs |
   grep -Eq 'Candidate: ([0-9]+:)?22([^0-9]|$)'; then
-  apt-get install -y --no-install-recommends nodejs npm
+  apt-get install -y --no-install-recommends nodejs
   rm -rf /var/lib/apt/lists/*
 else
   export MISE_DATA_DIR=/opt/mise MISE_CACHE_DIR=/tmp/mise MISE_YES=1
@@ -35,6 +35,11 @@ else
   mise install node@22
   use "$(mise where node@22)"
   rm -rf /tmp/mise
+fi
+if ! command -v npm >/dev/null && command -v apt-get >/dev/null; then
+  apt-get update
+  apt-get install -y --no-install-recommends npm
+  rm -rf /var/lib/apt/lists/*
 fi
 present || { echo 'Node.js 22 was installed, but another one answers' >&2; node --version; exit 1; }
 NODEJS
