@@ -7,7 +7,7 @@
 //	guest/      the protocol of the process inside each computer
 //	warden/     the process that keeps containers and freezes them in time
 //	image/      where a root file system comes from
-//	build/      how one is made of a Dockerfile
+//	build/      what an environment's recipe becomes, step by step
 //	volume/     where a computer's data lives
 //	workspace/  the files a user sees
 //	network/    a computer's network namespace

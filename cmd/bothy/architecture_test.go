@@ -137,6 +137,7 @@ var homes = map[string]struct {
 	"github.com/openai/openai-go/v3":         {[]string{"actors/agent/openai"}, "each vendor's client in its own package"},
 	"github.com/anthropics/anthropic-sdk-go": {[]string{"actors/agent/anthropic"}, "each vendor's client in its own package"},
 	"github.com/google/go-containerregistry": {[]string{"runtime/image"}, "images come in by one way"},
+	"github.com/moby/buildkit":               {[]string{"runtime/build"}, "Dockerfiles are read in one place"},
 	"github.com/opencontainers/runtime-spec": {[]string{"runtime/container", "bench/bare"}, "OCI code in its driver"},
 	"github.com/google/nftables":             {[]string{"runtime/network"}, "one package changes the machine's network"},
 	"github.com/vishvananda/netlink":         {[]string{"runtime/network"}, "one package changes the machine's network"},

@@ -81,22 +81,22 @@ func alone(extensions string) []*SyntaxError {
 }
 
 // examine finds what is wrong with a text and what is unwise in it.
-func examine(text string, o Options) ([]*SyntaxError, []finding) {
-	var warnings []finding
-	lint := newLinter(text, func(at []parser.Range, message string) {
-		warnings = append(warnings, finding{lineOf(at), message})
-	})
-	f, errs := read(text, lint)
-	if f == nil {
-		return errs, nil
-	}
-	lintFile(f, lint, func(line int, message string) { warnings = append(warnings, finding{line, message}) })
-	if len(errs) > 0 {
-		return errs, warnings
-	}
+func examine(text string, o Options) (errs []*SyntaxError, warnings []finding) {
+	tell := func(line int, message string) { warnings = append(warnings, finding{line, message}) }
 	p := newPlanner(o)
-	p.lint = lint
-	if err := p.all(f); err != nil {
+	err := guarded(func() error {
+		p.lint = newLinter(text, tell)
+		var f *file
+		if f, errs = read(text, p.lint); f == nil {
+			return nil
+		}
+		lintFile(f, p.lint, tell)
+		if len(errs) > 0 {
+			return nil
+		}
+		return p.all(f)
+	})
+	if err != nil {
 		var bad *SyntaxError
 		if !errors.As(err, &bad) {
 			bad = wrong(p.at, "%v", err)
@@ -127,7 +127,7 @@ func report(errs []*SyntaxError, warnings []finding, where func(line int) (int, 
 
 // newLinter tells warnings in BuildKit's words, as far as the text does not
 // ask with # check= not to hear them.
-func newLinter(text string, warn func(at []parser.Range, message string)) *linter.Linter {
+func newLinter(text string, tell func(line int, message string)) *linter.Linter {
 	config := &linter.Config{}
 	if _, options, _, ok := parser.ParseDirective("check", []byte(text)); ok {
 		if asked, err := linter.ParseLintOptions(options); err == nil {
@@ -135,7 +135,7 @@ func newLinter(text string, warn func(at []parser.Range, message string)) *linte
 		}
 	}
 	config.Warn = func(rule, _, _, message string, at []parser.Range) {
-		warn(at, wrong(1, "%s (%s)", message, rule).Reason)
+		tell(lineOf(at), wrong(1, "%s (%s)", message, rule).Reason)
 	}
 	return linter.New(config)
 }

@@ -12,7 +12,8 @@
 //	dockerfile.go  reads a Dockerfile with BuildKit's parser, within bounds
 //	refuse.go      says what a builder that many share does not do
 //	check.go       tells everything that is wrong with a text; lint.go what is unwise
-//	plan.go        makes stages and steps of it, expanded by variables.go
+//	plan.go        says what stages and steps are; planner.go finds the stages
+//	               and stage.go the steps, expanded by variables.go
 //	failure.go     tells in a line how a build failed
 //
 // A Dockerfile here has no build context: files come from heredocs, from other

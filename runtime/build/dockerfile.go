@@ -16,12 +16,13 @@ import (
 
 // Bounds of a Dockerfile.
 const (
-	maxDockerfileBytes  = 512 << 10
-	maxInstructionBytes = 64 << 10 // joined over its continued lines
-	maxInstructions     = 500
-	maxStages           = 20
-	maxNesting          = 20 // of ${a:-${b:-...}}
-	maxReasonBytes      = 400
+	maxDockerfileBytes     = 512 << 10
+	maxDockerfileLineBytes = 60 << 10 // the parser's scanner ends at 64 KiB, and tells no line
+	maxInstructionBytes    = 64 << 10 // joined over its continued lines
+	maxInstructions        = 500
+	maxStages              = 20
+	maxNesting             = 20 // of ${a:-${b:-...}}
+	maxReasonBytes         = 400
 )
 
 // SyntaxError says what is wrong with the text of a Dockerfile. It is
@@ -79,11 +80,19 @@ func read(text string, lint *linter.Linter) (*file, []*SyntaxError) {
 	return f, errs
 }
 
+// guarded keeps a panic of the parser's from ending a node: the text is a
+// stranger's, and the parser somebody else's.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = wrong(1, "this text cannot be read: %v", v)
+		}
+	}()
+	return do()
+}
+
 // add takes one instruction to the stage it belongs to.
 func (f *file) add(node *parser.Node, lint *linter.Linter) *SyntaxError {
-	if len(node.Original) > maxInstructionBytes {
-		return wrong(node.StartLine, "the instruction is longer than %d bytes", maxInstructionBytes)
-	}
 	parsed, err := instructions.ParseInstructionWithLinter(node, lint)
 	if err != nil {
 		return located(err, node.StartLine)
@@ -113,11 +122,11 @@ func checkBounds(text string) *SyntaxError {
 	if len(text) > maxDockerfileBytes {
 		return wrong(1, "the Dockerfile is %d bytes and may be %d", len(text), maxDockerfileBytes)
 	}
-	number, depth, continued := 0, 0, false
+	number, depth, joined, continued := 0, 0, 0, false
 	for line := range strings.Lines(text) {
 		number++
-		if len(line) > maxInstructionBytes-2 {
-			return wrong(number, "the line is longer than %d bytes", maxInstructionBytes-2)
+		if len(line) > maxDockerfileLineBytes {
+			return wrong(number, "the line is longer than %d bytes", maxDockerfileLineBytes)
 		}
 		if !utf8.ValidString(line) || strings.ContainsRune(line, 0) {
 			return wrong(number, "the line is not UTF-8 text")
@@ -127,7 +136,10 @@ func checkBounds(text string) *SyntaxError {
 			continue // neither ends an instruction that is continued
 		}
 		if !continued {
-			depth = 0
+			depth, joined = 0, 0
+		}
+		if joined += len(line); joined > maxInstructionBytes {
+			return wrong(number, "the instruction is longer than %d bytes", maxInstructionBytes)
 		}
 		if depth = nesting(line, depth); depth > maxNesting {
 			return wrong(number, "${...} is nested deeper than %d", maxNesting)

@@ -27,6 +27,9 @@ func Timeout(limit time.Duration) string {
 func StepFailure(number, steps int, output string) string {
 	last := tail(output)
 	for _, line := range last {
+		if unreachable.MatchString(line) {
+			break // pip finds nothing where it reaches nothing
+		}
 		for _, absent := range absences() {
 			if found := absent.FindStringSubmatch(line); found != nil {
 				return fmt.Sprintf("Package not found: %s: %s", withoutRange(found[1]), line)
@@ -51,9 +54,12 @@ var (
 	aptNoVersion   = regexp.MustCompile(`^E: Version '[^']*' for '([^']+)' was not found`)
 	apkUnknown     = regexp.MustCompile(`^(\S+) \(no such package\):`)
 	pipUnknown     = regexp.MustCompile(`^ERROR: No matching distribution found for (.+?)(?: \(from .*)?$`)
-	npmUnknown     = regexp.MustCompile(`^npm (?:ERR!|error) 404 +'(.+?)' is not in (?:this|the npm) registry`)
+	npmUnknown     = regexp.MustCompile(`^npm (?:ERR!|error) 404 +(?:The requested resource )?'(.+?)' (?:is not in (?:this|the npm) registry|could not be found)`)
 	npmNoVersion   = regexp.MustCompile(`^npm (?:ERR!|error) notarget No matching version found for (.+?)\.?$`)
 )
+
+// unreachable is how pip says that it asked an index in vain.
+var unreachable = regexp.MustCompile(`^WARNING: Retrying \(Retry\(total=\d+`)
 
 // withoutRange takes npm's version off when it says nothing.
 func withoutRange(name string) string {

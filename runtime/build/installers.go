@@ -59,7 +59,7 @@ type language struct {
 	// not in a directory that is on every PATH.
 	probe, packaged, in string
 	tool                string // mise's name for it
-	after               string // what its programs are also called
+	after               string // what must be there besides
 }
 
 // table is how each runtime is installed.
@@ -70,7 +70,10 @@ func table() map[string]language {
 			probe: "python3", packaged: "python3 python3-pip python3-venv", tool: "python",
 			after: `ln -sf "$(command -v python3)" /usr/local/bin/python`,
 		},
-		"nodejs": {title: "Node.js", present: "node --version", says: "^v", probe: "nodejs", packaged: "nodejs npm", tool: "node"},
+		"nodejs": {
+			title: "Node.js", present: "node --version", says: "^v", probe: "nodejs", packaged: "nodejs", tool: "node",
+			after: npmScript,
+		},
 		"go": {
 			title: "Go", present: "go version", says: "^go version go", tool: "go",
 			probe: "golang-{version}-go", packaged: "golang-{version}-go", in: "/usr/lib/go-{version}",
@@ -176,6 +179,13 @@ const curlScript = `if ! command -v curl >/dev/null; then
 fi
 `
 
+// npmScript brings npm to a Node.js without it, as Debian's own is.
+const npmScript = `if ! command -v npm >/dev/null && command -v apt-get >/dev/null; then
+  apt-get update
+  apt-get install -y --no-install-recommends npm
+  rm -rf /var/lib/apt/lists/*
+fi`
+
 // packagedScript is the branch that installs the distribution's package when
 // it is of the version asked for.
 func packagedScript(l language, version string) string {
@@ -246,11 +256,7 @@ fi
 python3 -m pip install --no-cache-dir`+arguments+"\n")
 	default:
 		return "\n# Node packages\n" + run("NODE_PACKAGES", `set -e
-if ! command -v npm >/dev/null && command -v apt-get >/dev/null; then
-  apt-get update
-  apt-get install -y --no-install-recommends nodejs npm
-  rm -rf /var/lib/apt/lists/*
-fi
+`+npmScript+`
 npm install --global --no-fund --no-audit`+arguments+"\n")
 	}
 }

@@ -103,7 +103,7 @@ func (Dir) action()   {}
 type Options struct {
 	// Image describes a base image, or says with runtime.ErrNoImage that there
 	// is none. NewPlan needs it; a check without it leaves out what depends on
-	// base images.
+	// base images. scratch is a name like any other.
 	Image func(name string) (Base, error)
 	// KnownBase says for a check whether an image is here or can be had. nil
 	// takes any name.
@@ -124,11 +124,14 @@ func (o Options) platform() string {
 // the same words as Check's, or wrap what Options.Image says of a base.
 func NewPlan(dockerfile string, o Options) (Plan, error) {
 	p := newPlanner(o)
-	f, errs := read(dockerfile, p.lint)
-	if len(errs) > 0 {
-		return Plan{}, errs[0]
-	}
-	if err := p.all(f); err != nil {
+	err := guarded(func() error {
+		f, errs := read(dockerfile, p.lint)
+		if len(errs) > 0 {
+			return errs[0]
+		}
+		return p.all(f)
+	})
+	if err != nil {
 		return Plan{}, err
 	}
 	return p.plan, nil

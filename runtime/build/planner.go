@@ -151,8 +151,8 @@ func (p *planner) source(c *instructions.CopyCommand, within int) (int, error) {
 // base describes an image that FROM or COPY names.
 func (p *planner) base(name string, line int) (Base, error) {
 	p.at = line
-	if err := CheckBase(name); err != nil {
-		return Base{}, wrong(line, "%v", err)
+	if CheckBase(name) != nil {
+		return Base{}, wrong(line, "%s names no image", quoted(name))
 	}
 	if p.options.KnownBase != nil && !p.options.KnownBase(name) {
 		return Base{}, wrong(line, "there is no image %s, and none can be had by that name", name)

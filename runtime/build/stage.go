@@ -2,7 +2,6 @@ package build
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -22,6 +21,9 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // scriptPath is where a heredoc is that names its own interpreter, while it runs.
 const scriptPath = "/dev/pipes/script"
+
+// maxArgumentBytes is what Linux passes as one argument.
+const maxArgumentBytes = 128<<10 - 1
 
 // stage is what is known of a stage while its instructions are planned.
 type stage struct {
@@ -153,7 +155,8 @@ func (s *stage) action(c instructions.Command) (Action, error) {
 
 func (s *stage) setenv(c *instructions.EnvCommand) error {
 	for _, pair := range c.Env {
-		if err := errors.Join(s.env.set(pair.Key, pair.Value), s.seen.set(pair.Key, pair.Value)); err != nil {
+		s.env.put(pair.Key, pair.Value)
+		if err := s.seen.set(pair.Key, pair.Value); err != nil { // it holds all that env does
 			return s.wrong("%v", err)
 		}
 	}
@@ -223,6 +226,11 @@ func (s *stage) run(c *instructions.RunCommand) (Action, error) {
 		}
 	}
 	do.Argv = s.argv(line)
+	for _, argument := range do.Argv {
+		if len(argument) > maxArgumentBytes {
+			return nil, s.wrong("the command is %d bytes and may be %d; a heredoc that begins with #! may be longer", len(argument), maxArgumentBytes)
+		}
+	}
 	return do, nil
 }
 

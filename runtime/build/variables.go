@@ -110,12 +110,14 @@ func (e *expander) expand(lex *shell.Lex, text string, of *variables) (string, e
 		}
 		from.left = min(from.left, maxPatternBytes)
 	}
-	before := from.left
+	most := from.left
 	result, unset, err := lex.ProcessWord(text, from)
-	e.given += before - from.left
+	e.given += most - from.left
 	switch {
+	case from.over && most == maxPatternBytes:
+		return "", fmt.Errorf("variables give more than %d bytes to a text with a pattern", maxPatternBytes)
 	case from.over:
-		return "", fmt.Errorf("variables give more than %d bytes here, or than %d in the whole Dockerfile", before, maxExpandedBytes)
+		return "", fmt.Errorf("variables give more than %d bytes in the whole Dockerfile", maxExpandedBytes)
 	case err != nil:
 		return "", err
 	}

@@ -1,0 +1,4 @@
+FROM testbase-base
+WORKDIR /workspace
+ARG DEBIAN_FRONTEND=noninteractive
+ENV PIP_BREAK_SYSTEM_PACKAGES=1

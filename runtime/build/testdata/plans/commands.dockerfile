@@ -1,0 +1,6 @@
+FROM python
+CMD echo "$PYTHON"
+ENTRYPOINT exec app
+RUN --network=none whoami
+WORKDIR sub
+MAINTAINER somebody

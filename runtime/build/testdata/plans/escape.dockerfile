@@ -1,0 +1,5 @@
+# escape=`
+FROM debian
+ENV DIR=C:\x Q=`$DIR
+RUN dir `
+  $DIR
