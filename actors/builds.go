@@ -6,7 +6,6 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
-	"github.com/bothy-computer/bothy/runtime/build"
 )
 
 // Builds are makings of environments' images. Every method works on any node.
@@ -36,7 +35,9 @@ func (b *Builds) request(ctx context.Context, c Caller, id state.EnvironmentID, 
 			return asked, err
 		}
 		cmd.Account, cmd.Environment, cmd.Seen = c.Account, id, e.Version
-		cmd.Recipe = b.environments.Recipe(e)
+		if cmd.Recipe = b.environments.Recipe(e); cmd.Test {
+			cmd.Recipe = b.environments.recipes.whole(e)
+		}
 		asked, err = propose[state.BuildAsked](ctx, b.cluster, cmd)
 		if !isChanged(err) {
 			return asked, err
@@ -53,26 +54,24 @@ func (b *Builds) Cancel(ctx context.Context, c Caller, id state.EnvironmentID) (
 	return b.environments.get(c.Account, id)
 }
 
-// Test makes an environment's image without a cache, keeps nothing of it, and
-// waits for the end. It reports the build as it ended.
-func (b *Builds) Test(ctx context.Context, c Caller, id state.EnvironmentID) (state.Build, error) {
+// Test asks for an environment's image, without a cache, of which nothing is
+// kept.
+func (b *Builds) Test(ctx context.Context, c Caller, id state.EnvironmentID) (state.BuildID, error) {
 	asked, err := b.request(ctx, c, id, state.RequestBuild{Test: true})
-	if err != nil {
-		return state.Build{}, err
-	}
-	return b.await(ctx, asked.Build)
+	return asked.Build, err
 }
 
-// await waits until a build is over.
-func (b *Builds) await(ctx context.Context, id state.BuildID) (found state.Build, err error) {
+// Await waits until a build is over, and reports it.
+func (b *Builds) Await(ctx context.Context, id state.BuildID) (found state.Build, err error) {
 	err = b.bell.until(ctx, state.ChangedBuild, string(id), func() (bool, error) {
-		var ok bool
 		found, err = applied(b.cluster, func(v *state.View) (state.Build, error) {
-			r, there, err := v.AnyBuild(id)
-			ok = there
+			r, ok, err := v.AnyBuild(id)
+			if err == nil && !ok {
+				err = fault.New(fault.NotFound, "Build not found: %s", id)
+			}
 			return r, err
 		})
-		return !ok || found.Phase.Over(), err
+		return found.Phase.Over(), err
 	})
 	return found, err
 }
@@ -154,23 +153,3 @@ func (f *LogFollower) Next(ctx context.Context) (found []state.BuildPiece, of st
 
 // Close gives the follower's place back.
 func (f *LogFollower) Close() { f.bell.drop(f.ear) }
-
-// Dockerfile is what an environment's image is made by, as a whole.
-func (e *Environments) Dockerfile(env state.Environment) string {
-	return build.Dockerfile(recipeOf(env), e.recipes.Installers)
-}
-
-// Recipe is what an environment's image is to be made by.
-func (e *Environments) Recipe(env state.Environment) state.Recipe {
-	return e.recipes.of(env, e.shape.Image)
-}
-
-// Runtimes are the versions that can be asked for, by language.
-func (e *Environments) Runtimes() map[string][]string { return e.recipes.Runtimes }
-
-// CheckExtensions checks a Dockerfile's extensions for an environment, without
-// building, and reports the Dockerfile with them.
-func (e *Environments) CheckExtensions(env state.Environment, extensions string) (string, build.Report) {
-	env.Dockerfile = extensions
-	return e.Dockerfile(env), build.CheckExtensions(recipeOf(env), e.recipes.Installers, build.Options{})
-}

@@ -15,6 +15,7 @@ type Environments struct {
 	computers *Computers
 	shape     Shape
 	recipes   Recipes
+	images    *Images
 }
 
 // Shape is what a computer gets when nobody asks for something else.
@@ -58,14 +59,22 @@ func (e *Environments) create(ctx context.Context, c Caller, spec EnvironmentSpe
 	if err := e.seal(&env, spec); err != nil {
 		return env, err
 	}
+	if err := e.recipes.check(env); err != nil {
+		return env, err
+	}
 	computer := state.Computer{ID: newComputerID(), Name: spec.Name, Image: e.shape.Image, MemoryBytes: e.shape.MemoryBytes,
 		MilliCPU: e.shape.MilliCPU, DiskBytes: e.shape.DiskBytes, Egress: !spec.NoInternet, IdleStop: e.shape.EnvironmentIdle}
 	made, err := propose[state.Made](ctx, e.cluster, state.CreateEnvironment{
-		Environment: env, Computer: computer, IfNoDefault: ifNone, Idempotency: c.Idempotency, Recipe: e.recipes.of(env, e.shape.Image)})
+		Environment: env, Computer: computer, IfNoDefault: ifNone, Idempotency: c.Idempotency, Recipe: e.Recipe(env)})
 	if err != nil {
 		return env, err
 	}
 	return e.get(c.Account, state.EnvironmentID(made.Resource.ID))
+}
+
+// Recipe is what an environment's image is to be made by.
+func (e *Environments) Recipe(env state.Environment) state.Recipe {
+	return e.recipes.of(env, e.shape.Image)
 }
 
 // Update applies change to the environment as it is now, in plain text, and
@@ -89,7 +98,10 @@ func (e *Environments) Update(ctx context.Context, c Caller, id state.Environmen
 			return env, err
 		}
 		keepSecrets(env.Secrets, spec.Secrets, before)
-		_, err = e.cluster.Apply(ctx, state.UpdateEnvironment{Environment: env, Seen: seen, Recipe: e.recipes.of(env, e.shape.Image)})
+		if err := e.recipes.check(env); err != nil {
+			return env, err
+		}
+		_, err = e.cluster.Apply(ctx, state.UpdateEnvironment{Environment: env, Seen: seen, Recipe: e.Recipe(env)})
 		if isChanged(err) {
 			continue
 		}

@@ -15,7 +15,7 @@ import (
 // records, the nodes and their rooms, which are the cluster's.
 func Stand(o Options, sys *actors.System) Options {
 	o.Nouns = computeragents.Nouns{Threads: sys.Threads, Runs: runs{sys.Threads}, Agents: sys.Agents,
-		Environments: sys.Environments, Machines: sys.Environments, Money: sys.Accounts, Models: sys.Models}
+		Environments: sys.Environments, Builds: builds{sys.Builds}, Machines: sys.Environments, Money: sys.Accounts, Models: sys.Models}
 	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
 	o.AgentComputer.Computers, o.AgentComputer.Images, o.AgentComputer.Money = sys.Computers, sys.Images, sys.Accounts
 	o.AgentComputer.Files = sys.Computers
@@ -34,6 +34,13 @@ type runs struct{ *actors.Threads }
 
 func (r runs) Follow(ctx context.Context, thread state.ThreadID, after uint64) computeragents.Follower {
 	return r.Threads.Follow(ctx, thread, after)
+}
+
+// builds follows a build as an interface, likewise.
+type builds struct{ *actors.Builds }
+
+func (b builds) Follow(id state.BuildID, after uint64) computeragents.BuildFollower {
+	return b.Builds.Follow(id, after)
 }
 
 // RecordsOf reads through the cluster; ready says whether this node may serve.

@@ -10,9 +10,11 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/actors/ledger"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
+	"github.com/bothy-computer/bothy/runtime/build"
 	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
@@ -34,6 +36,7 @@ type Config struct {
 	Computer ComputerConfig       `yaml:"computer"`
 	Volumes  VolumeConfig         `yaml:"volumes"`
 	Images   ImagesConfig         `yaml:"images"`
+	Build    BuildConfig          `yaml:"build"`
 	Log      LogConfig            `yaml:"log"`
 }
 
@@ -102,6 +105,28 @@ type ImagesConfig struct {
 	Sources string `yaml:"sources"`
 }
 
+// BuildConfig is how environments' images are built.
+type BuildConfig struct {
+	// Base is the image that testbase-base stands for, the base of an environment
+	// that names none; "" is computer.image.
+	Base string `yaml:"base"`
+	// Memory, MilliCPU, Disk and Processes bound the computer that a step runs in.
+	Memory    Bytes         `yaml:"memory"`
+	MilliCPU  int64         `yaml:"milliCPU"`
+	Disk      Bytes         `yaml:"disk"`
+	Processes int64         `yaml:"processes"`
+	Limit     time.Duration `yaml:"limit"` // of one build
+	// Env are variables that every step sees and that are in no image: the
+	// mirrors that installers are to use, such as PIP_INDEX_URL.
+	Env map[string]string `yaml:"env"`
+	// Runtimes are the versions that can be asked for, by language; none means
+	// the usual ones.
+	Runtimes map[string][]string `yaml:"runtimes"`
+	// Archives are URLs of .tar.gz files with a language, {version} and {arch}
+	// filled in; others are installed of the distribution's packages or by mise.
+	Archives map[string]string `yaml:"archives"`
+}
+
 // VolumeConfig sizes the pool that computers' data is in.
 type VolumeConfig struct {
 	Size Bytes `yaml:"size"` // at first
@@ -134,6 +159,7 @@ func DefaultConfig() Config {
 		Accounts: AccountConfig{StartBalance: 10 * ledger.USD},
 		Computer: ComputerConfig{Image: "host", Memory: 2 << 30, MilliCPU: 2000, Disk: 10 << 30, Warm: 2,
 			Idle: IdleConfig{Environments: 15 * time.Minute}},
+		Build:   BuildConfig{Memory: 4 << 30, MilliCPU: 2000, Disk: 20 << 30, Processes: 4096, Limit: actors.DefaultBuildLimit, Runtimes: build.DefaultRuntimes()},
 		Volumes: VolumeConfig{Size: volume.DefaultSizeBytes, Grow: volume.DefaultGrowBytes},
 		Log:     LogConfig{Level: "info", Format: "text"},
 	}

@@ -209,6 +209,7 @@ func (n *node) openActors(context.Context) error {
 	shape := n.config.Computer
 	sys, err := actors.Open(actors.Options{
 		Cluster: recordsOf{n.cluster}, Lease: leaseOf{n.cluster}, Changes: n.watcher, Driver: n.machine.driver,
+		Builder: n.machine.builder(n.config), Recipes: n.config.recipes(),
 		Transport: n.cluster.Transport(), Sealer: secrets, Catalog: n.catalog, Price: n.config.Prices,
 		Shape: actors.Shape{Image: shape.Image, MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk),
 			EnvironmentIdle: shape.Idle.Environments, ComputerIdle: shape.Idle.Computers},

@@ -62,6 +62,11 @@ type Environments interface {
 	SetDefault(context.Context, actors.Caller, state.EnvironmentID) (state.Environment, error)
 	Delete(ctx context.Context, c actors.Caller, id state.EnvironmentID, hard bool) error
 	Spec(state.Environment) (actors.EnvironmentSpec, error)
+	// Runtimes are the versions that can be asked for, by language.
+	Runtimes() map[string][]string
+	// Dockerfile is what its image is made by; Check looks for mistakes in it.
+	Dockerfile(state.Environment) string
+	Check(context.Context, state.Environment) (actors.CheckedRecipe, error)
 }
 
 // Machines turns environments' computers on and off.
@@ -89,6 +94,7 @@ type Nouns struct {
 	Runs         Runs
 	Agents       Agents
 	Environments Environments
+	Builds       Builds
 	Machines     Machines
 	Money        Money
 	Models       Models
@@ -130,7 +136,8 @@ var Prefixes = []string{"", "/v1"}
 // Routes lists every route of the dialect.
 func (a *API) Routes() []door.Route {
 	var all []door.Route
-	for _, some := range [][]door.Route{a.threadRoutes(), a.agentRoutes(), a.environmentRoutes(), a.budgetRoutes(), a.healthRoutes()} {
+	for _, some := range [][]door.Route{a.threadRoutes(), a.agentRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
+		a.buildRoutes(), a.budgetRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}
 	return all

@@ -31,6 +31,8 @@ func (a *API) environmentRoutes() []door.Route {
 		{Method: "POST", Path: "/environments/:id/start", Scopes: run, Serve: a.Handle(a.startEnvironment)},
 		{Method: "POST", Path: "/environments/:id/stop", Scopes: run, Serve: a.Handle(a.stopEnvironment)},
 		{Method: "GET", Path: "/environments/:id/status", Scopes: read, Serve: a.Handle(a.environmentStatus)},
+		{Method: "GET", Path: "/environments/:id/config", Scopes: read, Serve: a.Handle(a.getConfig)},
+		{Method: "PUT", Path: "/environments/:id/config", Scopes: write, Serve: a.Handle(a.putConfig)},
 	}
 }
 
@@ -306,6 +308,44 @@ func (a *API) environmentStatus(c *gin.Context) error {
 		reply.ContainerID, reply.StartedAt = maybe(computer.ID), wire.Maybe(computer.StartedAt)
 	}
 	a.ok(c, reply)
+	return nil
+}
+
+// getConfig serves GET /environments/:id/config.
+func (a *API) getConfig(c *gin.Context) error {
+	e, err := a.environment(c)
+	if err != nil {
+		return err
+	}
+	a.ok(c, wire.EnvironmentConfig{Config: e.Config})
+	return nil
+}
+
+// putConfig serves PUT /environments/:id/config: a text that its user keeps
+// here, and nobody else reads.
+func (a *API) putConfig(c *gin.Context) error {
+	var req wire.WriteEnvironmentConfig
+	if err := a.Read(c, &req); err != nil {
+		return err
+	}
+	if req.Config == nil {
+		return invalid("config", "Missing required field: config")
+	}
+	if err := long("config", *req.Config); err != nil {
+		return err
+	}
+	id, err := environmentID(c)
+	if err != nil {
+		return err
+	}
+	e, err := a.Environments.Update(c.Request.Context(), door.CallerOf(c), id, func(_ *actors.EnvironmentSpec, e *state.Environment) error {
+		e.Config = *req.Config
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.ok(c, wire.EnvironmentConfig{Config: e.Config})
 	return nil
 }
 
