@@ -55,7 +55,7 @@ RUN id -un > /tmp/who
 `
 
 func TestADockerfileBecomesAnImage(t *testing.T) {
-	n := newNode(t, 0)
+	n := newNode(t, 1) // steps may get a blank computer
 	digest, log, err := n.built(t.Context(), runtime.Build{Dockerfile: wholeDockerfile, Name: "env-a:1"})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)

@@ -36,12 +36,8 @@ func (d *Driver) Commit(ctx context.Context, epoch runtime.Epoch, id runtime.ID,
 
 // upperTrees are the directories that hold what a computer has changed.
 func (d *Driver) upperTrees(ctx context.Context, id runtime.ID, r record) ([]image.Tree, error) {
-	f, err := d.look(id, r)
-	if err != nil {
+	if err := d.rest(ctx, id, r); err != nil {
 		return nil, err
-	}
-	if f.pid != 0 {
-		return nil, fmt.Errorf("%w: it runs", runtime.ErrInvalid)
 	}
 	volume, ok := d.Pool.Path(string(id))
 	if !ok {

@@ -24,13 +24,12 @@ func (d *Driver) Lay(ctx context.Context, epoch runtime.Epoch, id runtime.ID, ow
 		return err
 	}
 	defer release()
-	f, err := d.look(id, r)
-	if err != nil {
-		return err
+	if err := d.rest(ctx, id, r); err != nil {
+		return fmt.Errorf("put files into %s: %w", id, err)
 	}
 	volume, ok := d.Pool.Path(string(id))
-	if f.pid != 0 || !ok {
-		return fmt.Errorf("put files into %s: %w: it runs, or has no disk", id, runtime.ErrInvalid)
+	if !ok {
+		return fmt.Errorf("put files into %s: its volume is gone: %w", id, runtime.ErrNotFound)
 	}
 	defer func() {
 		if undo := d.unmountRoot(id); undo != nil {

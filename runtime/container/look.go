@@ -142,3 +142,17 @@ func (d *Driver) ids() ([]runtime.ID, error) {
 	}
 	return out, nil
 }
+
+// rest makes sure that a computer does not run, as whoever works on its layer
+// needs. A blank that became this computer and that nobody has started yet is
+// ended for it; one that was started is runtime.ErrInvalid.
+func (d *Driver) rest(ctx context.Context, id runtime.ID, r record) error {
+	f, err := d.look(id, r)
+	switch {
+	case err != nil || f.pid == 0:
+		return err
+	case r.Started:
+		return fmt.Errorf("%w: it runs", runtime.ErrInvalid)
+	}
+	return d.dismantle(ctx, id, r)
+}

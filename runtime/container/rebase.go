@@ -21,12 +21,8 @@ func (d *Driver) Rebase(ctx context.Context, epoch runtime.Epoch, id runtime.ID,
 		return err
 	}
 	defer release()
-	f, err := d.look(id, r)
-	if err != nil {
-		return err
-	}
-	if f.pid != 0 {
-		return fmt.Errorf("rebase %s: %w: it runs", id, runtime.ErrInvalid)
+	if err := d.rest(ctx, id, r); err != nil {
+		return fmt.Errorf("rebase %s: %w", id, err)
 	}
 	r.Spec.Image = image
 	if r.Image != digest {
