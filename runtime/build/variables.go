@@ -16,9 +16,9 @@ const (
 	maxExpandedBytes    = 4 << 20  // that variables give, in the whole Dockerfile
 	maxEnvironmentBytes = 64 << 10 // of one stage; a kernel passes more, people do not
 	maxVariables        = 1000
-	maxPatternBytes     = 2 << 10  // of a word with ${a#b}, ${a%b} or ${a/b/c}, and of what it matches
-	maxPatternWork      = 32 << 20 // word times what variables give it, in the whole Dockerfile
-	maxDocumentBytes    = 1 << 20  // of all heredocs of COPY and ADD, expanded
+	maxPatternBytes     = 2 << 10 // of a word with ${a#b}, ${a%b} or ${a/b/c}, and of what it matches
+	maxPatternWork      = 4 << 20 // word times what variables give it, in the whole Dockerfile
+	maxDocumentBytes    = 1 << 20 // of all heredocs of COPY and ADD, expanded
 )
 
 // variables are set one after the other, as ENV and ARG do.
