@@ -21,7 +21,7 @@ const (
 	maxInstructionBytes    = 64 << 10 // joined over its continued lines
 	maxInstructions        = 500
 	maxStages              = 20
-	maxNesting             = 20 // of ${a:-${b:-...}}
+	maxNesting             = 50 // of ${a:-${b:-...}}
 	maxReasonBytes         = 400
 )
 
@@ -122,7 +122,8 @@ func checkBounds(text string) *SyntaxError {
 	if len(text) > maxDockerfileBytes {
 		return wrong(1, "the Dockerfile is %d bytes and may be %d", len(text), maxDockerfileBytes)
 	}
-	number, depth, joined, continued := 0, 0, 0, false
+	number, begun := 0, 0
+	var joined strings.Builder // an instruction, over its continued lines
 	for line := range strings.Lines(text) {
 		number++
 		if len(line) > maxDockerfileLineBytes {
@@ -135,25 +136,49 @@ func checkBounds(text string) *SyntaxError {
 		if trimmed == "" || trimmed[0] == '#' {
 			continue // neither ends an instruction that is continued
 		}
-		if !continued {
-			depth, joined = 0, 0
+		if joined.Len() == 0 {
+			begun = number
 		}
-		if joined += len(line); joined > maxInstructionBytes {
-			return wrong(number, "the instruction is longer than %d bytes", maxInstructionBytes)
+		// Which sign continues a line is the parser's to know; to join too much
+		// makes a bound no looser.
+		continued := strings.HasSuffix(trimmed, `\`) || strings.HasSuffix(trimmed, "`")
+		if continued {
+			line = strings.TrimRight(line, " \t\r\n")
+			line = line[:len(line)-1]
 		}
-		if depth = nesting(line, depth); depth > maxNesting {
-			return wrong(number, "${...} is nested deeper than %d", maxNesting)
+		if joined.WriteString(line); joined.Len() > maxInstructionBytes {
+			return wrong(begun, "the instruction is longer than %d bytes", maxInstructionBytes)
 		}
-		continued = strings.HasSuffix(trimmed, `\`) || strings.HasSuffix(trimmed, "`")
+		if continued {
+			continue
+		}
+		if err := checkDepth(joined.String(), begun); err != nil {
+			return err
+		}
+		joined.Reset()
+	}
+	return checkDepth(joined.String(), begun)
+}
+
+// manyTriggers is ONBUILD of ONBUILD of ONBUILD, which the parser goes down
+// into and copies at each step.
+var manyTriggers = regexp.MustCompile(`(?i)(?:onbuild\s+){3}`)
+
+func checkDepth(instruction string, line int) *SyntaxError {
+	if nesting(instruction) > maxNesting {
+		return wrong(line, "${...} is nested deeper than %d", maxNesting)
+	}
+	if manyTriggers.MatchString(instruction) {
+		return wrong(line, "ONBUILD is not supported")
 	}
 	return nil
 }
 
 var substitution = regexp.MustCompile(`\$\{|\}`)
 
-// nesting is how deep text goes that begins within so many ${.
-func nesting(text string, depth int) int {
-	deepest := depth
+// nesting is how deep ${ goes in a text, at most.
+func nesting(text string) int {
+	depth, deepest := 0, 0
 	for _, at := range substitution.FindAllString(text, -1) {
 		if at == "}" {
 			depth = max(depth-1, 0)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -210,5 +211,29 @@ func TestValidateTellsEveryMistake(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in\n%v", want, err)
 		}
+	}
+}
+
+// The most that a recipe may hold is still a Dockerfile.
+func TestLargestRecipe(t *testing.T) {
+	r := Recipe{Runtimes: map[string]string{}, Base: strings.Repeat("b", maxBaseBytes)}
+	for language, versions := range DefaultRuntimes() {
+		r.Runtimes[language] = versions[0]
+	}
+	for i := range maxPackages {
+		name := fmt.Sprintf("p%0*d", maxPackageBytes-1, i)
+		r.System, r.Python, r.Node = append(r.System, name), append(r.Python, name), append(r.Node, name)
+	}
+	line := strings.Repeat("x", 1023)
+	r.Extensions = "RUN <<EOF\n" + strings.Repeat(line+"\n", maxExtensionsBytes/1024-1) + "EOF\n"
+	r.SetupScripts = append(make([]string, maxScripts-2), strings.Repeat(line+"\\", maxScriptBytes/2048), strings.Repeat(line+"\n", maxScriptBytes/2048))
+	if err := r.Validate(DefaultRuntimes()); err != nil {
+		t.Fatal(err)
+	}
+	if got := CheckExtensions(r, Installers{}, Options{}); len(got.Errors) > 0 {
+		t.Fatalf("%+v", got.Errors)
+	}
+	if _, err := NewPlan(Dockerfile(r, Installers{}), bare()); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ const (
 	maxEnvironmentBytes = 64 << 10 // of one stage; a kernel passes more, people do not
 	maxVariables        = 1000
 	maxPatternBytes     = 2 << 10 // of a word with ${a#b}, ${a%b} or ${a/b/c}, and of what it matches
+	maxPatternWork      = 4 << 20 // word times what variables give it, in the whole Dockerfile
 	maxDocumentBytes    = 1 << 20 // of all heredocs of COPY and ADD, expanded
 )
 
@@ -75,6 +77,7 @@ func (v *variables) list() []string {
 type expander struct {
 	escape rune
 	given  int
+	work   int // of patterns
 	// unset is called with the names of variables that nobody has set.
 	unset func(name string)
 }
@@ -99,11 +102,12 @@ func (e *expander) expand(lex *shell.Lex, text string, of *variables) (string, e
 	if !strings.ContainsAny(text, "$'\"\\`") {
 		return text, nil
 	}
-	if nesting(text, 0) > maxNesting {
+	if nesting(text) > maxNesting {
 		return "", fmt.Errorf("${...} is nested deeper than %d", maxNesting)
 	}
 	from := &metered{variables: of, left: maxExpandedBytes - e.given}
-	if found := patterned.FindAllStringSubmatch(text, -1); found != nil {
+	found := patterned.FindAllStringSubmatch(text, -1)
+	if found != nil {
 		replaces := slices.DeleteFunc(found, func(f []string) bool { return f[1] != "//" })
 		if len(text) > maxPatternBytes || len(replaces) > 1 {
 			return "", fmt.Errorf("a text with ${name#pattern}, ${name%%pattern} or ${name/pattern/text} may be %d bytes, and have // once", maxPatternBytes)
@@ -113,7 +117,12 @@ func (e *expander) expand(lex *shell.Lex, text string, of *variables) (string, e
 	most := from.left
 	result, unset, err := lex.ProcessWord(text, from)
 	e.given += most - from.left
+	if found != nil {
+		e.work += len(text) * (most - from.left)
+	}
 	switch {
+	case e.work > maxPatternWork:
+		return "", errors.New("${name#pattern}, ${name%pattern} and ${name/pattern/text} are too many, or their patterns and variables too long")
 	case from.over && most == maxPatternBytes:
 		return "", fmt.Errorf("variables give more than %d bytes to a text with a pattern", maxPatternBytes)
 	case from.over:
