@@ -285,10 +285,14 @@ type Build struct {
 	// as need be; nothing of it is left at the end.
 	Machine    ID
 	Dockerfile string
-	Name       string // of the image; "" keeps nothing of it
-	NoCache    bool   // takes nothing from earlier builds
-	Egress     bool   // may steps open connections to the outside
-	Log        io.Writer
+	// ExtensionsAt is the line where the user's own instructions begin, and
+	// ExtensionLines how many they are: mistakes in them are told by their own
+	// lines. 0 means that the whole is the user's.
+	ExtensionsAt, ExtensionLines int
+	Name                         string // of the image; "" keeps nothing of it
+	NoCache                      bool   // takes nothing from earlier builds
+	Egress                       bool   // may steps open connections to the outside
+	Log                          io.Writer
 }
 
 // BuildFailure is why a Dockerfile makes no image, in words for its user. Other

@@ -304,6 +304,9 @@ func (w *work) explain(err error) error {
 	case w.ctx.Err() != nil:
 		return w.ctx.Err()
 	case errors.As(err, &syntax):
+		if in := syntax.Line - w.ExtensionsAt; w.ExtensionsAt > 0 && in >= 0 && in < w.ExtensionLines {
+			syntax = &SyntaxError{Line: in + 1, Reason: syntax.Reason} // as their user counts
+		}
 		return &runtime.BuildFailure{Reason: syntax.Error()}
 	case errors.Is(err, errStep):
 		return &runtime.BuildFailure{Reason: StepFailure(w.now.Number, w.plan.Steps, w.output.String())}
