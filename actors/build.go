@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -119,7 +120,7 @@ func (d *ownership) build(ctx context.Context, id state.BuildID, epoch state.Epo
 	done.Digest, err = d.makeImage(ctx, b, log)
 	if ctx.Err() != nil {
 		log.abandon()
-		return context.Cause(ctx)
+		return d.giveBack(ctx, id, epoch)
 	}
 	var failed *runtime.BuildFailure
 	switch {
@@ -139,6 +140,21 @@ func (d *ownership) build(ctx context.Context, id state.BuildID, epoch state.Epo
 	d.metrics.built(done.Digest != "", d.now().Sub(begun))
 	_, err = d.cluster.Apply(ctx, done)
 	return err
+}
+
+// giveBackTime bounds how long a node that stops tells that it gives a build
+// back.
+const giveBackTime = time.Second
+
+// giveBack lets another node go on with a build that ended here before its
+// time. It is refused where the build is over or another's already.
+func (d *ownership) giveBack(ctx context.Context, id state.BuildID, epoch state.Epoch) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime)
+	defer cancel()
+	if _, err := d.cluster.Apply(bounded, state.ReleaseBuild{Build: id, Epoch: epoch}); err != nil {
+		d.log.Info("build not given back", "build", string(id), "err", err)
+	}
+	return context.Cause(ctx)
 }
 
 func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog) (string, error) {
