@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,6 +219,31 @@ func TestADiskThatCannotBeMadeFailsNobodyElse(t *testing.T) {
 		t.Fatalf("it is %s", c.Phase)
 	}
 	h.files(t, env.Computer, text("a", "x"))
+}
+
+// TestADiskLaidForFilesIsStillStartedByItsFirstUse, though the record of it was
+// refused at first.
+func TestADiskLaidForFilesIsStillStartedByItsFirstUse(t *testing.T) {
+	h := open(t)
+	env := h.restless(t, 0)
+	var refused atomic.Bool
+	h.node.Fail = func(cmd state.Command) error {
+		if _, ok := cmd.(state.SetPhase); ok && refused.CompareAndSwap(false, true) {
+			return fault.New(fault.Unavailable, "no leader")
+		}
+		return nil
+	}
+	h.files(t, env.Computer, text("a", "x"))
+	waitFor(t, refused.Load)
+	waitFor(t, func() bool {
+		if err := h.lookAt(env.Computer); err != nil {
+			t.Fatal(err)
+		}
+		return h.computer(t, env.Computer).Phase == state.Stopped
+	})
+	if exit, err := h.Computers.Exec(t.Context(), h.caller, env.Computer, Command{Argv: []string{"cat", "a"}}); err != nil || exit.Code != 0 {
+		t.Fatalf("%+v, %v", exit, err)
+	}
 }
 
 func TestFilesOfAStoppedComputerStartNothing(t *testing.T) {
