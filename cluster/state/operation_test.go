@@ -104,13 +104,39 @@ func TestOperationsEndAtTheirDeadline(t *testing.T) {
 	f.check()
 }
 
-func TestOperationsAreBounded(t *testing.T) {
+func TestOperationsAreBoundedButForStopAndDelete(t *testing.T) {
 	f := newFixture(t)
-	f.makeLone("")
-	for i := range MaxOperations - 1 {
-		f.ask(WishRunning, OperationID("op_"+encodeText(uint64(i))), StartOperation)
+	epoch := f.aloneWithData()
+	for i := range MaxOperations {
+		f.snap(SnapshotID("snap_" + encodeText(uint64(i))))
 	}
-	f.refused("", SetWish{Account: acct, Computer: lone, Wish: WishRunning, Operation: &Operation{ID: "op_over", Kind: StartOperation}}, fault.Conflict, "")
+	over := OperationID("op_over")
+	f.refused("", CreateSnapshot{Account: acct, Computer: lone, ID: "snap_over", Operation: Operation{ID: over}}, fault.Conflict, "")
+	f.refused("", ResizeComputer{Account: acct, Computer: lone, Size: Size{DiskBytes: 6 << 30}, Operation: Operation{ID: over}}, fault.Conflict, "")
+	if id := f.ask(WishStopped, "op_stop", StopOperation); id != "op_stop" {
+		t.Fatalf("stopping it began %q", id)
+	}
+	if id := f.ask(WishDeleted, "op_delete", DeleteOperation); id != "op_delete" {
+		t.Fatalf("deleting it began %q", id)
+	}
+	f.check()
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Deleted})
+	f.check()
+}
+
+func TestAWishAskedTwiceHasOneOperation(t *testing.T) {
+	f := newFixture(t)
+	epoch := f.aloneWithData()
+	f.ask(WishStopped, "op_stop", StopOperation)
+	if id := f.ask(WishStopped, "op_twice", StopOperation); id != "op_stop" || f.computer(lone).Operations != 1 {
+		t.Fatalf("%q; %d are open", id, f.computer(lone).Operations)
+	}
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Stopped})
+	for _, id := range []OperationID{"op_start", "op_again"} {
+		if got := f.ask(WishRunning, id, StartOperation); got != "op_start" || f.computer(lone).Operations != 1 {
+			t.Fatalf("%q; %d are open", got, f.computer(lone).Operations)
+		}
+	}
 	f.check()
 }
 
