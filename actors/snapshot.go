@@ -166,8 +166,9 @@ func (s *System) dropSnapshots(ctx context.Context) error {
 	return err
 }
 
-// sweepSnapshots deletes those of this machine that have had no record for long:
-// of nodes that died between making one and recording it.
+// sweepSnapshots deletes those of this machine that have had no record for long,
+// of nodes that died between making one and recording it, and those that were
+// done too late, or not quite: their records say that they failed.
 func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 	keeper, ok := s.o.Driver.(runtime.Snapshotter)
 	if !ok {
@@ -184,7 +185,7 @@ func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 		if err != nil {
 			return err
 		}
-		if known && record.Node == s.o.Cluster.Self() {
+		if known && record.Node == s.o.Cluster.Self() && record.Phase != state.SnapshotFailed {
 			continue
 		}
 		first, seen := s.strays[one.Source]
@@ -194,7 +195,7 @@ func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 		if here[one.Source] = first; now.Sub(first) < orphanAge {
 			continue
 		}
-		s.log.Info("removing a snapshot without a record", "computer", string(one.Computer), "snapshot", one.Name)
+		s.log.Info("removing a snapshot that no record promises", "computer", string(one.Computer), "snapshot", one.Name)
 		if err := keeper.DropSnapshot(ctx, one.Source); err != nil {
 			return err
 		}

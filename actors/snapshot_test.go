@@ -1,9 +1,12 @@
 package actors
 
 import (
+	"slices"
 	"testing"
 
+	"github.com/bothy-computer/bothy/actors/actorstest"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
 
@@ -40,4 +43,45 @@ func TestARequestSentAgainFindsTheOperationItBegan(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAFailedSnapshotDoesNotStayOnTheDisk: it was kept before it failed.
+func TestAFailedSnapshotDoesNotStayOnTheDisk(t *testing.T) {
+	h := open(t)
+	clock := actorstest.NewClock()
+	h.o.Now = clock.Now
+	c := h.running(t)
+	snapshot := func(want state.OperationStatus) state.SnapshotID {
+		t.Helper()
+		asked, err := h.Snapshots.Create(t.Context(), h.caller, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, func() bool { return h.operation(t, asked.Operation.ID).Status == want })
+		return asked.Snapshot.ID
+	}
+	h.driver.Script().Add(fake.Rule{Op: fake.Snapshot, Err: runtime.ErrFull, Late: true, Times: 1})
+	failed, ready := snapshot(state.OperationFailed), snapshot(state.OperationSucceeded)
+	keeps := func(want ...state.SnapshotID) {
+		t.Helper()
+		if err := h.Reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		held, err := h.driver.Snapshots(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []state.SnapshotID
+		for _, one := range held {
+			names = append(names, state.SnapshotID(one.Name))
+		}
+		if slices.Sort(names); !slices.Equal(names, want) {
+			t.Fatalf("the machine keeps %q, not %q", names, want)
+		}
+	}
+	both := []state.SnapshotID{failed, ready}
+	slices.Sort(both)
+	keeps(both...)
+	clock.Advance(orphanAge)
+	keeps(ready)
 }
