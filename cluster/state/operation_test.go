@@ -249,3 +249,29 @@ func TestTransfers(t *testing.T) {
 	}
 	f.check()
 }
+
+// TestComputersOfAnAccountAreBounded: it may not have one more, whichever way it
+// comes. Only their count is as high here.
+func TestComputersOfAnAccountAreBounded(t *testing.T) {
+	f := newFixture(t)
+	f.makeLone("")
+	f.claim(lone, n1)
+	f.ok(n1, SetPhase{Computer: lone, Epoch: f.computer(lone).Epoch, Phase: Running})
+	full := func(n uint64) {
+		t.Helper()
+		if err := f.store.Set(computers.countKey("account", []string{string(other)}), encodeUint(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move := TransferComputer{Account: acct, Computer: lone, To: other}
+	for _, cmd := range []Command{
+		move,
+		CreateComputer{Computer: Computer{ID: "comp_over", Account: other, Wish: WishStopped}},
+		CreateEnvironment{Environment: Environment{ID: "env_over", Account: other, Name: "over"}, Computer: Computer{ID: "comp_env"}},
+	} {
+		full(MaxComputers)
+		f.refused("", cmd, fault.Conflict, "")
+		full(MaxComputers - 1)
+		f.do(cmd)
+	}
+}
