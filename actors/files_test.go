@@ -420,6 +420,25 @@ func TestAnOperationEndsWithItsCaller(t *testing.T) {
 	}
 }
 
+// TestWhoWaitsForAnotherChangeEndsWithItsCaller: the other one does not end.
+func TestWhoWaitsForAnotherChangeEndsWithItsCaller(t *testing.T) {
+	h := open(t)
+	c := h.running(t)
+	done, err := h.local.files.turn(t.Context(), c.ID, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = h.Computers.Files(ctx, h.caller, c.ID, text("/workspace/f", "x"))
+	isFault(t, err, fault.Unavailable, "", "")
+	if got := h.files(t, c.ID, FileOp{Verb: workspace.Exists, Path: "f"}); *got.Exists {
+		t.Fatal("it was written")
+	}
+	done()
+	h.files(t, c.ID, text("f", "x"))
+}
+
 // FuzzServeFiles: what another node sends is refused or done, whatever it is.
 func FuzzServeFiles(f *testing.F) {
 	h := openHouse(f, actorstest.NewRecords(time.Now), fake.NewWorld(), "n1", nil)
