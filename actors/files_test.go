@@ -406,6 +406,27 @@ func TestTheRoomForFilesIsBounded(t *testing.T) {
 	}
 }
 
+// TestAFullRoomReadsNothing of what another node sends.
+func TestAFullRoomReadsNothing(t *testing.T) {
+	h := open(t)
+	c := h.running(t)
+	for range maxFileOpsEach {
+		leave, err := h.local.files.enter(c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+	}
+	body := strings.NewReader("an operation")
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, filesPath+string(c.Account)+"/"+string(c.ID), body)
+	w := httptest.NewRecorder()
+	h.Handler().ServeHTTP(w, r)
+	isFault(t, refused(w.Result()), fault.Unavailable, "", "")
+	if left := body.Len(); left != int(body.Size()) {
+		t.Fatalf("%d bytes of %d are left", left, body.Size())
+	}
+}
+
 func TestAnOperationEndsWithItsCaller(t *testing.T) {
 	h := open(t)
 	c := h.running(t)
