@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -100,6 +101,45 @@ func TestWhatCannotBeCopiedIsToldAndTheRestGoesOn(t *testing.T) {
 	}
 	if _, taken := between(t, []string{"-f", filepath.Join(from, "here")}, []string{"-t", "-d", filepath.Join(to, "here")}); taken == nil {
 		t.Error("a file was taken for a directory")
+	}
+}
+
+// TestAFileThatShrinksWhileItIsSent is told of, and the next one comes.
+func TestAFileThatShrinksWhileItIsSent(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	shrinks, slow := filepath.Join(from, "shrinks"), filepath.Join(to, "shrinks")
+	write(t, shrinks, strings.Repeat("x", 1<<20), 0o600)
+	write(t, filepath.Join(from, "next"), "yes", 0o600)
+	if err := syscall.Mkfifo(slow, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan [2]error, 1)
+	go func() {
+		sent, taken := between(t, []string{"-f", shrinks, filepath.Join(from, "next")}, []string{"-t", to})
+		ended <- [2]error{sent, taken}
+	}()
+	// It opens once the file is announced, and takes little of it unread.
+	pipe, err := os.Open(slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	if err := os.Truncate(shrinks, 1); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, pipe); err != nil || n != 1<<20 {
+		t.Errorf("%d bytes came, %v", n, err)
+	}
+	select {
+	case both := <-ended:
+		if !errors.Is(both[0], errUncopied) || !errors.Is(both[1], errUncopied) {
+			t.Errorf("sent with %v, taken with %v", both[0], both[1])
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("each side waits for the other")
+	}
+	if got, err := os.ReadFile(filepath.Join(to, "next")); err != nil || string(got) != "yes" {
+		t.Errorf("%q %v", got, err)
 	}
 }
 

@@ -135,8 +135,8 @@ func (s *sink) file(e entry, path string, when *stamp) error {
 	if err != nil {
 		return err
 	}
-	taken, err := s.answered()
-	if err != nil || !taken {
+	// One that could not read all of it has said so, and waits as well.
+	if _, err := s.answered(); err != nil {
 		return err
 	}
 	if failed != nil {
