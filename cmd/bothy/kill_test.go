@@ -263,18 +263,20 @@ func (v *victim) killed(step died, handle string, moment time.Duration) {
 // leavesNothing checks the machine once all computers are deleted.
 func (v *victim) leavesNothing() {
 	v.t.Helper()
-	node := nodeUUID(v.dir)
 	eventually(v.t, "nothing is left", startTime, func() error {
 		for what, pattern := range map[string]string{
 			"computers": filepath.Join(v.dir, "computers", "computers", "*"),
 			"volumes":   filepath.Join(v.dir, "volumes", "pool", "computers", "*"),
 			"snapshots": filepath.Join(v.dir, "volumes", "pool", "snapshots", "*", "*"),
-			"cgroups":   "/sys/fs/cgroup/memory/bothy/" + node + "/*/cgroup.procs",
 		} {
 			found, err := filepath.Glob(pattern)
 			if err != nil || len(found) > 0 {
 				return fmt.Errorf("%s: %v %v", what, found, err)
 			}
+		}
+		found, err := groupsOf(nodeUUID(v.dir), "*/cgroup.procs")
+		if err != nil || len(found) > 0 {
+			return fmt.Errorf("cgroups: %v %v", found, err)
 		}
 		return nil
 	})
