@@ -100,9 +100,10 @@ func (d *ownership) snap(ctx context.Context, c state.Computer) error {
 		if err != nil {
 			d.log.Warn("snapshot computer", "computer", string(c.ID), "err", err)
 			done.Error = faultText(translate(err))
+		} else {
+			done.Bytes = made.Bytes
+			d.metrics.still.Observe(made.Still.Seconds())
 		}
-		done.Bytes = made.Bytes
-		d.metrics.still.Observe(made.Still.Seconds())
 		if _, err := d.cluster.Apply(ctx, done); err != nil {
 			return err
 		}
