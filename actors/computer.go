@@ -86,7 +86,7 @@ type computer struct {
 	failed  int  // tries of the present action that failed
 	waiting []func(any, error)
 	laying  []func(any, error) // those who need only its disk
-	laid    bool               // the disk was made for them
+	laid    bool               // the disk is being made for them
 	users   int
 	since   time.Time // of the last use
 	calloff func()    // of the timer that is set
@@ -256,7 +256,7 @@ func (c *computer) settle() {
 	}
 	data := newest(c.fact, c.record, c.deps.cluster.Self())
 	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke || data && c.record.DataNode != c.deps.cluster.Self() {
-		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: c.laid})
+		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: onlyLaid(c.fact, c.record)})
 	}
 	c.laid = false
 	if c.again {

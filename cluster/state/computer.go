@@ -219,7 +219,7 @@ func (tx *Tx) putComputer(c Computer) error {
 	return computers.put(tx.w, c)
 }
 
-// MaxComputers bounds the computers of one account.
+// MaxComputers bounds the computers of one account, its environments' among them.
 const MaxComputers = 10_000
 
 // CreateComputer makes the record of a computer that stands alone. Its wish is
@@ -238,11 +238,6 @@ func (cmd CreateComputer) apply(tx *Tx) error {
 	if _, err := accounts.get(tx.w, string(c.Account)); err != nil {
 		return err
 	}
-	if n, err := computers.count(tx.w, "account", string(c.Account)); err != nil {
-		return err
-	} else if n >= MaxComputers {
-		return fault.New(fault.Conflict, "the account has %d computers, which is the limit", n)
-	}
 	c.Environment = ""
 	if c.Source != "" {
 		if err := tx.restore(&c); err != nil {
@@ -258,6 +253,9 @@ func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	c.Live, c.Metered, c.Counters, c.Reservation, c.Operations, c.Resize = 0, Metered{}, Metered{}, "", 0, nil
 	c.RunFrom, c.StoredBytes, c.TickedAt = time.Time{}, 0, time.Time{}
 	c.CreatedAt, c.UpdatedAt = tx.now, tx.now
+	if err := tx.roomFor(c.Account); err != nil {
+		return err
+	}
 	if err := tx.freeHandle(c); err != nil {
 		return err
 	}
@@ -271,6 +269,15 @@ func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	}
 	tx.changed(Change{Noun: ChangedComputer, ID: string(c.ID)})
 	return computers.create(tx.w, c)
+}
+
+// roomFor refuses an account one more computer than it may have.
+func (tx *Tx) roomFor(account AccountID) error {
+	n, err := computers.count(tx.w, "account", string(account))
+	if err == nil && n >= MaxComputers {
+		err = fault.New(fault.Conflict, "the account has %d computers, which is the limit", n)
+	}
+	return err
 }
 
 // UpdateComputer changes how a computer is shown; nil stays as it is.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -116,15 +115,6 @@ func (v *victim) attacks(a attack) {
 			v.t.Errorf("%s after %s: %s", action, a.name, why)
 		}
 	}
-}
-
-func jsonText(t *testing.T, text string) string {
-	t.Helper()
-	b, err := json.Marshal(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 // disturbed asks everybody else while an attack goes on.
