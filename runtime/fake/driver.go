@@ -39,6 +39,7 @@ type Driver struct {
 	computers map[runtime.ID]*computer
 	memory    map[runtime.ID]int64 // bytes that running computers hold
 	snapshots map[runtime.Source]runtime.Snapshot
+	images    map[string]bool // besides those of Room
 	nextPID   int
 }
 
@@ -57,7 +58,7 @@ func New(opts Options) *Driver {
 		opts.Now = time.Now
 	}
 	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64),
-		snapshots: make(map[runtime.Source]runtime.Snapshot), nextPID: 1000}
+		snapshots: make(map[runtime.Source]runtime.Snapshot), images: make(map[string]bool), nextPID: 1000}
 }
 
 // World is where the driver's calls are noted.
@@ -104,8 +105,17 @@ func (d *Driver) admit(spec runtime.Spec) error {
 }
 
 func (d *Driver) has(image string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	images := d.opts.Room.Images
-	return len(images) == 0 || slices.Contains(images, image)
+	return len(images) == 0 || slices.Contains(images, image) || d.images[image]
+}
+
+// AddImage has the machine hold one more image.
+func (d *Driver) AddImage(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.images[name] = true
 }
 
 // Start implements runtime.Driver.
