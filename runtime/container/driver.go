@@ -63,7 +63,6 @@ type Options struct {
 	WarmImage string           // of this image; "" means "host"
 	GuestPath string           // path of the guest's static binary; "" means the embedded one
 	RangeDir  string           // where the nodes of this machine share out user ids; "" means idmap.DefaultDir
-	Deny      []netip.Prefix   // what computers with egress may not reach besides private ranges and this machine's networks
 	Servers   []netip.AddrPort // name servers asked for computers; none means the machine's own
 	Metrics   Registerer       // nil for none
 	Now       func() time.Time // nil means time.Now
@@ -157,7 +156,7 @@ func (d *Driver) openParts() (err error) {
 	if d.guests, err = openGuests(d.computers()); err != nil {
 		return err
 	}
-	d.net, err = network.Open(network.Options{Node: d.NodeID, Deny: d.Deny, Servers: d.Servers, Log: d.Log})
+	d.net, err = network.Open(network.Options{Node: d.NodeID, Servers: d.Servers, Log: d.Log})
 	d.warm = newWarm()
 	d.metrics = newMetrics(d.Metrics, d)
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"github.com/bothy-computer/bothy/runtime"
@@ -31,6 +32,18 @@ func (d *Driver) SetEgress(ctx context.Context, epoch runtime.Epoch, id runtime.
 		return fmt.Errorf("set egress of %s: %w", id, err)
 	}
 	return d.save(id, r)
+}
+
+// Refuse says which addresses no computer may reach, whatever its rules,
+// besides private ones and this machine's networks: those of other nodes.
+func (d *Driver) Refuse(ctx context.Context, addrs []netip.Addr) error {
+	var blocks []netip.Prefix
+	for _, addr := range addrs {
+		if addr = addr.Unmap(); addr.Is4() { // there is no other way out
+			blocks = append(blocks, netip.PrefixFrom(addr, addr.BitLen()))
+		}
+	}
+	return d.net.Refuse(ctx, blocks)
 }
 
 // checkEgress brings rules into their one form.

@@ -34,8 +34,7 @@ var pool = netip.MustParsePrefix("100.68.0.0/14")
 
 // Options say whose network this is.
 type Options struct {
-	Node string         // the node's uuid
-	Deny []netip.Prefix // more that computers may not reach, such as other nodes
+	Node string // the node's uuid
 	Log  *slog.Logger
 	// Servers are the name servers that are asked for computers; none means
 	// those of the machine.
@@ -51,6 +50,7 @@ type Network struct {
 	mu       sync.Mutex       // held while rules or links change
 	resolver *resolver.Server // since the first Attach
 	ground   *ground          // of the rules as they are; nil for not known
+	refused  []netip.Prefix   // see Refuse
 
 	known     sync.RWMutex // over computers
 	computers map[int]*computer
@@ -209,6 +209,34 @@ func (n *Network) applyRules(index int, p policy, there bool) error {
 	n.known.Lock()
 	defer n.known.Unlock()
 	n.computers[index] = c
+	return nil
+}
+
+// Refuse says what else computers may never reach, such as other nodes, in
+// place of what was said before. It holds for those that are attached too.
+func (n *Network) Refuse(ctx context.Context, blocks []netip.Prefix) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	n.refused = blocks
+	if n.ground == nil {
+		return nil // the first Attach writes it
+	}
+	g, err := n.survey()
+	if err != nil {
+		return fmt.Errorf("refuse addresses: %w", err)
+	}
+	s, err := n.begin()
+	if err != nil {
+		return fmt.Errorf("refuse addresses: %w", err)
+	}
+	if err := errors.Join(n.writeBase(s, g), s.commit()); err != nil {
+		n.ground = nil // written anew with the next Attach
+		return fmt.Errorf("refuse addresses: %w", err)
+	}
+	n.ground = &g
 	return nil
 }
 

@@ -53,7 +53,7 @@ type ground struct {
 }
 
 func (n *Network) survey() (g ground, err error) {
-	g = ground{denied: n.Deny, port: n.resolver.Port}
+	g = ground{denied: n.refused, port: n.resolver.Port}
 	if g.connected, err = machineNetworks(); err != nil {
 		return g, err
 	}

@@ -157,6 +157,29 @@ func TestBlocksAreHeld(t *testing.T) {
 	}
 }
 
+func TestOtherNodesAreRefused(t *testing.T) {
+	w := newTown(t)
+	refuse := func(blocks ...netip.Prefix) {
+		t.Helper()
+		if err := w.Refuse(t.Context(), blocks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const a, b = "198.51.100.11", "198.51.100.12"
+	refuse(netip.MustParsePrefix(a + "/32"))
+	s := newSpace(t)
+	w.attach(t, 7, s, egress([]string{"0.0.0.0/0"}, nil))
+	w.check(s, map[string]bool{a: false, b: true})
+	try := w.talk(s, b)
+	refuse(netip.MustParsePrefix(b + "/32"))
+	w.check(s, map[string]bool{a: true, b: false})
+	if err := try(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a connection from before: %v", err)
+	}
+	refuse()
+	w.check(s, map[string]bool{a: true, b: true})
+}
+
 func TestNamesOpenWhatTheyLeadTo(t *testing.T) {
 	w := newTown(t)
 	s := newSpace(t)
