@@ -171,6 +171,6 @@ func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog)
 	limited, cancel := context.WithTimeout(ctx, b.Limit)
 	defer cancel()
 	return d.builder.Build(limited, runtime.Epoch(b.Epoch), runtime.Build{
-		Machine: runtime.ID(b.Machine), Dockerfile: b.Dockerfile, ExtensionsAt: b.ExtensionsAt, ExtensionLines: b.ExtensionLines, Name: name, NoCache: b.Force, Egress: b.Egress, Log: log,
+		Machine: runtime.ID(b.Machine), Dockerfile: b.Dockerfile, ExtensionsAt: b.ExtensionsAt, ExtensionLines: b.ExtensionLines, Name: name, NoCache: b.Force, Egress: runtime.Egress{Allowed: b.Egress, Allow: b.Network.Allow, Deny: b.Network.Deny}, Log: log,
 	})
 }

@@ -77,9 +77,8 @@ type computer struct {
 	record state.Computer // as last read
 	fact   runtime.Phase  // as last seen; "" before the first look
 	lost   string         // see grant
-	// snapshots are asked for, as last read
-	snapshots bool
-	woke      bool // started for a caller, and the wish does not say so yet
+	asked  asked          // as last read
+	woke   bool           // started for a caller, and the wish does not say so yet
 
 	busy    bool // a look or an action is aside
 	again   bool // something changed while busy
@@ -219,7 +218,7 @@ func (c *computer) saw(m seen) {
 		c.refuse(fault.New(fault.Moved, "computer %s belongs to another node", c.id))
 		return
 	}
-	c.fact, c.snapshots = m.fact, m.snapshots
+	c.fact, c.asked = m.fact, asked{snapshots: m.snapshots, egress: m.fact != absent && c.deps.egressDiffers(m.status, m.record)}
 	c.answerLaying()
 	c.act()
 }
@@ -232,7 +231,7 @@ func (c *computer) act() {
 	} else if c.woke || len(c.waiting) > 0 && c.wakeable() {
 		wish, c.woke = state.WishRunning, true
 	}
-	switch what := besides(c.orLay(next(wish, c.fact)), c.fact, c.record, c.snapshots); what {
+	switch what := besides(c.orLay(next(wish, c.fact)), c.fact, c.record, c.asked); what {
 	case nothing:
 		c.settle()
 	default:

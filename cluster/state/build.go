@@ -72,6 +72,8 @@ type Build struct {
 	// in the Dockerfile: its first line, from 1, and how many; 0 for none.
 	ExtensionsAt   int `cbor:"26,keyasint"`
 	ExtensionLines int `cbor:"27,keyasint"`
+	// Network is what steps may connect to, besides Egress.
+	Network NetworkRules `cbor:"28,keyasint,omitzero"`
 }
 
 // BuildPhase is where a build is.
@@ -305,7 +307,7 @@ func (tx *Tx) queueBuild(e Environment, r Recipe, delay time.Duration, set func(
 		return Build{}, fault.New(fault.TooLarge, "the Dockerfile has %d bytes; the limit is %d", len(r.Dockerfile), MaxDockerfileBytes)
 	}
 	b := Build{ID: r.Build, Account: e.Account, Environment: e.ID, Machine: r.Machine, Dockerfile: r.Dockerfile, Hash: r.Hash, Tag: r.Tag,
-		ExtensionsAt: r.ExtensionsAt, ExtensionLines: r.ExtensionLines, Egress: !e.NoInternet, Phase: BuildQueued, Limit: r.Limit, NotBefore: tx.now.Add(delay),
+		ExtensionsAt: r.ExtensionsAt, ExtensionLines: r.ExtensionLines, Egress: !e.NoInternet, Network: e.Network, Phase: BuildQueued, Limit: r.Limit, NotBefore: tx.now.Add(delay),
 		Deadline: tx.now.Add(delay + BuildQueueTime), CreatedAt: tx.now}
 	set(&b)
 	if err := tx.forgetBuilds(e.ID, KeptBuilds); err != nil {

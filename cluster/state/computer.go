@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -65,6 +66,44 @@ type Computer struct {
 	TickedAt    time.Time `cbor:"37,keyasint"`
 	// Instructions are its user's words to agents that work on it.
 	Instructions string `cbor:"38,keyasint"`
+	// Network is what it may connect to where it has egress.
+	Network NetworkRules `cbor:"39,keyasint,omitzero"`
+}
+
+// Bounds of the network rules of one computer, which its record carries.
+const (
+	MaxNetworkRules = 256      // in each list
+	MaxNetworkBytes = 16 << 10 // of all rules together
+)
+
+// NetworkRules are CIDRs, addresses, domains and *.domains, in the one form
+// that whoever proposes them has checked. Deny wins; a non-empty Allow means
+// nothing else.
+type NetworkRules struct {
+	Allow []string `cbor:"1,keyasint,omitempty"`
+	Deny  []string `cbor:"2,keyasint,omitempty"`
+}
+
+// Equal reports whether both are the same rules in the same order.
+func (r NetworkRules) Equal(o NetworkRules) bool {
+	return slices.Equal(r.Allow, o.Allow) && slices.Equal(r.Deny, o.Deny)
+}
+
+// check holds what a record may carry, whoever proposed it.
+func (r NetworkRules) check() error {
+	bytes := 0
+	for _, list := range [][]string{r.Allow, r.Deny} {
+		if len(list) > MaxNetworkRules {
+			return fault.New(fault.Invalid, "%d network rules in a list; the limit is %d", len(list), MaxNetworkRules).WithField("networkAccess")
+		}
+		for _, rule := range list {
+			bytes += len(rule)
+		}
+	}
+	if bytes > MaxNetworkBytes {
+		return fault.New(fault.Invalid, "network rules of %d bytes; the limit is %d", bytes, MaxNetworkBytes).WithField("networkAccess")
+	}
+	return nil
 }
 
 // Origin is a door at which computers are made.

@@ -220,6 +220,7 @@ func (n *node) openActors(context.Context) error {
 		return err
 	}
 	n.actors.Store(sys)
+	n.onClose(n.avoidNodes())
 	n.onClose(func() error { sys.Close(); return nil })
 	n.cluster.Transport().Serve(sys.Handler())
 	return nil

@@ -217,7 +217,7 @@ func (w *work) step(step Step, digest string) (string, error) {
 	w.output = tailWriter{max: maxTailBytes}
 	run, runs := step.Action.(Run)
 	spec := runtime.Spec{ID: w.Machine, Image: digest, Hostname: "build", Resources: w.Resources, Egress: w.Egress}
-	spec.Egress = spec.Egress && runs && !run.Offline
+	spec.Egress.Allowed = spec.Egress.Allowed && runs && !run.Offline
 	if err := w.Machines.Create(w.ctx, w.epoch, spec); err != nil {
 		return "", err
 	}

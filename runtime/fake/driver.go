@@ -73,6 +73,10 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 		if err := d.admit(spec); err != nil {
 			return err
 		}
+		var err error
+		if spec.Egress, err = runtime.ParseEgress(spec.Egress.Allowed, spec.Egress.Allow, spec.Egress.Deny); err != nil {
+			return err
+		}
 		c := d.lockOrMake(spec.ID)
 		defer c.mu.Unlock()
 		if err := c.enter(epoch); err != nil {
@@ -84,7 +88,7 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 		if err := d.begin(&spec); err != nil {
 			return err
 		}
-		c.exists, c.phase, c.spec, c.egress = true, runtime.Created, spec, spec.Egress
+		c.exists, c.phase, c.spec = true, runtime.Created, spec
 		c.fresh = spec.From == (runtime.Source{})
 		return nil
 	})

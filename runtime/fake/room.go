@@ -79,14 +79,14 @@ func (d *Driver) SetUsage(id runtime.ID, usage runtime.Usage) error {
 	return nil
 }
 
-// Egress tells whether a computer may open connections to the outside.
-func (d *Driver) Egress(id runtime.ID) (bool, error) {
+// Egress tells which connections a computer may open to the outside.
+func (d *Driver) Egress(id runtime.ID) (runtime.Egress, error) {
 	c, err := d.lock(id)
 	if err != nil {
-		return false, err
+		return runtime.Egress{}, err
 	}
 	defer c.mu.Unlock()
-	return c.egress, nil
+	return c.spec.Egress, nil
 }
 
 // Workspace implements runtime.Workspacer: a real directory, owned by the
