@@ -3,12 +3,15 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/build"
 )
 
 // made says that the work on a build is over, in the epoch it was begun in.
@@ -114,27 +117,19 @@ func (d *ownership) build(ctx context.Context, id state.BuildID, epoch state.Epo
 	if err != nil || b.Phase.Over() {
 		return err
 	}
-	log := newBuildLog(d.cluster, b)
+	log := newBuildLog(ctx, d.cluster, b)
+	defer log.abandon()
 	done := state.FinishBuild{Build: id, Epoch: epoch}
 	begun := d.now()
 	done.Digest, err = d.makeImage(ctx, b, log)
 	if ctx.Err() != nil {
-		log.abandon()
 		return d.giveBack(ctx, id, epoch)
 	}
-	var failed *runtime.BuildFailure
-	switch {
-	case errors.As(err, &failed):
-		done.Error = failed.Reason
-	case err != nil:
-		d.log.Error("build", "build", string(id), "err", err)
-		done.Error = "Build failed: " + faultText(translate(err))
-	}
 	if err != nil {
-		done.Digest = ""
+		done.Digest, done.Error = "", d.reasonOf(b, err)
 		log.say(done.Error)
 	}
-	if err := log.close(ctx); err != nil {
+	if err := log.close(); err != nil {
 		return err
 	}
 	d.metrics.built(done.Digest != "", d.now().Sub(begun))
@@ -157,9 +152,32 @@ func (d *ownership) giveBack(ctx context.Context, id state.BuildID, epoch state.
 	return context.Cause(ctx)
 }
 
-func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog) (string, error) {
+// maxReason bounds what is told of a failure.
+const maxReason = 2 << 10
+
+// reasonOf is a failure in words for the build's user. What is this machine's
+// own is for its log: it may tell of paths and of other tenants.
+func (d *ownership) reasonOf(b state.Build, err error) string {
+	var failed *runtime.BuildFailure
+	if errors.As(err, &failed) {
+		return failed.Reason[:runeCut(failed.Reason, min(len(failed.Reason), maxReason))]
+	}
+	d.log.Error("build failed by this node", "build", string(b.ID), "err", err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return build.Timeout(b.Limit)
+	}
+	reason := "internal error"
+	for _, k := range kindOfRuntime {
+		if errors.Is(err, k.err) {
+			reason = k.err.Error()
+		}
+	}
+	return "Build failed: " + reason
+}
+
+func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog) (digest string, err error) {
 	if d.builder == nil {
-		return "", fault.New(fault.Unsupported, "this node makes no images")
+		return "", fmt.Errorf("make an image: %w", runtime.ErrUnsupported)
 	}
 	if b.Tries > 1 {
 		log.say("The node that built it was lost; it is built again.")
@@ -168,6 +186,13 @@ func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog)
 	if b.Test {
 		name = ""
 	}
+	// A panic told as a failure is not tried again, as a lost node's build is.
+	defer func() {
+		if v := recover(); v != nil {
+			d.metrics.panicked(buildKind)
+			digest, err = "", fmt.Errorf("the builder panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
 	limited, cancel := context.WithTimeout(ctx, b.Limit)
 	defer cancel()
 	return d.builder.Build(limited, runtime.Epoch(b.Epoch), runtime.Build{
