@@ -85,7 +85,7 @@ type computer struct {
 	failed  int  // tries of the present action that failed
 	waiting []func(any, error)
 	laying  []func(any, error) // those who need only its disk
-	laid    bool               // the disk is being made for them
+	laid    bool               // the disk was made for them, and no record says so yet
 	users   int
 	since   time.Time // of the last use
 	calloff func()    // of the timer that is set
@@ -255,9 +255,9 @@ func (c *computer) settle() {
 	}
 	data := newest(c.fact, c.record, c.deps.cluster.Self())
 	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke || data && c.record.DataNode != c.deps.cluster.Self() {
-		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: onlyLaid(c.fact, c.record)})
+		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: c.laid})
 	}
-	c.laid = false
+	c.laid = c.laid && c.record.Phase == state.Provisioning // until the record says so
 	if c.again {
 		c.look()
 	}

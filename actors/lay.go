@@ -42,10 +42,3 @@ func (c *computer) orLay(what action) action {
 func newest(fact runtime.Phase, c state.Computer, self state.NodeID) bool {
 	return fact == runtime.Running || fact != absent && (c.DataNode == "" || c.DataNode == self)
 }
-
-// onlyLaid reports whether the computer has never been more than a disk. It
-// follows from fact and record, so that a record which was refused is made up
-// for at the next look.
-func onlyLaid(fact runtime.Phase, c state.Computer) bool {
-	return fact == runtime.Created && c.Phase == state.Provisioning
-}
