@@ -149,7 +149,7 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 // idle lets the actor go once its computer is down and nothing is going on; the
 // next change of its record, or the next caller, makes it anew.
 func (c *computer) idle() bool {
-	return !c.busy && len(c.waiting)+len(c.laying) == 0 && c.users == 0 && c.calloff == nil && c.fact != runtime.Running
+	return !c.busy && len(c.waiting)+len(c.laying) == 0 && c.users == 0 && !c.laid && c.calloff == nil && c.fact != runtime.Running
 }
 
 func (c *computer) stopped() {
