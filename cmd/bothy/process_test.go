@@ -226,10 +226,19 @@ func head(text string, n int) string {
 // launch starts a cluster of real nodes, the first of which founds it.
 func launch(t *testing.T, names ...string) []*process {
 	t.Helper()
+	return launchWith(t, "", names...)
+}
+
+// launchWith is launch with more in the nodes' configuration.
+func launchWith(t *testing.T, config string, names ...string) []*process {
+	t.Helper()
 	root := scratchDir(t)
 	var all []*process
 	for i, name := range names {
 		p := newProcess(t, root, name)
+		if err := os.WriteFile(filepath.Join(root, "bothy.yaml"), []byte(smallNodes+config), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		all = append(all, p)
 		p.founder = all[0]
 		token := ""

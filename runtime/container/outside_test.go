@@ -1,21 +1,15 @@
 package container
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	goruntime "runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/miekg/dns"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
+
+	"github.com/bothy-computer/bothy/runtime/network/networktest"
 )
 
 // outside is an internet for tests: a namespace with some public addresses,
@@ -26,65 +20,18 @@ type outside struct {
 	server netip.AddrPort
 }
 
-// newOutside makes one that goes with the test, or with its process.
+// newOutside makes one that goes with the test.
 func newOutside(t *testing.T) *outside {
 	t.Helper()
-	o := &outside{}
-	cmd := exec.Command("/bin/sleep", "1000")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }) // and the link with it
-	link := fmt.Sprintf("bt%d", os.Getpid())
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: link}, PeerName: "out", PeerNamespace: netlink.NsPid(cmd.Process.Pid)}
-	if err := netlink.LinkAdd(pair); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := netlink.LinkDel(pair); err != nil && !errors.Is(err, unix.ENODEV) {
-			t.Error(err)
-		}
-	})
-	base := 4 * (os.Getpid() % 63) // test processes may run side by side
-	for i := range o.hosts {
-		o.hosts[i] = fmt.Sprintf("198.51.100.%d", base+1+i)
-	}
-	within(t, cmd.Process.Pid, func() error { return o.settle(t) })
-	l, err := netlink.LinkByName(link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, block, err := net.ParseCIDR(fmt.Sprintf("198.51.100.%d/30", base))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(netlink.LinkSetUp(l), netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: block, Scope: netlink.SCOPE_LINK}),
-		os.WriteFile("/proc/sys/net/ipv4/conf/"+link+"/forwarding", []byte("1"), 0o644)); err != nil {
-		t.Fatal(err)
-	}
+	world := networktest.NewOutside(t)
+	o := &outside{hosts: world.Hosts}
+	o.echo(t, world.Listen(t))
 	o.name(t)
 	return o
 }
 
-// settle gives the namespace its addresses and a server at all of them.
-func (o *outside) settle(t *testing.T) error {
-	l, err := netlink.LinkByName("out")
-	if err != nil {
-		return err
-	}
-	errs := []error{netlink.LinkSetUp(l), netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Scope: netlink.SCOPE_LINK,
-		Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}})}
-	for _, host := range o.hosts {
-		errs = append(errs, netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(host), Mask: net.CIDRMask(32, 32)}}))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp4", ":0")
-	if err != nil {
-		return err
-	}
+// echo answers each connection with what it is sent.
+func (o *outside) echo(t *testing.T, listener net.Listener) {
 	o.port = listener.Addr().(*net.TCPAddr).Port
 	var work sync.WaitGroup
 	done := make(chan struct{})
@@ -110,7 +57,6 @@ func (o *outside) settle(t *testing.T) error {
 			})
 		}
 	})
-	return nil
 }
 
 // name serves the names of the hosts.
@@ -142,28 +88,4 @@ func (o *outside) name(t *testing.T) {
 		}
 		work.Wait()
 	})
-}
-
-// within runs what in the network namespace of a process, on a thread that is
-// thrown away after.
-func within(t *testing.T, pid int, what func() error) {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		goruntime.LockOSThread()
-		done <- func() error {
-			ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
-			if err != nil {
-				return err
-			}
-			defer ns.Close()
-			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-				return err
-			}
-			return what()
-		}()
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 }
