@@ -45,7 +45,7 @@ func builderOf(t *testing.T, c *client.Client, id string, nodes []*process) *pro
 	var at *process
 	eventually(t, "a node that builds", buildTime, func() error {
 		logs, err := c.Environments().BuildLogs(t.Context(), id)
-		if err != nil || logs.BuildID == nil || !strings.Contains(logs.BuildLogs, "begun") {
+		if err != nil || logs.BuildID == nil || !strings.Contains(logs.BuildLogs, "\nbegun\n") {
 			return fmt.Errorf("the log is %q, %v", logs.BuildLogs, err)
 		}
 		for _, p := range nodes {
