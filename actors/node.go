@@ -121,7 +121,7 @@ func Open(o Options) (*System, error) {
 		return nil, err
 	}
 	m.watch(o.Registerer, o.Cluster)
-	own := &ownership{cluster: o.Cluster, driver: o.Driver, builder: o.Builder, metrics: m, log: o.Log, now: o.Now,
+	own := &ownership{cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system, files: newFileRoom()}
@@ -160,6 +160,9 @@ func (s *System) Handler() http.Handler {
 	mux.HandleFunc(guestPath+"{account}/{computer}/{path...}", s.local.serveGuest)
 	mux.HandleFunc("POST "+dialPath+"{account}/{computer}/{port}", s.local.serveDial)
 	mux.HandleFunc("POST "+desktopPath+"{account}/{computer}", s.local.serveDesktop)
+	images := &imageRoom{driver: s.o.Driver, sending: make(chan struct{}, maxSentLayers)}
+	mux.HandleFunc("GET "+manifestPath+"{digest}", images.serveManifest)
+	mux.HandleFunc("GET "+layerPath+"{id}", images.serveLayer)
 	return mux
 }
 

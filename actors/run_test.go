@@ -41,6 +41,12 @@ type house struct {
 
 func openHouse(t testing.TB, records *actorstest.Records, world *fake.World, name string, env map[string]string) *house {
 	t.Helper()
+	return openHouseOf(t, records, world, name, env)
+}
+
+// openHouseOf is a house whose machine has only some images; none means any.
+func openHouseOf(t testing.TB, records *actorstest.Records, world *fake.World, name string, env map[string]string, images ...string) *house {
+	t.Helper()
 	node, err := records.Join(name)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +55,7 @@ func openHouse(t testing.TB, records *actorstest.Records, world *fake.World, nam
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver := fake.New(fake.Options{Dir: t.TempDir(), World: world, Node: name, Local: true})
+	driver := fake.New(fake.Options{Dir: t.TempDir(), World: world, Node: name, Local: true, Room: runtime.Capacity{Images: images}})
 	sys, err := Open(Options{Cluster: node, Lease: node, Changes: node, Driver: driver, Sealer: plainSealer{}, Catalog: models,
 		Shape: Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30}, StartBalance: 10_000_000,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: prometheus.NewRegistry(), Now: time.Now})

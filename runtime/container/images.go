@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -25,4 +26,26 @@ func (d *Driver) ListImages(ctx context.Context) ([]runtime.Image, error) {
 	}
 	slices.SortFunc(all, func(a, b runtime.Image) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// ImageManifest implements runtime.Distributor.
+func (d *Driver) ImageManifest(ctx context.Context, digest string) ([]byte, error) {
+	m, err := d.Images.Describe(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	return m.Encode()
+}
+
+// WriteImageLayer implements runtime.Distributor.
+func (d *Driver) WriteImageLayer(ctx context.Context, id string, offset int64, to io.Writer) error {
+	return d.Images.WriteLayer(ctx, id, offset, to)
+}
+
+// FetchImage implements runtime.Distributor.
+func (d *Driver) FetchImage(ctx context.Context, name, digest string, from runtime.ImageSource) error {
+	if err := d.Images.Fetch(ctx, digest, from); err != nil || name == "" {
+		return err
+	}
+	return d.Images.Name(ctx, name, digest)
 }

@@ -39,6 +39,7 @@ type Driver struct {
 	computers map[runtime.ID]*computer
 	memory    map[runtime.ID]int64 // bytes that running computers hold
 	snapshots map[runtime.Source]runtime.Snapshot
+	fetched   map[string]bool // images that came from other machines
 	nextPID   int
 }
 
@@ -57,7 +58,7 @@ func New(opts Options) *Driver {
 		opts.Now = time.Now
 	}
 	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64),
-		snapshots: make(map[runtime.Source]runtime.Snapshot), nextPID: 1000}
+		snapshots: make(map[runtime.Source]runtime.Snapshot), fetched: make(map[string]bool), nextPID: 1000}
 }
 
 // World is where the driver's calls are noted.
@@ -105,7 +106,9 @@ func (d *Driver) admit(spec runtime.Spec) error {
 
 func (d *Driver) has(image string) bool {
 	images := d.opts.Room.Images
-	return len(images) == 0 || slices.Contains(images, image)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(images) == 0 || slices.Contains(images, image) || d.fetched[image]
 }
 
 // Start implements runtime.Driver.

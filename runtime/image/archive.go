@@ -152,10 +152,11 @@ func (c *capped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hasher remembers the digest of what was read through it.
+// hasher remembers the digest of what was read through it, and its length.
 type hasher struct {
-	from io.Reader
-	sum  hash.Hash
+	from  io.Reader
+	sum   hash.Hash
+	bytes int64
 }
 
 func newHasher(from io.Reader) *hasher { return &hasher{from: from, sum: sha256.New()} }
@@ -163,6 +164,7 @@ func newHasher(from io.Reader) *hasher { return &hasher{from: from, sum: sha256.
 func (h *hasher) Read(p []byte) (int, error) {
 	n, err := h.from.Read(p)
 	h.sum.Write(p[:n])
+	h.bytes += int64(n)
 	return n, err
 }
 

@@ -13,6 +13,11 @@
 //	committed of another image and the layers that computers left over it
 //	          (layer.go, pack.go, cache.go)
 //
+// An image goes to another node as a manifest and the tars of its layers, which
+// are packed anew from their trees, byte for byte the same on every node
+// (manifest.go, pack.go); what comes is unpacked while its digest is checked
+// (fetch.go, sharing.go). A host image is never sent.
+//
 // The skeleton holds nothing of this machine that a tenant should not see: a
 // file of /etc is in it only when a list says so, everybody may read it, and
 // it looks like no secret.

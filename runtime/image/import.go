@@ -160,8 +160,8 @@ func unpackLayer(ctx context.Context, source *os.Root, l layer, u *unpacker) err
 	if _, err := io.Copy(io.Discard, packed); err != nil {
 		return err
 	}
-	if got != l.diffID {
-		return fmt.Errorf("%w: its content is %s and not %s", runtime.ErrInvalid, got, l.diffID)
+	if got.ID != l.diffID.String() {
+		return fmt.Errorf("%w: its content is %s and not %s", runtime.ErrInvalid, got.ID, l.diffID)
 	}
 	if got := packed.digest(); l.digest != (v1.Hash{}) && got != l.digest {
 		return fmt.Errorf("%w: its file is %s and not %s", runtime.ErrInvalid, got, l.digest)
@@ -170,15 +170,15 @@ func unpackLayer(ctx context.Context, source *os.Root, l layer, u *unpacker) err
 }
 
 // unpackTar unpacks one tar over what is there, reads it to its end, and
-// reports its digest.
-func unpackTar(ctx context.Context, u *unpacker, from io.Reader) (v1.Hash, error) {
+// reports its digest and length.
+func unpackTar(ctx context.Context, u *unpacker, from io.Reader) (Packed, error) {
 	// Headers and padding come on top of what files hold.
 	stream := newHasher(&capped{ctx: ctx, from: from, left: u.bytes + int64(u.entries)*tarOverheadBytes})
 	if err := u.layer(stream); err != nil {
-		return v1.Hash{}, err
+		return Packed{}, err
 	}
 	if _, err := io.Copy(io.Discard, stream); err != nil {
-		return v1.Hash{}, err
+		return Packed{}, err
 	}
-	return stream.digest(), nil
+	return Packed{ID: stream.digest().String(), Bytes: stream.bytes}, nil
 }

@@ -49,6 +49,8 @@ type Info struct {
 	// image with a root of its own.
 	Base   string   `json:"base,omitempty"`
 	Layers []string `json:"layers,omitempty"`
+	// Root is what a root of its own packs to, nil until somebody asks.
+	Root *Packed `json:"root,omitempty"`
 	// Description is a line for people; "" when nobody wrote one.
 	Description string `json:"description,omitempty"`
 	// State is Active, but for what List tells of images that are not here

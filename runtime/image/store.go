@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,6 +63,13 @@ type Store struct {
 	open *os.File
 	// placing is held while names and image directories change.
 	placing sync.Mutex
+	// uses counts, by digest, those who hold an image; guarded by placing.
+	uses map[string]int
+	// fetches are the images that come from other nodes, fetching one token for
+	// each that is under way, and cutPause is as the constant but in tests.
+	fetches  *sharing
+	fetching chan struct{}
+	cutPause time.Duration
 }
 
 // Layer is a read-only directory of an image and where it belongs in the
@@ -82,6 +90,7 @@ func Open(opts Options) (*Store, error) {
 	system := debian{machine: opts.machine, sources: opts.Sources}
 	s := &Store{
 		dir: opts.Dir, log: opts.Log, limits: opts.limits, makings: newMakings(opts.Recipes), bootstrap: system.bootstrap, keys: system.keys,
+		uses: map[string]int{}, fetches: newSharing(), fetching: make(chan struct{}, maxFetches), cutPause: cutPause,
 	}
 	if opts.bootstrap != nil {
 		s.bootstrap, s.keys = opts.bootstrap, func() (map[string][]byte, error) { return nil, nil }
@@ -100,9 +109,10 @@ func Open(opts Options) (*Store, error) {
 	return s, nil
 }
 
-// Close ends what is being made and waits for its end.
+// Close ends what is being made or fetched and waits for its end.
 func (s *Store) Close() error {
 	s.makings.close()
+	s.fetches.close()
 	return s.open.Close()
 }
 
@@ -182,6 +192,24 @@ func (s *Store) Layers(ctx context.Context, digest string) ([]Layer, error) {
 	return nil, fmt.Errorf("image %s: %w", digest, runtime.ErrNoImage)
 }
 
+// Use keeps an image that is here from being swept until release is called,
+// which may be again. runtime.ErrNoImage: it is not here.
+func (s *Store) Use(ctx context.Context, digest string) (release func(), err error) {
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	if _, err := s.Layers(ctx, digest); err != nil {
+		return nil, err
+	}
+	s.uses[digest]++
+	return sync.OnceFunc(func() {
+		s.placing.Lock()
+		defer s.placing.Unlock()
+		if s.uses[digest]--; s.uses[digest] == 0 {
+			delete(s.uses, digest)
+		}
+	}), nil
+}
+
 // Remove takes a name away. The image itself goes with the next Sweep, if no
 // other name and no computer needs it. An unknown name is success; "host"
 // cannot be removed.
@@ -240,7 +268,7 @@ func (s *Store) needed(all []Info, used []string) (images, layers map[string]boo
 	}
 	images, layers = map[string]bool{}, map[string]bool{}
 	for _, info := range all {
-		if len(names[info.Digest]) == 0 && !slices.Contains(used, info.Digest) && !cached[info.Digest] {
+		if len(names[info.Digest]) == 0 && !slices.Contains(used, info.Digest) && !cached[info.Digest] && s.uses[info.Digest] == 0 {
 			continue
 		}
 		images[info.Digest] = true
