@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/bothy-computer/bothy/actors/actorstest"
-	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/fake"
@@ -116,16 +115,23 @@ func (v *village) builtOn(t *testing.T, node state.NodeID, digest string) state.
 	if err != nil {
 		t.Fatal(err)
 	}
-	epoch, err := propose[state.Epoch](t.Context(), h.node, state.ClaimBuild{Build: asked.Build, Node: node})
-	if err != nil {
+	h.shop.builder = madeBefore(digest)
+	if _, err := h.node.Apply(t.Context(), state.ClaimBuild{Build: asked.Build, Node: node}); err != nil {
 		t.Fatal(err)
 	}
-	for _, cmd := range []state.Command{state.BeginBuild{Build: asked.Build, Epoch: epoch}, state.FinishBuild{Build: asked.Build, Epoch: epoch, Digest: digest}} {
-		if _, err := h.node.Apply(t.Context(), cmd); err != nil && !fault.Is(err, fault.Moved) {
-			t.Fatal(err)
-		}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if b, err := h.Builds.Await(ctx, asked.Build); err != nil || b.Digest != digest {
+		t.Fatalf("%+v, %v", b, err)
 	}
 	return env.Computer
+}
+
+// madeBefore is a builder that has the image already.
+type madeBefore string
+
+func (m madeBefore) Build(context.Context, runtime.Epoch, runtime.Build) (string, error) {
+	return string(m), nil
 }
 
 // starts starts a computer on a node.
@@ -242,4 +248,50 @@ func TestATagIsFetchedForItsOwnAccountOnly(t *testing.T) {
 			t.Errorf("%s: %+v, %v", account, got, err)
 		}
 	}
+}
+
+func TestTheImageOfNoEnvironmentLosesItsNameAfterAWhile(t *testing.T) {
+	v := openVillage(t, map[string][]string{"n3": {built}})
+	id := v.builtOn(t, "node-n3", built)
+	h := v.houses["node-n2"]
+	clock := actorstest.NewClock()
+	h.o.Now = clock.Now
+	c, err := applied(h.node, func(v *state.View) (state.Computer, error) { c, _, err := v.AnyComputer(id); return c, err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := applied(h.node, func(v *state.View) (state.Environment, error) { return v.Environment(c.Account, c.Environment) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := "env-mine:1" // somebody's own name is left alone
+	for _, name := range []string{env.Build.Tag, own} {
+		if err := h.driver.FetchImage(t.Context(), name, built, imagesOf{h.shop.remote, "node-n3"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(when string, there bool) {
+		t.Helper()
+		if err := h.sweepImages(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all, err := h.Images.List(t.Context())
+		named := func(name string) bool {
+			return slices.ContainsFunc(all, func(i runtime.Image) bool { return i.Name == name })
+		}
+		if err != nil || named(env.Build.Tag) != there || !named(own) {
+			t.Fatalf("%s: %+v, %v", when, all, err)
+		}
+	}
+	expect("while its environment is there", true)
+	clock.Advance(orphanAge)
+	expect("later", true)
+	if err := h.Environments.Delete(t.Context(), h.caller, env.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	expect("at first", true)
+	clock.Advance(orphanAge - time.Second)
+	expect("before its time", true)
+	clock.Advance(time.Second)
+	expect("after a while", false)
 }

@@ -95,6 +95,9 @@ type System struct {
 	orphans     map[runtime.ID]time.Time     // since when; guarded by reconciling
 	strays      map[runtime.Source]time.Time // snapshots without a record, likewise
 
+	sweeping sync.Mutex           // held while images are swept
+	untagged map[string]time.Time // names of environments' images that none has, since when; guarded by sweeping
+
 	dropping sync.Mutex // held while snapshots are deleted
 	doomed   chan struct{}
 }
@@ -102,7 +105,7 @@ type System struct {
 // Open starts a node's actors. What this node owns is taken up at once.
 func Open(o Options) (*System, error) {
 	m := newMetrics(o.Registerer)
-	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}, doomed: make(chan struct{}, 1)}
+	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}, untagged: map[string]time.Time{}, doomed: make(chan struct{}, 1)}
 	w := &wire{}
 	var remote actor.Remoter
 	if o.Transport != nil {
@@ -147,6 +150,7 @@ func Open(o Options) (*System, error) {
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.lookAll) })
 	s.loops.Go(func() { s.every(ctx, reconcileEvery, s.Reconcile) })
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.dropSnapshots) })
+	s.loops.Go(func() { s.every(ctx, sweepImagesEvery, s.sweepImages) })
 	s.loops.Go(func() { s.drop(ctx) })
 	return s, nil
 }

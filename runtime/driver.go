@@ -238,6 +238,15 @@ type ImageSource interface {
 	Layer(ctx context.Context, id string, offset int64) (io.ReadCloser, error)
 }
 
+// ImageSweeper is a Driver that deletes images that nothing needs any more: no
+// name, no computer, no snapshot and no build.
+type ImageSweeper interface {
+	// ForgetImage takes a name away from its image. An unknown one is success.
+	ForgetImage(ctx context.Context, name string) error
+	// SweepImages reports how many images it deleted.
+	SweepImages(ctx context.Context) (int, error)
+}
+
 // Snapshot is a computer's layer and workspace as they were at one moment.
 type Snapshot struct {
 	Source

@@ -42,6 +42,8 @@ var (
 
 	_ runtime.Snapshotter = (*Driver)(nil)
 	_ runtime.Distributor = (*Driver)(nil)
+
+	_ runtime.ImageSweeper = (*Driver)(nil)
 )
 
 // Images is what computers are made of; image.Store is one.
@@ -54,6 +56,8 @@ type Images interface {
 	Commit(ctx context.Context, c image.Change) (digest string, err error)
 	// Use keeps an image from being swept until release.
 	Use(ctx context.Context, digest string) (release func(), err error)
+	Sweep(ctx context.Context, keep image.Sweeping) (int, error)
+	Remove(ctx context.Context, name string) error
 }
 
 // imageExchange is how images go from machine to machine.

@@ -2,12 +2,15 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/image"
 )
 
 // ListImages implements runtime.Imager. An image of several names is told under
@@ -48,4 +51,49 @@ func (d *Driver) FetchImage(ctx context.Context, name, digest string, from runti
 		return err
 	}
 	return d.Images.Name(ctx, name, digest)
+}
+
+const (
+	// newImageTime is how long an image stays that nothing needs: it may have
+	// been built or fetched for a computer that is about to be made.
+	newImageTime = 10 * time.Minute
+	// lowDiskBytes is how much of the disk is kept free of build steps.
+	lowDiskBytes = 2 << 30
+)
+
+// ForgetImage implements runtime.ImageSweeper.
+func (d *Driver) ForgetImage(ctx context.Context, name string) error {
+	return d.Images.Remove(ctx, name)
+}
+
+// SweepImages implements runtime.ImageSweeper. Whoever makes a computer of an
+// image, or puts one on it, holds that until the record names it.
+func (d *Driver) SweepImages(ctx context.Context) (int, error) {
+	return d.Images.Sweep(ctx, image.Sweeping{Spare: newImageTime, FreeBytes: lowDiskBytes,
+		Used: func() ([]string, error) { return d.usedImages(ctx) }})
+}
+
+// usedImages lists what computers stand on, then what snapshots do: one is taken
+// while its computer is there.
+func (d *Driver) usedImages(ctx context.Context) ([]string, error) {
+	ids, err := d.ids()
+	if err != nil {
+		return nil, err
+	}
+	var used []string
+	for _, id := range ids {
+		r, err := d.load(id)
+		if errors.Is(err, runtime.ErrNotFound) {
+			continue // being made, by somebody who holds the image, or being removed
+		}
+		if err != nil {
+			return nil, err
+		}
+		used = append(used, r.Image)
+	}
+	kept, err := d.Snapshots(ctx, "")
+	for _, s := range kept {
+		used = append(used, s.Image)
+	}
+	return used, err
 }

@@ -220,7 +220,7 @@ func TestNamesOfImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Sweep(t.Context(), nil); err != nil || n != 0 {
+	if n, err := s.Sweep(t.Context(), Sweeping{}); err != nil || n != 0 {
 		t.Fatalf("swept %d with a name, %v", n, err)
 	}
 	for range 2 {
@@ -231,10 +231,10 @@ func TestNamesOfImages(t *testing.T) {
 	if _, err := s.Resolve(t.Context(), digest); err != nil {
 		t.Fatalf("gone before the sweep: %v", err)
 	}
-	if n, err := s.Sweep(t.Context(), []string{digest}); err != nil || n != 0 {
+	if n, err := s.Sweep(t.Context(), using(digest)); err != nil || n != 0 {
 		t.Fatalf("swept %d in use, %v", n, err)
 	}
-	if n, err := s.Sweep(t.Context(), nil); err != nil || n != 1 {
+	if n, err := s.Sweep(t.Context(), Sweeping{}); err != nil || n != 1 {
 		t.Fatalf("swept %d, %v", n, err)
 	}
 	if _, err := s.Layers(t.Context(), digest); !errors.Is(err, runtime.ErrNoImage) {

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bothy-computer/bothy/runtime"
 )
 
@@ -272,12 +270,9 @@ func chained(lower, upper Packed) string {
 }
 
 func (s *Store) hasRoom(bytes int64) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.dir, &fs); err != nil {
-		return fmt.Errorf("look for room: %w", err)
+	free, err := s.free()
+	if err == nil && free < bytes {
+		err = fmt.Errorf("%w: the image needs %d MiB of disk, %d MiB are free", runtime.ErrFull, bytes>>20, free>>20)
 	}
-	if free := int64(fs.Bavail) * fs.Bsize; free < bytes {
-		return fmt.Errorf("%w: the image needs %d MiB of disk, %d MiB are free", runtime.ErrFull, bytes>>20, free>>20)
-	}
-	return nil
+	return err
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,7 +61,7 @@ type Store struct {
 	// open is held, shared, while the store is open; see clearUnfinished.
 	open *os.File
 	// placing is held while names and image directories change.
-	placing sync.Mutex
+	placing gate
 	// uses counts, by digest, those who hold an image; guarded by placing.
 	uses map[string]int
 	// fetches are the images that come from other nodes, fetching one token for
@@ -70,6 +69,8 @@ type Store struct {
 	fetches  *sharing
 	fetching chan struct{}
 	cutPause time.Duration
+	// disk is how much of the disk is free in tests; nil elsewhere.
+	disk func() int64
 }
 
 // Layer is a read-only directory of an image and where it belongs in the
@@ -103,7 +104,7 @@ func Open(opts Options) (*Store, error) {
 			return nil, fmt.Errorf("open the image store: %w", err)
 		}
 	}
-	if err := s.clearUnfinished(); err != nil {
+	if err := errors.Join(s.placing.open(filepath.Join(s.dir, "names")), s.clearUnfinished()); err != nil {
 		return nil, fmt.Errorf("open the image store: %w", err)
 	}
 	return s, nil
@@ -113,7 +114,7 @@ func Open(opts Options) (*Store, error) {
 func (s *Store) Close() error {
 	s.makings.close()
 	s.fetches.close()
-	return s.open.Close()
+	return errors.Join(s.placing.close(), s.open.Close())
 }
 
 // clearUnfinished empties tmp, unless another process has the store open: what
@@ -223,63 +224,6 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		return fmt.Errorf("remove image %s: %w", name, err)
 	}
 	return nil
-}
-
-// Sweep deletes the images that have no name and are not in used, which lists
-// the digests that computers stand on, and reports how many it deleted. The
-// caller sees to it that no computer is created meanwhile.
-func (s *Store) Sweep(ctx context.Context, used []string) (int, error) {
-	all, err := s.active(ctx)
-	if err != nil {
-		return 0, err
-	}
-	s.placing.Lock()
-	defer s.placing.Unlock()
-	needed, layers, err := s.needed(all, used)
-	if err != nil {
-		return 0, err
-	}
-	deleted := 0
-	for _, info := range all {
-		if needed[info.Digest] {
-			continue
-		}
-		hexDigest := strings.TrimPrefix(info.Digest, digestPrefix)
-		for _, kind := range []string{"host", "images"} {
-			if err := s.discard(filepath.Join(s.dir, kind, hexDigest)); err != nil {
-				return deleted, fmt.Errorf("delete image %s: %w", info.Digest, err)
-			}
-		}
-		deleted++
-	}
-	return deleted, errors.Join(s.sweepLayers(layers), ctx.Err())
-}
-
-// needed reports which images stay, and which layers they have: those with a
-// name, those in use, those that the cache keeps, and what they stand on.
-func (s *Store) needed(all []Info, used []string) (images, layers map[string]bool, err error) {
-	names, err := s.names()
-	if err != nil {
-		return nil, nil, err
-	}
-	cached, err := s.cached()
-	if err != nil {
-		return nil, nil, err
-	}
-	images, layers = map[string]bool{}, map[string]bool{}
-	for _, info := range all {
-		if len(names[info.Digest]) == 0 && !slices.Contains(used, info.Digest) && !cached[info.Digest] && s.uses[info.Digest] == 0 {
-			continue
-		}
-		images[info.Digest] = true
-		if info.Base != "" {
-			images[info.Base] = true
-		}
-		for _, id := range info.Layers {
-			layers[id] = true
-		}
-	}
-	return images, layers, nil
 }
 
 // discard moves a directory away first, so that it is never half there.
