@@ -114,7 +114,8 @@ func same(t *testing.T, a, b *Store, digest string) {
 
 func TestFetch(t *testing.T) {
 	p, to, imported, layered, hosted := twoStores(t)
-	for _, digest := range []string{hosted, layered, imported} {
+	rooted := importMany(t, p.store)
+	for _, digest := range []string{hosted, layered, imported, rooted} {
 		if err := to.Fetch(t.Context(), digest, p); err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +204,7 @@ func TestFetchRefuses(t *testing.T) {
 			}
 			expectNothingUnfinished(t, to)
 			for _, kind := range []string{"images", "layers"} {
-				if left, err := os.ReadDir(filepath.Join(to.dir, kind)); err != nil || len(left) > 1 { // the base may be there
+				if left, err := os.ReadDir(filepath.Join(to.dir, kind)); err != nil || len(left) > 2 { // those of the base may be there
 					t.Errorf("%s: %v, %v", kind, left, err)
 				}
 			}
@@ -258,7 +259,7 @@ func TestCallersShareAFetch(t *testing.T) {
 	}
 	close(proceed)
 	rest.Wait()
-	if p.asked.Load() != 1 || p.sent.Load() != 1 {
+	if p.asked.Load() != 1 || p.sent.Load() != 2 { // two layers
 		t.Errorf("asked %d times, %d streams", p.asked.Load(), p.sent.Load())
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/bothy-computer/bothy/runtime/idmap"
 )
 
-// MaxLayers bounds the layers that lie over the root of an image. Each is a
-// directory that the kernel looks in.
+// MaxLayers bounds the layers of an image, over a root of its own or a host
+// image. Each is a directory that the kernel looks in.
 const MaxLayers = 100
 
 // Change is what makes an image of another.
@@ -51,8 +51,13 @@ func (s *Store) commit(ctx context.Context, c Change) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	below := len(info.Layers) // of the base
 	if info.Base == "" {
 		info = Info{Base: info.Digest, Bytes: info.Bytes}
+	} else if base, _, err := s.find(ctx, info.Base); err == nil {
+		below = len(base.Layers)
+	} else {
+		return "", err
 	}
 	info.Config, info.Created, info.Description = c.Config, time.Now().UTC(), ""
 	work, err := s.temp("commit")
@@ -66,8 +71,8 @@ func (s *Store) commit(ctx context.Context, c Change) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if info.Layers = onTop(info.Layers, packed.ID); len(info.Layers) > MaxLayers {
-			return "", fmt.Errorf("%w: the image has more than %d layers over its base", runtime.ErrInvalid, MaxLayers)
+		if info.Layers = onTop(info.Layers, packed.ID); below+len(info.Layers) > MaxLayers {
+			return "", fmt.Errorf("%w: the image has more than %d layers", runtime.ErrInvalid, MaxLayers)
 		}
 		info.Bytes += bytes
 		made = append(made, freshLayer{packed.ID, fresh})

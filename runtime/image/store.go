@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -186,6 +187,13 @@ func (s *Store) Layers(ctx context.Context, digest string) ([]Layer, error) {
 	if err == nil && info.Base != "" {
 		base, err := s.Layers(ctx, info.Base)
 		return s.over(info.Layers, base), err
+	}
+	if err == nil && len(info.Layers) > 0 {
+		var all []Layer
+		for _, id := range slices.Backward(info.Layers) {
+			all = append(all, Layer{Path: filepath.Join(s.layerDir(id), "root"), Target: "/"})
+		}
+		return all, nil
 	}
 	if layers, ok := s.host.layers(hexDigest); ok {
 		return layers, nil
