@@ -171,3 +171,23 @@ func (h *hasher) Read(p []byte) (int, error) {
 func (h *hasher) digest() v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.sum.Sum(nil))}
 }
+
+// summer remembers the digest of what was written through it, and its length.
+type summer struct {
+	to    io.Writer
+	sum   hash.Hash
+	bytes int64
+}
+
+func newSummer(to io.Writer) *summer { return &summer{to: to, sum: sha256.New()} }
+
+func (s *summer) Write(p []byte) (int, error) {
+	n, err := s.to.Write(p)
+	s.sum.Write(p[:n])
+	s.bytes += int64(n)
+	return n, err
+}
+
+func (s *summer) digest() v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(s.sum.Sum(nil))}
+}
