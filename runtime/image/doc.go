@@ -7,7 +7,8 @@
 //	          ready at once, nothing downloaded (host.go, etc.go, users.go,
 //	          packages.go)
 //	imported  an OCI archive or layout, each layer unpacked once for all images
-//	          that have it (import.go, source.go, archive.go, unpack.go)
+//	          that have it, or the same from a registry (import.go, source.go,
+//	          archive.go, unpack.go, pull.go)
 //	made      of Debian's packages by a recipe, when first asked for
 //	          (recipe.go, making.go, bootstrap.go)
 //	committed of another image and the layers that computers left over it
@@ -16,7 +17,8 @@
 // An image goes to another node as a manifest and the tars of its layers, which
 // are packed anew from their trees, byte for byte the same on every node
 // (manifest.go, pack.go); what comes is unpacked while its digest is checked
-// (fetch.go, sharing.go). A host image is never sent.
+// (fetch.go, sharing.go). A host image is never sent, and never exported as an
+// archive (export.go). Sweep deletes what nothing needs (sweep.go, cache.go).
 //
 // The skeleton holds nothing of this machine that a tenant should not see: a
 // file of /etc is in it only when a list says so, everybody may read it, and
