@@ -96,6 +96,7 @@ type ownership struct {
 	cluster Cluster
 	driver  Driver
 	builder runtime.Builder // nil on a node that makes no images
+	remote  *wire           // to other nodes
 	meter   *meter
 	metrics *metrics
 	log     *slog.Logger

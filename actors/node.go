@@ -95,6 +95,9 @@ type System struct {
 	orphans     map[runtime.ID]time.Time     // since when; guarded by reconciling
 	strays      map[runtime.Source]time.Time // snapshots without a record, likewise
 
+	sweeping sync.Mutex           // held while images are swept
+	untagged map[string]time.Time // names of environments' images that none has, since when; guarded by sweeping
+
 	dropping sync.Mutex // held while snapshots are deleted
 	doomed   chan struct{}
 }
@@ -102,7 +105,7 @@ type System struct {
 // Open starts a node's actors. What this node owns is taken up at once.
 func Open(o Options) (*System, error) {
 	m := newMetrics(o.Registerer)
-	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}, doomed: make(chan struct{}, 1)}
+	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}, untagged: map[string]time.Time{}, doomed: make(chan struct{}, 1)}
 	w := &wire{}
 	var remote actor.Remoter
 	if o.Transport != nil {
@@ -121,7 +124,7 @@ func Open(o Options) (*System, error) {
 		return nil, err
 	}
 	m.watch(o.Registerer, o.Cluster)
-	own := &ownership{cluster: o.Cluster, driver: o.Driver, builder: o.Builder, metrics: m, log: o.Log, now: o.Now,
+	own := &ownership{cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system, files: newFileRoom()}
@@ -147,6 +150,7 @@ func Open(o Options) (*System, error) {
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.lookAll) })
 	s.loops.Go(func() { s.every(ctx, reconcileEvery, s.Reconcile) })
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.dropSnapshots) })
+	s.loops.Go(func() { s.every(ctx, sweepImagesEvery, s.sweepImages) })
 	s.loops.Go(func() { s.drop(ctx) })
 	return s, nil
 }
@@ -160,6 +164,9 @@ func (s *System) Handler() http.Handler {
 	mux.HandleFunc(guestPath+"{account}/{computer}/{path...}", s.local.serveGuest)
 	mux.HandleFunc("POST "+dialPath+"{account}/{computer}/{port}", s.local.serveDial)
 	mux.HandleFunc("POST "+desktopPath+"{account}/{computer}", s.local.serveDesktop)
+	images := &imageRoom{driver: s.o.Driver, sending: make(chan struct{}, maxSentLayers)}
+	mux.HandleFunc("GET "+manifestPath+"{digest}", images.serveManifest)
+	mux.HandleFunc("GET "+layerPath+"{id}", images.serveLayer)
 	return mux
 }
 

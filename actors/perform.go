@@ -78,7 +78,7 @@ func (d *ownership) create(ctx context.Context, c state.Computer) (err error) {
 	if spec.From.Name != "" {
 		spec.Image = ""
 	}
-	return d.driver.Create(ctx, runtime.Epoch(c.Epoch), spec)
+	return d.withImage(ctx, c, func() error { return d.driver.Create(ctx, runtime.Epoch(c.Epoch), spec) })
 }
 
 // start reserves the first minutes and starts the computer. The record follows
@@ -114,7 +114,7 @@ func (d *ownership) rebase(ctx context.Context, c state.Computer, before runtime
 	if !ok || c.Environment == "" || before.Spec.Image == c.Image || before.Phase == runtime.Running || before.Phase == runtime.Frozen {
 		return nil
 	}
-	return r.Rebase(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), c.Image)
+	return d.withImage(ctx, c, func() error { return r.Rebase(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), c.Image) })
 }
 
 // resize gives a computer the size that is asked for and records that, or why
@@ -195,6 +195,7 @@ var kindOfRuntime = []struct {
 	{runtime.ErrRefused, fault.Unavailable},
 	{runtime.ErrNoSnapshot, fault.NotFound},
 	{runtime.ErrOtherImage, fault.Conflict},
+	{runtime.ErrOtherHost, fault.Conflict},
 }
 
 // translate turns a driver's error into a fault, the text kept. One that it

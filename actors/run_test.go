@@ -43,6 +43,12 @@ type house struct {
 
 func openHouse(t testing.TB, records *actorstest.Records, world *fake.World, name string, env map[string]string) *house {
 	t.Helper()
+	return openHouseOf(t, records, world, name, env)
+}
+
+// openHouseOf is a house whose machine has only some images; none means any.
+func openHouseOf(t testing.TB, records *actorstest.Records, world *fake.World, name string, env map[string]string, images ...string) *house {
+	t.Helper()
 	node, err := records.Join(name)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +57,7 @@ func openHouse(t testing.TB, records *actorstest.Records, world *fake.World, nam
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver := fake.New(fake.Options{Dir: t.TempDir(), World: world, Node: name, Local: true})
+	driver := fake.New(fake.Options{Dir: t.TempDir(), World: world, Node: name, Local: true, Room: runtime.Capacity{Images: images}})
 	builder := &fake.Builder{For: driver}
 	sys, err := Open(Options{Cluster: node, Lease: node, Changes: node, Driver: driver, Builder: builder, Sealer: plainSealer{}, Catalog: models,
 		Recipes: Recipes{Runtimes: build.DefaultRuntimes()},

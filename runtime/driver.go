@@ -42,6 +42,7 @@ var (
 	ErrNoSnapshot  = errors.New("no such snapshot on this machine")
 	ErrOtherImage  = errors.New("the snapshot stands on another image")
 	ErrAstray      = errors.New("the guest of the computer does not answer as a guest does; one that is stopped and started has a new one")
+	ErrOtherHost   = errors.New("the image stands on another machine's own files")
 	ErrRefused     = errors.New("nothing listens on that port of the computer")
 )
 
@@ -216,6 +217,36 @@ type Image struct {
 // Imager is a Driver that tells its images, by name.
 type Imager interface {
 	ListImages(ctx context.Context) ([]Image, error)
+}
+
+// Distributor is a Driver whose machine's images can be brought to others of
+// its kind. What goes between them is read by drivers alone.
+type Distributor interface {
+	// ImageManifest tells what an image is made of, by its digest; ErrNoImage.
+	ImageManifest(ctx context.Context, digest string) ([]byte, error)
+	// WriteImageLayer writes a layer, as a manifest names it, from an offset on.
+	WriteImageLayer(ctx context.Context, id string, offset int64, to io.Writer) error
+	// FetchImage brings an image that is not here from another machine and
+	// gives it a name, "" for none. ErrOtherHost: it stands on that machine's own
+	// files, which are not sent and are not the same here.
+	FetchImage(ctx context.Context, name, digest string, from ImageSource) error
+}
+
+// ImageSource is another machine, as a Distributor takes images from it.
+type ImageSource interface {
+	Manifest(ctx context.Context, digest string) ([]byte, error)
+	// Layer opens a layer at an offset. A layer that was cut ends with an error
+	// that is not io.EOF; the caller asks for the rest.
+	Layer(ctx context.Context, id string, offset int64) (io.ReadCloser, error)
+}
+
+// ImageSweeper is a Driver that deletes images that nothing needs any more: no
+// name, no computer, no snapshot and no build.
+type ImageSweeper interface {
+	// ForgetImage takes a name away from its image. An unknown one is success.
+	ForgetImage(ctx context.Context, name string) error
+	// SweepImages reports how many images it deleted.
+	SweepImages(ctx context.Context) (int, error)
 }
 
 // Snapshot is a computer's layer and workspace as they were at one moment.

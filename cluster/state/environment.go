@@ -66,6 +66,7 @@ var environments = table[Environment]{
 		{"inactive", func(e Environment) ([]string, string, bool) {
 			return []string{string(e.Account)}, stampText(e.CreatedAt), e.Inactive
 		}},
+		{"tag", func(e Environment) ([]string, string, bool) { return []string{e.Build.Tag}, "", e.Build.Tag != "" }},
 	},
 }
 
@@ -99,6 +100,13 @@ func (v *View) DefaultEnvironment(account AccountID) (Environment, bool, error) 
 		return Environment{}, false, err
 	}
 	return list.Items[0], true, nil
+}
+
+// EnvironmentTagged returns the environment, active or not, whose newest good
+// image has a name, or false.
+func (v *View) EnvironmentTagged(tag string) (e Environment, ok bool, err error) {
+	err = environments.each(v.r, "tag", []string{tag}, false, func(found Environment) bool { e, ok = found, true; return false })
+	return e, ok, err
 }
 
 // CreateEnvironment stores a recipe and the record of its computer, which no

@@ -40,6 +40,8 @@ type Images interface {
 	// Commit makes an image of another with another configuration.
 	Commit(ctx context.Context, c image.Change) (digest string, err error)
 	Name(ctx context.Context, name, digest string) error
+	// Use keeps an image from being swept until release.
+	Use(ctx context.Context, digest string) (release func(), err error)
 }
 
 // Engine makes images of Dockerfiles: each step runs in a computer of its own,
@@ -71,6 +73,9 @@ func (e *Engine) Build(ctx context.Context, epoch runtime.Epoch, b runtime.Build
 		w.limit = time.Until(deadline).Round(time.Second)
 	}
 	defer func() {
+		for _, release := range w.held {
+			release()
+		}
 		clean := context.WithoutCancel(ctx)
 		err = errors.Join(err, e.Machines.Remove(clean, epoch, b.Machine))
 		if b.Name == "" {
@@ -103,6 +108,16 @@ type work struct {
 	now    Step
 	output tailWriter // of the step that runs
 	keys   []string   // that were remembered
+	held   []func()   // release the images that the build stands on
+}
+
+// hold keeps an image to the build's end.
+func (w *work) hold(digest string) error {
+	release, err := w.Images.Use(w.ctx, digest)
+	if err == nil {
+		w.held = append(w.held, release)
+	}
+	return err
 }
 
 // all makes every stage and reports the last one's image.
@@ -130,6 +145,9 @@ func (w *work) base(name string) (Base, error) {
 		name = other
 	}
 	digest, err := w.Images.Resolve(w.ctx, name)
+	if err == nil {
+		err = w.hold(digest)
+	}
 	if err != nil {
 		return Base{}, err
 	}
@@ -180,6 +198,9 @@ func (w *work) stage(s Stage, digest string) (string, error) {
 			continue
 		}
 		next, err := w.step(step, digest)
+		if err == nil {
+			err = w.hold(next)
+		}
 		if err != nil {
 			return "", err
 		}
@@ -198,7 +219,7 @@ func (w *work) known(s Stage, digest *string) int {
 		if step.Action == nil {
 			continue
 		}
-		if found, ok := w.Images.Cached(keyPrefix + step.Key); ok {
+		if found, ok := w.Images.Cached(keyPrefix + step.Key); ok && w.hold(found) == nil {
 			*digest = found
 			return i
 		}

@@ -185,3 +185,10 @@ func Tag(environmentID, hash string) string {
 	}
 	return name + ":" + strings.ToLower(hash[:min(len(hash), tagHashDigits)])
 }
+
+// legalTag is what Tag makes: ids have 21 characters, and one more may end them.
+var legalTag = regexp.MustCompile(`^env-[a-z0-9._-]{21,22}:[0-9a-f]{12}$`)
+
+// IsTag reports whether a name is one that Tag gives to the image of an
+// environment, and so nobody's own.
+func IsTag(name string) bool { return legalTag.MatchString(name) }

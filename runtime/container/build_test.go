@@ -134,7 +134,7 @@ func TestABuildThatKeepsNothingLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Sweep(t.Context(), nil); err != nil {
+	if _, err := store.Sweep(t.Context(), image.Sweeping{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Layers(t.Context(), digest); !errors.Is(err, runtime.ErrNoImage) || count() > before {

@@ -22,10 +22,12 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 	}
 	var digest string
 	if spec.Image != "" {
-		var err error
-		if digest, err = d.Images.Resolve(ctx, spec.Image); err != nil {
+		found, letGo, err := d.useImage(ctx, spec.Image)
+		if err != nil {
 			return fmt.Errorf("create %s: %w", spec.ID, err)
 		}
+		defer letGo()
+		digest = found
 	}
 	release, err := d.locks.take(ctx, string(spec.ID))
 	if err != nil {
@@ -51,6 +53,15 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 		return err
 	}
 	return d.make(ctx, &r, d.emptyDisk)
+}
+
+// useImage resolves an image and keeps it from being swept until letGo: from
+// then on, a record that names it must.
+func (d *Driver) useImage(ctx context.Context, name string) (digest string, letGo func(), err error) {
+	if digest, err = d.Images.Resolve(ctx, name); err == nil {
+		letGo, err = d.Images.Use(ctx, digest)
+	}
+	return digest, letGo, err
 }
 
 // clear removes a directory that holds no record.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -40,15 +41,31 @@ var (
 	_ runtime.Sizer      = (*Driver)(nil)
 
 	_ runtime.Snapshotter = (*Driver)(nil)
+	_ runtime.Distributor = (*Driver)(nil)
+
+	_ runtime.ImageSweeper = (*Driver)(nil)
 )
 
 // Images is what computers are made of; image.Store is one.
 type Images interface {
+	imageExchange
 	Resolve(ctx context.Context, name string) (digest string, err error)
 	Layers(ctx context.Context, digest string) ([]image.Layer, error)
 	List(ctx context.Context) ([]image.Info, error)
 	Info(ctx context.Context, digest string) (image.Info, error)
 	Commit(ctx context.Context, c image.Change) (digest string, err error)
+	// Use keeps an image from being swept until release.
+	Use(ctx context.Context, digest string) (release func(), err error)
+	Sweep(ctx context.Context, keep image.Sweeping) (int, error)
+	Remove(ctx context.Context, name string) error
+}
+
+// imageExchange is how images go from machine to machine.
+type imageExchange interface {
+	Describe(ctx context.Context, digest string) (image.Manifest, error)
+	WriteLayer(ctx context.Context, id string, offset int64, to io.Writer) error
+	Fetch(ctx context.Context, digest string, from runtime.ImageSource) error
+	Name(ctx context.Context, name, digest string) error
 }
 
 // Options say where computers live and what they stand on. All fields but

@@ -2,11 +2,15 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/image"
 )
 
 // ListImages implements runtime.Imager. An image of several names is told under
@@ -25,4 +29,71 @@ func (d *Driver) ListImages(ctx context.Context) ([]runtime.Image, error) {
 	}
 	slices.SortFunc(all, func(a, b runtime.Image) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// ImageManifest implements runtime.Distributor.
+func (d *Driver) ImageManifest(ctx context.Context, digest string) ([]byte, error) {
+	m, err := d.Images.Describe(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	return m.Encode()
+}
+
+// WriteImageLayer implements runtime.Distributor.
+func (d *Driver) WriteImageLayer(ctx context.Context, id string, offset int64, to io.Writer) error {
+	return d.Images.WriteLayer(ctx, id, offset, to)
+}
+
+// FetchImage implements runtime.Distributor.
+func (d *Driver) FetchImage(ctx context.Context, name, digest string, from runtime.ImageSource) error {
+	if err := d.Images.Fetch(ctx, digest, from); err != nil || name == "" {
+		return err
+	}
+	return d.Images.Name(ctx, name, digest)
+}
+
+const (
+	// newImageTime is how long an image stays that nothing needs: it may have
+	// been built or fetched for a computer that is about to be made.
+	newImageTime = 10 * time.Minute
+	// lowDiskBytes is how much of the disk is kept free of build steps.
+	lowDiskBytes = 2 << 30
+)
+
+// ForgetImage implements runtime.ImageSweeper.
+func (d *Driver) ForgetImage(ctx context.Context, name string) error {
+	return d.Images.Remove(ctx, name)
+}
+
+// SweepImages implements runtime.ImageSweeper. Whoever makes a computer of an
+// image, or puts one on it, holds that until the record names it.
+func (d *Driver) SweepImages(ctx context.Context) (int, error) {
+	return d.Images.Sweep(ctx, image.Sweeping{Spare: newImageTime, FreeBytes: lowDiskBytes,
+		Used: func() ([]string, error) { return d.usedImages(ctx) }})
+}
+
+// usedImages lists what computers stand on, then what snapshots do: one is taken
+// while its computer is there.
+func (d *Driver) usedImages(ctx context.Context) ([]string, error) {
+	ids, err := d.ids()
+	if err != nil {
+		return nil, err
+	}
+	var used []string
+	for _, id := range ids {
+		r, err := d.load(id)
+		if errors.Is(err, runtime.ErrNotFound) {
+			continue // being made, by somebody who holds the image, or being removed
+		}
+		if err != nil {
+			return nil, err
+		}
+		used = append(used, r.Image)
+	}
+	kept, err := d.Snapshots(ctx, "")
+	for _, s := range kept {
+		used = append(used, s.Image)
+	}
+	return used, err
 }

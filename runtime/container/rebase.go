@@ -12,10 +12,11 @@ import (
 // Rebase implements runtime.Rebaser. The record comes first: a node that dies
 // in between finds in it that the layer is of no use.
 func (d *Driver) Rebase(ctx context.Context, epoch runtime.Epoch, id runtime.ID, image string) error {
-	digest, err := d.Images.Resolve(ctx, image)
+	digest, letGo, err := d.useImage(ctx, image)
 	if err != nil {
 		return fmt.Errorf("rebase %s: %w", id, err)
 	}
+	defer letGo()
 	r, release, err := d.admit(ctx, epoch, id)
 	if err != nil {
 		return err

@@ -22,10 +22,12 @@ func (d *Driver) makeFrom(ctx context.Context, r *record) error {
 		return fmt.Errorf("create %s: %w", r.Spec.ID, err)
 	}
 	if r.Image == "" {
-		if r.Image, err = d.Images.Resolve(ctx, n.Image); err != nil {
+		digest, letGo, err := d.useImage(ctx, n.Image)
+		if err != nil {
 			return fmt.Errorf("create %s: %w", r.Spec.ID, err)
 		}
-		r.Spec.Image = n.Image
+		defer letGo()
+		r.Image, r.Spec.Image = digest, n.Image
 	}
 	if r.Image != n.Image {
 		return fmt.Errorf("create %s: %w: snapshot %s of %s stands on %s, and %s is %s now",

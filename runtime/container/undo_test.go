@@ -81,8 +81,9 @@ func TestAFailedStartIsUndone(t *testing.T) {
 }
 
 // noImages is a store that lost what it had.
-type noImages struct{}
+type noImages struct{ Images }
 
+func (noImages) Use(context.Context, string) (func(), error)          { return nil, runtime.ErrNoImage }
 func (noImages) Commit(context.Context, image.Change) (string, error) { return "", runtime.ErrNoImage }
 func (noImages) Resolve(context.Context, string) (string, error)      { return "", runtime.ErrNoImage }
 func (noImages) Layers(context.Context, string) ([]image.Layer, error) {

@@ -223,10 +223,11 @@ func (d *Driver) refillOne(ctx context.Context) (bool, error) {
 	if d.warm.count() >= d.Warm {
 		return false, d.trimWarm(ctx, d.Warm)
 	}
-	digest, err := d.Images.Resolve(ctx, d.WarmImage)
+	digest, letGo, err := d.useImage(ctx, d.WarmImage)
 	if err != nil {
 		return false, err
 	}
+	defer letGo()
 	b, err := d.makeBlank(ctx, digest)
 	if err != nil {
 		return false, err

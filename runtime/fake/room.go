@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/bothy-computer/bothy/runtime"
 )
@@ -49,9 +50,17 @@ func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
 	return room, err
 }
 
-// ListImages implements runtime.Imager: those of the room are there.
+// ListImages implements runtime.Imager: those of the room are there, and those
+// that were fetched.
 func (d *Driver) ListImages(context.Context) ([]runtime.Image, error) {
 	var all []runtime.Image
+	d.mu.Lock()
+	for name, here := range d.images {
+		if here && !strings.HasPrefix(name, "sha256:") {
+			all = append(all, runtime.Image{Name: name, Digest: "sha256:" + name, State: "active"})
+		}
+	}
+	d.mu.Unlock()
 	for _, name := range d.opts.Room.Images {
 		all = append(all, runtime.Image{Name: name, Digest: "sha256:" + name, State: "active"})
 	}

@@ -152,10 +152,11 @@ func (c *capped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hasher remembers the digest of what was read through it.
+// hasher remembers the digest of what was read through it, and its length.
 type hasher struct {
-	from io.Reader
-	sum  hash.Hash
+	from  io.Reader
+	sum   hash.Hash
+	bytes int64
 }
 
 func newHasher(from io.Reader) *hasher { return &hasher{from: from, sum: sha256.New()} }
@@ -163,9 +164,30 @@ func newHasher(from io.Reader) *hasher { return &hasher{from: from, sum: sha256.
 func (h *hasher) Read(p []byte) (int, error) {
 	n, err := h.from.Read(p)
 	h.sum.Write(p[:n])
+	h.bytes += int64(n)
 	return n, err
 }
 
 func (h *hasher) digest() v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.sum.Sum(nil))}
+}
+
+// summer remembers the digest of what was written through it, and its length.
+type summer struct {
+	to    io.Writer
+	sum   hash.Hash
+	bytes int64
+}
+
+func newSummer(to io.Writer) *summer { return &summer{to: to, sum: sha256.New()} }
+
+func (s *summer) Write(p []byte) (int, error) {
+	n, err := s.to.Write(p)
+	s.sum.Write(p[:n])
+	s.bytes += int64(n)
+	return n, err
+}
+
+func (s *summer) digest() v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(s.sum.Sum(nil))}
 }

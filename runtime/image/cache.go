@@ -17,6 +17,8 @@ const (
 	cacheTime = 7 * 24 * time.Hour
 	// maxCached bounds how many there are; the ones least of use go first.
 	maxCached = 512
+	// freshStep is how long a step is not forgotten for want of disk.
+	freshStep = 10 * time.Minute
 )
 
 // Cached reports the image that was remembered under a key, if it is here
@@ -80,20 +82,21 @@ func (s *Store) cacheFile(key string) (string, error) {
 	return filepath.Join(s.dir, "cache", hexKey), err
 }
 
-// cached lists the images that the cache keeps, and forgets what is past its
-// time or too much.
-func (s *Store) cached() (map[string]bool, error) {
+// step is a build step that the cache knows.
+type step struct {
+	file   string
+	digest string
+	used   time.Time
+}
+
+// steps lists the cache, the one of use last first.
+func (s *Store) steps() ([]step, error) {
 	dir := filepath.Join(s.dir, "cache")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list the build cache: %w", err)
 	}
-	type entry struct {
-		file   string
-		digest string
-		used   time.Time
-	}
-	var all []entry
+	var all []step
 	for _, e := range entries {
 		file := filepath.Join(dir, e.Name())
 		info, err := e.Info()
@@ -101,21 +104,59 @@ func (s *Store) cached() (map[string]bool, error) {
 			continue // replaced at this moment
 		}
 		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // forgotten at this moment
+		}
 		if err != nil {
 			return nil, fmt.Errorf("list the build cache: %w", err)
 		}
-		all = append(all, entry{file, string(text), info.ModTime()})
+		all = append(all, step{file, string(text), info.ModTime()})
 	}
-	slices.SortFunc(all, func(a, b entry) int { return b.used.Compare(a.used) })
+	slices.SortFunc(all, func(a, b step) int { return b.used.Compare(a.used) })
+	return all, nil
+}
+
+func (t step) forget() error {
+	if err := os.Remove(t.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget a build step: %w", err)
+	}
+	return nil
+}
+
+// cached lists the images that the cache keeps, and forgets what is past its
+// time or too much.
+func (s *Store) cached() (map[string]bool, error) {
+	all, err := s.steps()
+	if err != nil {
+		return nil, err
+	}
 	kept := map[string]bool{}
-	for i, e := range all {
-		if i < maxCached && time.Since(e.used) < cacheTime && strings.HasPrefix(e.digest, digestPrefix) {
-			kept[e.digest] = true
-			continue
-		}
-		if err := os.Remove(e.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("forget a build step: %w", err)
+	for i, t := range all {
+		if i < maxCached && time.Since(t.used) < cacheTime && strings.HasPrefix(t.digest, digestPrefix) {
+			kept[t.digest] = true
+		} else if err := t.forget(); err != nil {
+			return nil, err
 		}
 	}
 	return kept, nil
+}
+
+// forgetOldest forgets a quarter of the cache, and reports how many steps. What
+// a build may just have made stays.
+func (s *Store) forgetOldest() (int, error) {
+	all, err := s.steps()
+	if err != nil {
+		return 0, err
+	}
+	forgotten := 0
+	for _, t := range all[len(all)-(len(all)+3)/4:] {
+		if time.Since(t.used) < freshStep {
+			continue
+		}
+		if err := t.forget(); err != nil {
+			return forgotten, err
+		}
+		forgotten++
+	}
+	return forgotten, nil
 }

@@ -298,10 +298,10 @@ func TestHostFollowsThePackages(t *testing.T) {
 	if _, err := s.Resolve(t.Context(), first); err != nil {
 		t.Fatalf("the image that computers stand on is gone: %v", err)
 	}
-	if n, err := s.Sweep(t.Context(), []string{first}); err != nil || n != 0 {
+	if n, err := s.Sweep(t.Context(), using(first)); err != nil || n != 0 {
 		t.Fatalf("swept %d in use, %v", n, err)
 	}
-	if n, err := s.Sweep(t.Context(), nil); err != nil || n != 1 {
+	if n, err := s.Sweep(t.Context(), Sweeping{}); err != nil || n != 1 {
 		t.Fatalf("swept %d, %v", n, err)
 	}
 	if _, err := s.Resolve(t.Context(), first); !errors.Is(err, runtime.ErrNoImage) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,6 +20,10 @@ type limits struct {
 	entries int   // names in all layers together
 	bytes   int64 // that files hold, in all layers together, or an archive
 }
+
+// maxApart bounds the layers that an imported image keeps apart, so that builds
+// have room for their own: of one with more, all lie in one root.
+const maxApart = 64
 
 var defaultLimits = limits{entries: 1_000_000, bytes: 32 << 30}
 
@@ -54,18 +59,109 @@ func (s *Store) bring(ctx context.Context, name, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hexDigest, err := parseDigest(found.digest.String())
-	if err != nil {
-		return "", err
+	return found.digest.String(), s.keep(ctx, work, found, name)
+}
+
+// keep unpacks an image, unless it is here, and names it.
+func (s *Store) keep(ctx context.Context, work string, found source, name string) error {
+	digest := found.digest.String()
+	if _, err := parseDigest(digest); err != nil {
+		return err
 	}
-	place := filepath.Join(s.dir, "images", hexDigest)
-	fresh := filepath.Join(work, "x")
-	if !isDir(place) {
-		if err := s.unpackAll(ctx, source, found, fresh); err != nil {
-			return "", err
+	if s.has(ctx, digest) {
+		return s.Name(ctx, name, digest)
+	}
+	image := filepath.Join(work, "image")
+	if n := len(found.layers); n == 0 || n > maxApart {
+		if err := s.unpackAll(ctx, found, image); err != nil {
+			return err
+		}
+		return s.placeNamed(image, s.imageDir(digest), name, digest)
+	}
+	info, fresh, err := s.unpackApart(ctx, work, found)
+	if err == nil {
+		err = os.Mkdir(image, 0o700)
+	}
+	if err == nil {
+		err = writeInfo(image, info)
+	}
+	if err != nil {
+		return err
+	}
+	return s.placeImage(image, info, fresh, func() error { return s.setName(name, digest) })
+}
+
+// unpackApart unpacks each layer by itself, but for those that are here.
+func (s *Store) unpackApart(ctx context.Context, work string, found source) (info Info, fresh []freshLayer, err error) {
+	known, err := s.diffs(ctx)
+	if err != nil {
+		return info, nil, err
+	}
+	info = Info{Digest: found.digest.String(), Created: time.Now().UTC(), Config: found.config, Diffs: map[string]string{}}
+	left, skipped := s.limits, 0
+	for i, l := range found.layers {
+		diff := l.diffID.String()
+		id, here := known[diff]
+		if !here {
+			f := freshLayer{dir: filepath.Join(work, strconv.Itoa(i))}
+			packed, n, err := s.unpackDiff(ctx, l, f.dir, &left)
+			if err != nil {
+				return info, nil, fmt.Errorf("layer %d of %d: %w", i+1, len(found.layers), err)
+			}
+			id, f.id, skipped, known[diff] = packed.ID, packed.ID, skipped+n, packed.ID
+			fresh = append(fresh, f)
+		}
+		info.Layers, info.Diffs[diff] = onTop(info.Layers, id), id
+	}
+	s.tellSkipped(found, skipped)
+	for _, id := range info.Layers {
+		info.Bytes += s.layerBytes(id)
+	}
+	info.Bytes += s.limits.bytes - left.bytes
+	return info, fresh, nil
+}
+
+// unpackDiff unpacks one layer of an image. Its id is that of the tar it packs
+// to, as of every layer here; the tar that it came as may be written otherwise.
+func (s *Store) unpackDiff(ctx context.Context, l layer, fresh string, left *limits) (packed Packed, skipped int, err error) {
+	rootfs, err := makeRoot(fresh)
+	if err != nil {
+		return packed, 0, err
+	}
+	u, err := newUnpacker(rootfs, *left)
+	if err != nil {
+		return packed, 0, err
+	}
+	defer u.close()
+	u.alone = true
+	if err := unpackLayer(ctx, l, u); err != nil {
+		return packed, 0, err
+	}
+	left.entries, left.bytes = u.entries, u.bytes
+	if packed, err = s.measure(ctx, rootfs); err != nil {
+		return packed, 0, err
+	}
+	return packed, u.skipped, writeLayerBytes(fresh, packed.Bytes)
+}
+
+// diffs maps what layers were imported from to those that are here.
+func (s *Store) diffs(ctx context.Context) (map[string]string, error) {
+	all, err := s.active(ctx)
+	known := map[string]string{}
+	for _, info := range all {
+		for diff, id := range info.Diffs {
+			if isDir(s.layerDir(id)) {
+				known[diff] = id
+			}
 		}
 	}
-	return found.digest.String(), s.placeNamed(fresh, place, name, found.digest.String())
+	return known, err
+}
+
+func (s *Store) tellSkipped(found source, n int) {
+	if n > 0 {
+		s.log.Info("image import left devices and pipes out", "digest", found.digest.String(), "count", n)
+	}
 }
 
 // placeNamed does both while no sweep runs: an image without a name is one
@@ -107,7 +203,8 @@ func (s *Store) openSource(ctx context.Context, path, unpacked string) (*os.Root
 	return root, nil
 }
 
-func (s *Store) unpackAll(ctx context.Context, source *os.Root, found source, fresh string) error {
+// unpackAll lays all layers over each other in one root.
+func (s *Store) unpackAll(ctx context.Context, found source, fresh string) error {
 	rootfs, err := makeRoot(fresh)
 	if err != nil {
 		return err
@@ -118,13 +215,11 @@ func (s *Store) unpackAll(ctx context.Context, source *os.Root, found source, fr
 	}
 	defer u.close()
 	for i, l := range found.layers {
-		if err := unpackLayer(ctx, source, l, u); err != nil {
+		if err := unpackLayer(ctx, l, u); err != nil {
 			return fmt.Errorf("layer %d of %d: %w", i+1, len(found.layers), err)
 		}
 	}
-	if u.skipped > 0 {
-		s.log.Info("image import left devices and pipes out", "digest", found.digest.String(), "count", u.skipped)
-	}
+	s.tellSkipped(found, u.skipped)
 	return writeInfo(fresh, Info{
 		Digest: found.digest.String(), Bytes: s.limits.bytes - u.bytes, Created: time.Now().UTC(), Config: found.config,
 	})
@@ -141,10 +236,10 @@ func makeRoot(fresh string) (string, error) {
 
 // unpackLayer checks a layer's digests while it unpacks it. What it has
 // unpacked is thrown away with the rest if they are not as promised.
-func unpackLayer(ctx context.Context, source *os.Root, l layer, u *unpacker) error {
-	f, err := source.Open(l.path)
+func unpackLayer(ctx context.Context, l layer, u *unpacker) error {
+	f, err := l.open()
 	if err != nil {
-		return fmt.Errorf("%w: %w", runtime.ErrInvalid, err)
+		return err
 	}
 	defer f.Close()
 	packed := newHasher(f)
@@ -160,8 +255,8 @@ func unpackLayer(ctx context.Context, source *os.Root, l layer, u *unpacker) err
 	if _, err := io.Copy(io.Discard, packed); err != nil {
 		return err
 	}
-	if got != l.diffID {
-		return fmt.Errorf("%w: its content is %s and not %s", runtime.ErrInvalid, got, l.diffID)
+	if got.ID != l.diffID.String() {
+		return fmt.Errorf("%w: its content is %s and not %s", runtime.ErrInvalid, got.ID, l.diffID)
 	}
 	if got := packed.digest(); l.digest != (v1.Hash{}) && got != l.digest {
 		return fmt.Errorf("%w: its file is %s and not %s", runtime.ErrInvalid, got, l.digest)
@@ -170,15 +265,15 @@ func unpackLayer(ctx context.Context, source *os.Root, l layer, u *unpacker) err
 }
 
 // unpackTar unpacks one tar over what is there, reads it to its end, and
-// reports its digest.
-func unpackTar(ctx context.Context, u *unpacker, from io.Reader) (v1.Hash, error) {
+// reports its digest and length.
+func unpackTar(ctx context.Context, u *unpacker, from io.Reader) (Packed, error) {
 	// Headers and padding come on top of what files hold.
 	stream := newHasher(&capped{ctx: ctx, from: from, left: u.bytes + int64(u.entries)*tarOverheadBytes})
 	if err := u.layer(stream); err != nil {
-		return v1.Hash{}, err
+		return Packed{}, err
 	}
 	if _, err := io.Copy(io.Discard, stream); err != nil {
-		return v1.Hash{}, err
+		return Packed{}, err
 	}
-	return stream.digest(), nil
+	return Packed{ID: stream.digest().String(), Bytes: stream.bytes}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"golang.org/x/sys/unix"
 
 	"github.com/bothy-computer/bothy/runtime"
 )
@@ -109,10 +111,10 @@ func TestImport(t *testing.T) {
 		}
 	}
 	layers, err := s.Layers(t.Context(), want.String())
-	if err != nil || len(layers) != 1 || layers[0].Target != "/" {
+	if err != nil || len(layers) != 2 || layers[0].Target != "/" || layers[1].Target != "/" {
 		t.Fatalf("%v, %v", layers, err)
 	}
-	if got := tree(t, layers[0].Path); got != "etc/ etc/b srv/ srv/c" {
+	if got := tree(t, merged(t, layers)); got != "etc/ etc/b srv/ srv/c" {
 		t.Fatalf("unpacked %s", got)
 	}
 	info, err := s.Info(t.Context(), want.String())
@@ -123,6 +125,115 @@ func TestImport(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	expectNothingUnfinished(t, s)
+}
+
+// merged mounts layers as a computer sees them.
+func merged(t *testing.T, layers []Layer) string {
+	t.Helper()
+	dirs := []string{}
+	for _, l := range layers {
+		dirs = append(dirs, l.Path)
+	}
+	if len(dirs) == 1 {
+		dirs = append(dirs, t.TempDir())
+	}
+	at := t.TempDir()
+	if err := unix.Mount("overlay", at, "overlay", unix.MS_RDONLY, "lowerdir="+strings.Join(dirs, ":")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return at
+}
+
+// TestLayersApartLookAsTheyDoInOneRoot imports the same layers in both ways.
+func TestLayersApartLookAsTheyDoInOneRoot(t *testing.T) {
+	below := tarOf(t, dir("etc"), file("etc/a"), file("etc/b"), dir("d"), file("d/old"), dir("d/sub"), file("d/sub/old"), dir("gone/deep"), file("f"))
+	for name, above := range map[string][]byte{
+		"a file is replaced":           tarOf(t, file("etc/a")),
+		"whiteouts":                    tarOf(t, file("etc/.wh.a"), file(".wh.gone")),
+		"an opaque directory":          tarOf(t, dir("d"), file("d/.wh..wh..opq"), file("d/new")),
+		"opaque after its own":         tarOf(t, file("d/sub/new"), file("d/.wh..wh..opq")),
+		"a whiteout spares its own":    tarOf(t, file("etc/a"), file("etc/.wh.a")),
+		"a whiteout and its own after": tarOf(t, file(".wh.d"), dir("d"), file("d/new")),
+		"a file replaces a directory":  tarOf(t, file("d")),
+		"a directory replaces a file":  tarOf(t, dir("f"), file("f/x")),
+		"a link replaces a file":       tarOf(t, symlink("f", "d")),
+		"a whiteout of nothing":        tarOf(t, file(".wh.nothing"), file(".wh."), file(".wh..")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			want, err := unpack(t, below, above)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := openStore(t, Options{machine: testMachine(t)})
+			digest, err := s.Import(t.Context(), "x", writeLayout(t, testImage(t, goruntime.GOARCH, below, above)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			layers, err := s.Layers(t.Context(), digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := tree(t, merged(t, layers)), tree(t, want); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestImportedImagesShareLayers(t *testing.T) {
+	s := openStore(t, Options{machine: testMachine(t)})
+	base := tarOf(t, dir("etc"), file("etc/a"))
+	one, err := s.Import(t.Context(), "one", writeLayout(t, testImage(t, goruntime.GOARCH, base, tarOf(t, file("one")))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := s.Import(t.Context(), "two", writeLayout(t, testImage(t, goruntime.GOARCH, base, tarOf(t, file("two")), base)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if placed, err := os.ReadDir(filepath.Join(s.dir, "layers")); err != nil || len(placed) != 3 {
+		t.Errorf("%v, %v", placed, err)
+	}
+	layers, err := s.Layers(t.Context(), two)
+	if err != nil || len(layers) != 2 || tree(t, merged(t, layers)) != "etc/ etc/a two" {
+		t.Errorf("%v, %v", layers, err)
+	}
+	if err := s.Remove(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(t.Context(), Sweeping{}); err != nil || n != 1 || s.has(t.Context(), one) {
+		t.Errorf("swept %d, %v", n, err)
+	}
+	if layers, err = s.Layers(t.Context(), two); err != nil || tree(t, merged(t, layers)) != "etc/ etc/a two" {
+		t.Errorf("the other one lost a layer: %v", err)
+	}
+}
+
+// importMany imports an image of so many layers that they lie in one root, as
+// all imported images do in stores of older nodes.
+func importMany(t *testing.T, s *Store) string {
+	t.Helper()
+	many := make([][]byte, maxApart+1)
+	for i := range many {
+		many[i] = tarOf(t, file(fmt.Sprint("f", i)))
+	}
+	digest, err := s.Import(t.Context(), "many", writeLayout(t, testImage(t, goruntime.GOARCH, many...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest
+}
+
+func TestAnImageOfManyLayersIsLaidIntoOneRoot(t *testing.T) {
+	s := openStore(t, Options{machine: testMachine(t)})
+	if layers, err := s.Layers(t.Context(), importMany(t, s)); err != nil || len(layers) != 1 || len(strings.Fields(tree(t, layers[0].Path))) != maxApart+1 {
+		t.Fatalf("%v, %v", layers, err)
+	}
 }
 
 func TestImportOfADockerSave(t *testing.T) {
@@ -145,7 +256,7 @@ func TestImportOfADockerSave(t *testing.T) {
 		t.Fatalf("%s, want %v, %v", digest, want, err)
 	}
 	layers, err := s.Layers(t.Context(), digest)
-	if err != nil || tree(t, layers[0].Path) != "etc/ etc/b srv/ srv/c" {
+	if err != nil || tree(t, merged(t, layers)) != "etc/ etc/b srv/ srv/c" {
 		t.Fatalf("%v, %v", layers, err)
 	}
 }
@@ -202,8 +313,10 @@ func TestImportRefuses(t *testing.T) {
 			t.Errorf("%s has a name: %v", tt.why, err)
 		}
 		expectNothingUnfinished(t, s)
-		if placed, err := os.ReadDir(filepath.Join(s.dir, "images")); err != nil || len(placed) != 0 {
-			t.Errorf("%s was placed: %v, %v", tt.why, placed, err)
+		for _, kind := range []string{"images", "layers"} {
+			if placed, err := os.ReadDir(filepath.Join(s.dir, kind)); err != nil || len(placed) != 0 {
+				t.Errorf("%s was placed: %v, %v", tt.why, placed, err)
+			}
 		}
 	}
 }
@@ -220,7 +333,7 @@ func TestNamesOfImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Sweep(t.Context(), nil); err != nil || n != 0 {
+	if n, err := s.Sweep(t.Context(), Sweeping{}); err != nil || n != 0 {
 		t.Fatalf("swept %d with a name, %v", n, err)
 	}
 	for range 2 {
@@ -231,10 +344,10 @@ func TestNamesOfImages(t *testing.T) {
 	if _, err := s.Resolve(t.Context(), digest); err != nil {
 		t.Fatalf("gone before the sweep: %v", err)
 	}
-	if n, err := s.Sweep(t.Context(), []string{digest}); err != nil || n != 0 {
+	if n, err := s.Sweep(t.Context(), using(digest)); err != nil || n != 0 {
 		t.Fatalf("swept %d in use, %v", n, err)
 	}
-	if n, err := s.Sweep(t.Context(), nil); err != nil || n != 1 {
+	if n, err := s.Sweep(t.Context(), Sweeping{}); err != nil || n != 1 {
 		t.Fatalf("swept %d, %v", n, err)
 	}
 	if _, err := s.Layers(t.Context(), digest); !errors.Is(err, runtime.ErrNoImage) {

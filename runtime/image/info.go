@@ -44,11 +44,15 @@ type Info struct {
 	Bytes   int64     `json:"bytes"` // that its own files hold; the host's /usr not counted
 	Created time.Time `json:"created"`
 	Config  Config    `json:"config"`
-	// Base is the digest of the image whose root this one stands on, and Layers
-	// the digests of the layers over that, the lowest first; "" and none for an
-	// image with a root of its own.
+	// Base is the digest of the image that this one stands on, "" for none, and
+	// Layers the digests of the layers over that, or over nothing, the lowest
+	// first; none for an image with a root of its own.
 	Base   string   `json:"base,omitempty"`
 	Layers []string `json:"layers,omitempty"`
+	// Diffs are the layers of an imported image by what they were imported from.
+	Diffs map[string]string `json:"diffs,omitempty"`
+	// Root is what a root of its own packs to, nil until somebody asks.
+	Root *Packed `json:"root,omitempty"`
 	// Description is a line for people; "" when nobody wrote one.
 	Description string `json:"description,omitempty"`
 	// State is Active, but for what List tells of images that are not here

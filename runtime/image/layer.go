@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 	"github.com/bothy-computer/bothy/runtime/idmap"
 )
 
-// MaxLayers bounds the layers that lie over the root of an image. Each is a
-// directory that the kernel looks in.
+// MaxLayers bounds the layers of an image, over a root of its own or a host
+// image. Each is a directory that the kernel looks in.
 const MaxLayers = 100
 
 // Change is what makes an image of another.
@@ -50,8 +51,13 @@ func (s *Store) commit(ctx context.Context, c Change) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	below := len(info.Layers) // of the base
 	if info.Base == "" {
 		info = Info{Base: info.Digest, Bytes: info.Bytes}
+	} else if base, _, err := s.find(ctx, info.Base); err == nil {
+		below = len(base.Layers)
+	} else {
+		return "", err
 	}
 	info.Config, info.Created, info.Description = c.Config, time.Now().UTC(), ""
 	work, err := s.temp("commit")
@@ -59,18 +65,34 @@ func (s *Store) commit(ctx context.Context, c Change) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(work)
-	fresh := filepath.Join(work, "layer")
+	fresh, made := filepath.Join(work, "layer"), []freshLayer(nil)
 	if len(c.Trees) > 0 {
-		id, bytes, err := s.unpackTrees(ctx, c, fresh)
+		packed, bytes, err := s.unpackTrees(ctx, c, fresh)
 		if err != nil {
 			return "", err
 		}
-		if info.Layers = onTop(info.Layers, id); len(info.Layers) > MaxLayers {
-			return "", fmt.Errorf("%w: the image has more than %d layers over its base", runtime.ErrInvalid, MaxLayers)
+		if info.Layers = onTop(info.Layers, packed.ID); below+len(info.Layers) > MaxLayers {
+			return "", fmt.Errorf("%w: the image has more than %d layers", runtime.ErrInvalid, MaxLayers)
 		}
 		info.Bytes += bytes
+		made = append(made, freshLayer{packed.ID, fresh})
 	}
-	return s.placeLayered(work, fresh, info, c.Key)
+	if info.Digest, err = layeredDigest(info); err != nil {
+		return "", err
+	}
+	image := filepath.Join(work, "image")
+	if err := os.Mkdir(image, 0o700); err != nil {
+		return "", err
+	}
+	if err := writeInfo(image, info); err != nil {
+		return "", err
+	}
+	return info.Digest, s.placeImage(image, info, made, func() error {
+		if c.Key == "" {
+			return nil
+		}
+		return s.Remember(c.Key, info.Digest)
+	})
 }
 
 // onTop lays a layer over others. One that is among them already hides itself
@@ -80,8 +102,8 @@ func onTop(layers []string, id string) []string {
 	return append(below, id)
 }
 
-// unpackTrees makes a layer of trees, and reports its id and what its files hold.
-func (s *Store) unpackTrees(ctx context.Context, c Change, fresh string) (string, int64, error) {
+// unpackTrees makes a layer of trees, and reports what its files hold.
+func (s *Store) unpackTrees(ctx context.Context, c Change, fresh string) (Packed, int64, error) {
 	from, to := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
@@ -89,60 +111,58 @@ func (s *Store) unpackTrees(ctx context.Context, c Change, fresh string) (string
 		to.CloseWithError(err)
 		packed <- err
 	}()
-	id, bytes, err := s.unpackAlone(ctx, from, fresh)
+	layer, bytes, err := s.unpackAlone(ctx, from, fresh)
 	from.CloseWithError(err)
 	if packErr := <-packed; packErr != nil && (err == nil || errors.Is(err, packErr)) {
 		err = packErr
 	}
-	return id, bytes, err
+	return layer, bytes, err
 }
 
-// unpackAlone unpacks one layer by itself into the directory of a new one.
-func (s *Store) unpackAlone(ctx context.Context, from io.Reader, fresh string) (string, int64, error) {
+// unpackAlone unpacks one layer by itself into the directory of a new one, and
+// reports the tar and what its files hold.
+func (s *Store) unpackAlone(ctx context.Context, from io.Reader, fresh string) (Packed, int64, error) {
 	rootfs, err := makeRoot(fresh)
 	if err != nil {
-		return "", 0, err
+		return Packed{}, 0, err
 	}
 	u, err := newUnpacker(rootfs, s.limits)
 	if err != nil {
-		return "", 0, err
+		return Packed{}, 0, err
 	}
 	defer u.close()
 	u.alone = true
-	digest, err := unpackTar(ctx, u, from)
-	return digest.String(), s.limits.bytes - u.bytes, err
+	layer, err := unpackTar(ctx, u, from)
+	if err != nil {
+		return Packed{}, 0, err
+	}
+	return layer, s.limits.bytes - u.bytes, writeLayerBytes(fresh, layer.Bytes)
 }
 
-// placeLayered gives a new layer, if there is one, and the image their places.
-func (s *Store) placeLayered(work, fresh string, info Info, key string) (string, error) {
-	digest, err := layeredDigest(info)
-	if err != nil {
-		return "", err
-	}
-	info.Digest = digest
-	described := filepath.Join(work, "image")
-	if err := os.Mkdir(described, 0o700); err != nil {
-		return "", err
-	}
-	if err := writeInfo(described, info); err != nil {
-		return "", err
-	}
+// freshLayer is a layer that has no place yet.
+type freshLayer struct {
+	id, dir string
+}
+
+// placeImage gives an image and those of its layers that are new their places,
+// and does what else must be done before a sweep may come; nil for nothing.
+func (s *Store) placeImage(fresh string, info Info, layers []freshLayer, and func() error) error {
 	s.placing.Lock()
 	defer s.placing.Unlock()
-	if isDir(fresh) {
-		if err := place(fresh, s.layerDir(info.Layers[len(info.Layers)-1])); err != nil {
-			return "", err
+	for _, l := range layers {
+		if err := place(l.dir, s.layerDir(l.id)); err != nil {
+			return err
 		}
 	}
 	for _, id := range info.Layers {
 		if !isDir(s.layerDir(id)) {
-			return "", fmt.Errorf("%w: a layer below was swept meanwhile", runtime.ErrUnready)
+			return fmt.Errorf("%w: a layer below was swept meanwhile", runtime.ErrUnready)
 		}
 	}
-	if err := place(described, filepath.Join(s.dir, "images", strings.TrimPrefix(digest, digestPrefix))); err != nil || key == "" {
-		return digest, err
+	if err := place(fresh, s.imageDir(info.Digest)); err != nil || and == nil {
+		return err
 	}
-	return digest, s.Remember(key, digest)
+	return and()
 }
 
 // layeredDigest names an image by what it is made of.
@@ -161,6 +181,30 @@ func layeredDigest(info Info) (string, error) {
 
 func (s *Store) layerDir(id string) string {
 	return filepath.Join(s.dir, "layers", strings.TrimPrefix(id, digestPrefix))
+}
+
+func (s *Store) imageDir(digest string) string {
+	return filepath.Join(s.dir, "images", strings.TrimPrefix(digest, digestPrefix))
+}
+
+// bytesFile holds, beside a layer's tree, the length of the tar it packs to.
+const bytesFile = "bytes"
+
+func writeLayerBytes(dir string, n int64) error {
+	return os.WriteFile(filepath.Join(dir, bytesFile), strconv.AppendInt(nil, n, 10), 0o600)
+}
+
+// layerBytes is the length of a layer's tar, 0 where nobody noted it.
+func (s *Store) layerBytes(id string) int64 {
+	text, err := os.ReadFile(filepath.Join(s.layerDir(id), bytesFile))
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // over lists the directories of an image that has layers over a base, whose

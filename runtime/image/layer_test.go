@@ -140,7 +140,7 @@ func TestSweepKeepsWhatACommittedImageStandsOn(t *testing.T) {
 	}
 	sweep := func(want int, used ...string) {
 		t.Helper()
-		if n, err := s.Sweep(t.Context(), used); err != nil || n != want {
+		if n, err := s.Sweep(t.Context(), using(used...)); err != nil || n != want {
 			t.Fatalf("swept %d, want %d: %v", n, want, err)
 		}
 	}

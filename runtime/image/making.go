@@ -13,10 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/bothy-computer/bothy/runtime"
 )
 
@@ -234,7 +230,7 @@ func (s *Store) bootstrapImage(ctx context.Context, r Recipe, say func(string)) 
 var errCut = errors.New("the bootstrap failed")
 
 // unpackBootstrap unpacks the root while it is written.
-func (s *Store) unpackBootstrap(ctx context.Context, b bootstrap, u *unpacker) (v1.Hash, error) {
+func (s *Store) unpackBootstrap(ctx context.Context, b bootstrap, u *unpacker) (Packed, error) {
 	from, to := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
@@ -255,31 +251,28 @@ func (s *Store) unpackBootstrap(ctx context.Context, b bootstrap, u *unpacker) (
 }
 
 // layFiles puts a recipe's own files over the packages'.
-func (s *Store) layFiles(ctx context.Context, r Recipe, u *unpacker) (v1.Hash, error) {
+func (s *Store) layFiles(ctx context.Context, r Recipe, u *unpacker) (Packed, error) {
 	keys, err := s.keys()
 	if err != nil {
-		return v1.Hash{}, err
+		return Packed{}, err
 	}
 	packed, err := packFiles(r.Files, keys)
 	if err != nil {
-		return v1.Hash{}, err
+		return Packed{}, err
 	}
 	return unpackTar(ctx, u, bytes.NewReader(packed))
 }
 
 // chained is the digest of layers over each other, as OCI images name it.
-func chained(lower, upper v1.Hash) string {
-	sum := sha256.Sum256([]byte(lower.String() + " " + upper.String()))
+func chained(lower, upper Packed) string {
+	sum := sha256.Sum256([]byte(lower.ID + " " + upper.ID))
 	return hex.EncodeToString(sum[:])
 }
 
 func (s *Store) hasRoom(bytes int64) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.dir, &fs); err != nil {
-		return fmt.Errorf("look for room: %w", err)
+	free, err := s.free()
+	if err == nil && free < bytes {
+		err = fmt.Errorf("%w: the image needs %d MiB of disk, %d MiB are free", runtime.ErrFull, bytes>>20, free>>20)
 	}
-	if free := int64(fs.Bavail) * fs.Bsize; free < bytes {
-		return fmt.Errorf("%w: making the image needs %d MiB of disk, %d MiB are free", runtime.ErrFull, bytes>>20, free>>20)
-	}
-	return nil
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,9 +29,9 @@ const (
 // Tree is a directory that becomes part of a layer.
 type Tree struct {
 	Path string // on this machine
-	// At is where it belongs, relative to the image's root; "." is the root
-	// itself. Trees come in the order of At, and one within another replaces
-	// what the outer has there.
+	// At is where it belongs, relative to the image's root. The first of a
+	// layer's trees is "."; another one lies in a directory of those before it,
+	// and replaces what they have there.
 	At string
 	// Skip are names, relative to the image's root, that are left out with all
 	// that is below them.
@@ -39,23 +40,24 @@ type Tree struct {
 
 // pack writes trees as one tar in the format of OCI layers, with whiteouts for
 // what an overlay's upper directory hides. Owners are those of ids as they are
-// inside; others become nobody's. The same trees give the same bytes: entries
-// come by name, and hold no time but that of content. What cannot be in a layer,
-// sockets and devices, is left out.
+// inside; others become nobody's. The same trees give the same bytes, and so
+// does what those unpack to: entries come by name, also where one tree lies in
+// another, and hold no time but that of content. What cannot be in a layer,
+// sockets, devices and names that mean a whiteout, is left out.
 func pack(ctx context.Context, to io.Writer, trees []Tree, ids idmap.Range) error {
-	p := packer{ctx: ctx, out: tar.NewWriter(to), ids: ids, links: map[inode]string{}}
-	for i, t := range trees {
-		p.skip = slices.Clone(t.Skip)
-		for _, within := range trees[i+1:] {
-			p.skip = append(p.skip, path.Clean(within.At))
-		}
-		fd, err := unix.Open(t.Path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("pack a layer: %w", err)
-		}
-		if err := p.directory(os.NewFile(uintptr(fd), t.Path), path.Clean(t.At), 0); err != nil {
-			return fmt.Errorf("pack a layer: %w", err)
-		}
+	p := packer{ctx: ctx, out: tar.NewWriter(to), ids: ids, links: map[inode]string{}, within: map[string]Tree{}}
+	for _, t := range trees {
+		p.within[path.Clean(t.At)] = t
+		p.skip = append(p.skip, t.Skip...)
+	}
+	if _, ok := p.within["."]; !ok {
+		return fmt.Errorf("pack a layer: %w: it has no tree for the root", runtime.ErrInvalid)
+	}
+	if err := p.tree(".", 0); err != nil {
+		return fmt.Errorf("pack a layer: %w", err)
+	}
+	for name := range p.within {
+		return fmt.Errorf("pack a layer: %w: the tree at %.200q lies in no other", runtime.ErrInvalid, name)
 	}
 	return p.out.Close()
 }
@@ -70,6 +72,31 @@ type packer struct {
 	links map[inode]string // files with several names, by their first
 	owner *Owner           // of all; nil leaves each its own
 	mode  uint32           // permission bits of all; 0 leaves each its own
+	// within are the trees that were not met yet, by where they belong.
+	within map[string]Tree
+}
+
+// tree writes the tree that belongs at a name.
+func (p *packer) tree(name string, depth int) error {
+	t := p.within[name]
+	delete(p.within, name)
+	fd, err := unix.Open(t.Path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return p.directory(os.NewFile(uintptr(fd), t.Path), name, depth)
+}
+
+// names lists what a directory has, with the trees that belong in it, in order.
+func (p *packer) names(dir *os.File, name string) ([]string, error) {
+	all, err := dir.Readdirnames(-1)
+	for at := range p.within {
+		if at != "." && path.Dir(at) == name {
+			all = append(all, path.Base(at))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), err
 }
 
 // directory writes a directory and all below it, and closes it.
@@ -99,17 +126,21 @@ func (p *packer) directory(dir *os.File, name string, depth int) error {
 
 // children writes what is in a directory.
 func (p *packer) children(dir *os.File, name string, depth int) error {
-	entries, err := dir.Readdirnames(-1)
+	entries, err := p.names(dir, name)
 	if err != nil {
 		return err
 	}
-	slices.Sort(entries)
 	for _, e := range entries {
 		inside := path.Join(name, e)
-		if slices.Contains(p.skip, inside) {
+		if slices.Contains(p.skip, inside) || strings.HasPrefix(e, whiteout) {
 			continue
 		}
-		if err := p.entry(dir, e, inside, depth); err != nil {
+		if _, ok := p.within[inside]; ok {
+			err = p.tree(inside, depth+1)
+		} else {
+			err = p.entry(dir, e, inside, depth)
+		}
+		if err != nil {
 			return fmt.Errorf("%.200q: %w", inside, err)
 		}
 	}

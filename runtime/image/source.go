@@ -38,7 +38,7 @@ type source struct {
 
 // layer is a tar file of a source.
 type layer struct {
-	path   string  // in the layout
+	open   func() (io.ReadCloser, error)
 	digest v1.Hash // of the file, where the layout promises one
 	diffID v1.Hash // of the tar in it
 }
@@ -115,9 +115,20 @@ func readManifest(root *os.Root, d v1.Descriptor) (source, error) {
 		if err != nil {
 			return source{}, err
 		}
-		found.layers = append(found.layers, layer{path: at, digest: l.Digest})
+		found.layers = append(found.layers, layer{open: opener(root, at), digest: l.Digest})
 	}
 	return found, found.configure(text)
+}
+
+// opener opens a file of a layout.
+func opener(root *os.Root, name string) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		f, err := root.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", runtime.ErrInvalid, err)
+		}
+		return f, nil
+	}
 }
 
 // readDockerSave reads the manifest.json that names a configuration and layers
@@ -145,7 +156,7 @@ func readDockerSave(root *os.Root) (source, error) {
 	}
 	found := source{digest: hashOf(text)}
 	for _, name := range saved[0].Layers {
-		found.layers = append(found.layers, layer{path: name})
+		found.layers = append(found.layers, layer{open: opener(root, name)})
 	}
 	return found, found.configure(text)
 }

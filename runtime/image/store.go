@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -61,7 +62,16 @@ type Store struct {
 	// open is held, shared, while the store is open; see clearUnfinished.
 	open *os.File
 	// placing is held while names and image directories change.
-	placing sync.Mutex
+	placing gate
+	// uses counts, by digest, those who hold an image; guarded by placing.
+	uses map[string]int
+	// fetches are the images that come from other nodes, fetching one token for
+	// each that is under way, and cutPause is as the constant but in tests.
+	fetches  *sharing
+	fetching chan struct{}
+	cutPause time.Duration
+	// disk is how much of the disk is free in tests; nil elsewhere.
+	disk func() int64
 }
 
 // Layer is a read-only directory of an image and where it belongs in the
@@ -82,6 +92,7 @@ func Open(opts Options) (*Store, error) {
 	system := debian{machine: opts.machine, sources: opts.Sources}
 	s := &Store{
 		dir: opts.Dir, log: opts.Log, limits: opts.limits, makings: newMakings(opts.Recipes), bootstrap: system.bootstrap, keys: system.keys,
+		uses: map[string]int{}, fetches: newSharing(), fetching: make(chan struct{}, maxFetches), cutPause: cutPause,
 	}
 	if opts.bootstrap != nil {
 		s.bootstrap, s.keys = opts.bootstrap, func() (map[string][]byte, error) { return nil, nil }
@@ -94,16 +105,17 @@ func Open(opts Options) (*Store, error) {
 			return nil, fmt.Errorf("open the image store: %w", err)
 		}
 	}
-	if err := s.clearUnfinished(); err != nil {
+	if err := errors.Join(s.placing.open(filepath.Join(s.dir, "names")), s.clearUnfinished()); err != nil {
 		return nil, fmt.Errorf("open the image store: %w", err)
 	}
 	return s, nil
 }
 
-// Close ends what is being made and waits for its end.
+// Close ends what is being made or fetched and waits for its end.
 func (s *Store) Close() error {
 	s.makings.close()
-	return s.open.Close()
+	s.fetches.close()
+	return errors.Join(s.placing.close(), s.open.Close())
 }
 
 // clearUnfinished empties tmp, unless another process has the store open: what
@@ -177,10 +189,35 @@ func (s *Store) Layers(ctx context.Context, digest string) ([]Layer, error) {
 		base, err := s.Layers(ctx, info.Base)
 		return s.over(info.Layers, base), err
 	}
+	if err == nil && len(info.Layers) > 0 {
+		var all []Layer
+		for _, id := range slices.Backward(info.Layers) {
+			all = append(all, Layer{Path: filepath.Join(s.layerDir(id), "root"), Target: "/"})
+		}
+		return all, nil
+	}
 	if layers, ok := s.host.layers(hexDigest); ok {
 		return layers, nil
 	}
 	return nil, fmt.Errorf("image %s: %w", digest, runtime.ErrNoImage)
+}
+
+// Use keeps an image that is here from being swept until release is called,
+// which may be again. runtime.ErrNoImage: it is not here.
+func (s *Store) Use(ctx context.Context, digest string) (release func(), err error) {
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	if _, err := s.Layers(ctx, digest); err != nil {
+		return nil, err
+	}
+	s.uses[digest]++
+	return sync.OnceFunc(func() {
+		s.placing.Lock()
+		defer s.placing.Unlock()
+		if s.uses[digest]--; s.uses[digest] == 0 {
+			delete(s.uses, digest)
+		}
+	}), nil
 }
 
 // Remove takes a name away. The image itself goes with the next Sweep, if no
@@ -196,63 +233,6 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		return fmt.Errorf("remove image %s: %w", name, err)
 	}
 	return nil
-}
-
-// Sweep deletes the images that have no name and are not in used, which lists
-// the digests that computers stand on, and reports how many it deleted. The
-// caller sees to it that no computer is created meanwhile.
-func (s *Store) Sweep(ctx context.Context, used []string) (int, error) {
-	all, err := s.active(ctx)
-	if err != nil {
-		return 0, err
-	}
-	s.placing.Lock()
-	defer s.placing.Unlock()
-	needed, layers, err := s.needed(all, used)
-	if err != nil {
-		return 0, err
-	}
-	deleted := 0
-	for _, info := range all {
-		if needed[info.Digest] {
-			continue
-		}
-		hexDigest := strings.TrimPrefix(info.Digest, digestPrefix)
-		for _, kind := range []string{"host", "images"} {
-			if err := s.discard(filepath.Join(s.dir, kind, hexDigest)); err != nil {
-				return deleted, fmt.Errorf("delete image %s: %w", info.Digest, err)
-			}
-		}
-		deleted++
-	}
-	return deleted, errors.Join(s.sweepLayers(layers), ctx.Err())
-}
-
-// needed reports which images stay, and which layers they have: those with a
-// name, those in use, those that the cache keeps, and what they stand on.
-func (s *Store) needed(all []Info, used []string) (images, layers map[string]bool, err error) {
-	names, err := s.names()
-	if err != nil {
-		return nil, nil, err
-	}
-	cached, err := s.cached()
-	if err != nil {
-		return nil, nil, err
-	}
-	images, layers = map[string]bool{}, map[string]bool{}
-	for _, info := range all {
-		if len(names[info.Digest]) == 0 && !slices.Contains(used, info.Digest) && !cached[info.Digest] {
-			continue
-		}
-		images[info.Digest] = true
-		if info.Base != "" {
-			images[info.Base] = true
-		}
-		for _, id := range info.Layers {
-			layers[id] = true
-		}
-	}
-	return images, layers, nil
 }
 
 // discard moves a directory away first, so that it is never half there.
