@@ -264,6 +264,33 @@ func TestARecipeThatIsWrittenAnewIsBuiltOnce(t *testing.T) {
 	}
 }
 
+func TestAComputerTellsWhetherANewerImageWaits(t *testing.T) {
+	f := newFixture(t)
+	epoch := f.claim(comp, n1)
+	set := func(p Phase, image string) Computer {
+		f.ok(n1, SetPhase{Computer: comp, Epoch: epoch, Phase: p, Image: image})
+		return got(f, func(v *View) (Computer, error) { return v.Computer(acct, comp) })
+	}
+	if c := set(Running, "host"); c.RunImage != "host" || !c.Outdated() && c.Image != "host" {
+		t.Fatalf("%+v", c)
+	}
+	f.becomes(recipe(1, "one"))
+	f.made(n1, "build_1", "sha256:1")
+	if c := set(Running, "host"); !c.Outdated() {
+		t.Fatalf("it runs %s, its image is %s", c.RunImage, c.Image)
+	}
+	if c := set(Stopped, ""); c.Outdated() || c.RunImage != "" {
+		t.Fatalf("down, it runs %s", c.RunImage)
+	}
+	if c := set(Running, "sha256:1"); c.Outdated() {
+		t.Fatalf("it runs %s, its image is %s", c.RunImage, c.Image)
+	}
+	epoch = f.claim(comp, n1)
+	if c := got(f, func(v *View) (Computer, error) { return v.Computer(acct, comp) }); c.RunImage != "" {
+		t.Fatalf("after a claim it runs %s", c.RunImage)
+	}
+}
+
 func TestADeletedEnvironmentLeavesNoBuilds(t *testing.T) {
 	f := newFixture(t)
 	begin := func(n int) {
