@@ -415,3 +415,23 @@ func TestATestOfWhatIsDeletedSaysSo(t *testing.T) {
 		})
 	}
 }
+
+func TestADrainDoesNotWaitForATest(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.Key)
+	_, path := c.env(`{"name":"e"}`)
+	defer holding(t, h, "")()
+	resp := c.open("POST", path+"/build/test", `{}`)
+	defer resp.Body.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := h.Server.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented(t, resp, b)
+	(&reply{t: t, body: b}).like(`{"success":false,"error":"This node is draining; ask another"}`)
+}

@@ -240,6 +240,9 @@ func (a *API) testBuild(c *gin.Context) error {
 	c.Header("X-Accel-Buffering", "no") // nginx would hold the spaces back
 	c.Status(http.StatusOK)
 	control := http.NewResponseController(c.Writer)
+	waits, leave := context.WithCancel(c.Request.Context())
+	defer leave()
+	defer context.AfterFunc(a.Drain, leave)()
 	for {
 		if _, err := c.Writer.WriteString(" "); err != nil {
 			return nil // the client is gone; the build goes on and keeps nothing
@@ -247,12 +250,15 @@ func (a *API) testBuild(c *gin.Context) error {
 		if err := control.Flush(); err != nil {
 			return nil
 		}
-		ctx, cancel := context.WithTimeout(c.Request.Context(), testEvery)
+		ctx, cancel := context.WithTimeout(waits, testEvery)
 		b, err := a.Builds.Await(ctx, asked)
 		waited := err != nil && ctx.Err() != nil
 		cancel()
 		if c.Request.Context().Err() != nil {
 			return nil
+		}
+		if draining := a.Draining(); waited && draining != nil {
+			waited, err = false, draining
 		}
 		if !waited {
 			// Who is gone by now misses nothing that was kept.
