@@ -24,8 +24,11 @@ const maxHandles = 5
 // the account cannot pay for its first minutes.
 func (s *Computers) Create(ctx context.Context, c Caller, spec state.Computer) (Asked, error) {
 	spec.ID, spec.Account, spec.Wish, spec.IdleStop = newComputerID(), c.Account, state.WishRunning, s.shape.ComputerIdle
+	var err error
 	if spec.Image == "" {
 		spec.Image = s.shape.Image
+	} else if spec.Image, err = s.images.choose(ctx, c.Account, spec.Image); err != nil {
+		return Asked{}, err
 	}
 	if spec.MilliCPU == 0 {
 		spec.MilliCPU = s.shape.MilliCPU

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -367,4 +368,51 @@ func TestAnAbandonedLogHoldsNobody(t *testing.T) {
 		t.Fatal("a writer waits for ever")
 	}
 	l.abandon()
+}
+
+// An account makes computers of its environments' images, and sees nobody
+// else's.
+func TestImagesOfEnvironmentsAreTheirAccounts(t *testing.T) {
+	h := open(t)
+	env, err := h.Environments.Create(t.Context(), h.caller, EnvironmentSpec{Name: "mine", SetupScripts: []string{"true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.Builds.Request(t.Context(), h.caller, env.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	env, err = h.Environments.get(h.caller.Account, env.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Builds.Await(ctx, env.Build.Last); err != nil {
+		t.Fatal(err)
+	}
+	if env, err = h.Environments.get(h.caller.Account, env.ID); err != nil || env.Build.Tag == "" {
+		t.Fatalf("%+v, %v", env.Build, err)
+	}
+	if _, err := h.node.Apply(t.Context(), state.CreateAccount{Account: state.Account{ID: "acct_b", Name: "b", Unbilled: true}}); err != nil {
+		t.Fatal(err)
+	}
+	other := Caller{Account: "acct_b", User: "user_b"}
+	seen := func(c Caller) bool {
+		all, err := h.Images.List(t.Context(), c.Account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(all, func(i runtime.Image) bool { return i.Digest == env.Build.Digest })
+	}
+	if !seen(h.caller) || seen(other) {
+		t.Errorf("its account sees it: %v, another one: %v", seen(h.caller), seen(other))
+	}
+	for _, name := range []string{env.Build.Tag, env.Build.Digest} {
+		if made, err := h.Computers.Create(t.Context(), h.caller, state.Computer{Image: name}); err != nil || made.Computer.Image != env.Build.Digest {
+			t.Errorf("%s: %+v, %v", name, made.Computer.Image, err)
+		}
+		if _, err := h.Computers.Create(t.Context(), other, state.Computer{Image: name}); !fault.Is(err, fault.NotFound) {
+			t.Errorf("another account's %s: %v", name, err)
+		}
+	}
 }

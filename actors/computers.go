@@ -23,6 +23,7 @@ type Computers struct {
 	bell    *bell
 	remote  Remote
 	local   *local
+	images  *Images
 	shape   Shape // of what asks for none
 	now     func() time.Time
 }

@@ -272,7 +272,7 @@ func TestTheImageOfNoEnvironmentLosesItsNameAfterAWhile(t *testing.T) {
 		if err := h.sweepImages(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		all, err := h.Images.List(t.Context())
+		all, err := h.Images.all(t.Context())
 		named := func(name string) bool {
 			return slices.ContainsFunc(all, func(i runtime.Image) bool { return i.Name == name })
 		}

@@ -130,8 +130,9 @@ func Open(o Options) (*System, error) {
 	s.local = &local{deps: own, system: s.system, files: newFileRoom()}
 	safe := vault{o.Sealer}
 	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell}
-	s.Computers = &Computers{cluster: o.Cluster, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
-	s.Images, s.Probes = &Images{driver: o.Driver}, &Probes{cluster: o.Cluster}
+	s.Images = &Images{driver: o.Driver, cluster: o.Cluster}
+	s.Computers = &Computers{cluster: o.Cluster, images: s.Images, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
+	s.Probes = &Probes{cluster: o.Cluster}
 	s.Snapshots = &Snapshots{cluster: o.Cluster, computers: s.Computers}
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape, recipes: o.Recipes, images: s.Images}
 	s.Builds = &Builds{cluster: o.Cluster, environments: s.Environments, bell: s.bell}

@@ -142,7 +142,7 @@ func (e *Environments) Check(ctx context.Context, env state.Environment) (Checke
 
 // knownBases says which names of images this node can build on.
 func (e *Environments) knownBases(ctx context.Context) (func(string) bool, error) {
-	all, err := e.images.List(ctx)
+	all, err := e.images.public(ctx)
 	if err != nil {
 		return nil, err
 	}

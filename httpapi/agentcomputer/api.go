@@ -47,7 +47,10 @@ type Snapshots interface {
 
 // Images knows what computers can be made of.
 type Images interface {
-	List(context.Context) ([]runtime.Image, error)
+	// List returns those that an account's computers can be made of.
+	List(ctx context.Context, account state.AccountID) ([]runtime.Image, error)
+	// Find describes the one of a computer, as far as this node knows it.
+	Find(ctx context.Context, image string) (runtime.Image, bool, error)
 }
 
 // Hosts knows what the nodes have left for computers.

@@ -63,14 +63,6 @@ func (a *API) getConnection(c *gin.Context) error {
 // hasDesktop reports whether a computer's image has a display, as far as this
 // node knows the image.
 func (a *API) hasDesktop(c *gin.Context, m state.Computer) (bool, error) {
-	all, err := a.Images.List(c.Request.Context())
-	if err != nil {
-		return false, err
-	}
-	for _, i := range all {
-		if i.Name == m.Image {
-			return i.Desktop, nil
-		}
-	}
-	return false, nil
+	found, _, err := a.Images.Find(c.Request.Context(), m.Image)
+	return found.Desktop, err
 }

@@ -41,7 +41,7 @@ func imageOf(i runtime.Image) image {
 
 // listImages serves GET /computer-images.
 func (a *API) listImages(c *gin.Context) error {
-	all, err := a.Images.List(c.Request.Context())
+	all, err := a.Images.List(c.Request.Context(), door.CallerOf(c).Account)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (a *API) listImages(c *gin.Context) error {
 
 // getImage serves GET /computer-images/:image.
 func (a *API) getImage(c *gin.Context) error {
-	all, err := a.Images.List(c.Request.Context())
+	all, err := a.Images.List(c.Request.Context(), door.CallerOf(c).Account)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ type Computers interface {
 
 // Images tell which have a desktop.
 type Images interface {
-	List(context.Context) ([]runtime.Image, error)
+	Find(ctx context.Context, image string) (runtime.Image, bool, error)
 }
 
 // Nouns are what the pages ask.
@@ -139,11 +139,6 @@ func (k *Console) computer(c *gin.Context, v visit) error {
 // hasDesktop reports whether computers of an image may have a display. One that
 // only other nodes know may.
 func (k *Console) hasDesktop(ctx context.Context, image string) bool {
-	all, err := k.Images.List(ctx)
-	for _, i := range all {
-		if err == nil && (i.Name == image || i.Digest == image) {
-			return i.Desktop
-		}
-	}
-	return true
+	found, known, err := k.Images.Find(ctx, image)
+	return err != nil || !known || found.Desktop
 }
