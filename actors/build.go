@@ -3,11 +3,15 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/build"
 )
 
 // made says that the work on a build is over, in the epoch it was begun in.
@@ -113,27 +117,19 @@ func (d *ownership) build(ctx context.Context, id state.BuildID, epoch state.Epo
 	if err != nil || b.Phase.Over() {
 		return err
 	}
-	log := newBuildLog(d.cluster, b)
+	log := newBuildLog(ctx, d.cluster, b)
+	defer log.abandon()
 	done := state.FinishBuild{Build: id, Epoch: epoch}
 	begun := d.now()
 	done.Digest, err = d.makeImage(ctx, b, log)
 	if ctx.Err() != nil {
-		log.abandon()
-		return context.Cause(ctx)
-	}
-	var failed *runtime.BuildFailure
-	switch {
-	case errors.As(err, &failed):
-		done.Error = failed.Reason
-	case err != nil:
-		d.log.Error("build", "build", string(id), "err", err)
-		done.Error = "Build failed: " + faultText(translate(err))
+		return d.giveBack(ctx, id, epoch)
 	}
 	if err != nil {
-		done.Digest = ""
+		done.Digest, done.Error = "", d.reasonOf(b, err)
 		log.say(done.Error)
 	}
-	if err := log.close(ctx); err != nil {
+	if err := log.close(); err != nil {
 		return err
 	}
 	d.metrics.built(done.Digest != "", d.now().Sub(begun))
@@ -141,9 +137,47 @@ func (d *ownership) build(ctx context.Context, id state.BuildID, epoch state.Epo
 	return err
 }
 
-func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog) (string, error) {
+// giveBackTime bounds how long a node that stops tells that it gives a build
+// back.
+const giveBackTime = time.Second
+
+// giveBack lets another node go on with a build that ended here before its
+// time. It is refused where the build is over or another's already.
+func (d *ownership) giveBack(ctx context.Context, id state.BuildID, epoch state.Epoch) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime)
+	defer cancel()
+	if _, err := d.cluster.Apply(bounded, state.ReleaseBuild{Build: id, Epoch: epoch}); err != nil {
+		d.log.Info("build not given back", "build", string(id), "err", err)
+	}
+	return context.Cause(ctx)
+}
+
+// maxReason bounds what is told of a failure.
+const maxReason = 2 << 10
+
+// reasonOf is a failure in words for the build's user. What is this machine's
+// own is for its log: it may tell of paths and of other tenants.
+func (d *ownership) reasonOf(b state.Build, err error) string {
+	var failed *runtime.BuildFailure
+	if errors.As(err, &failed) {
+		return failed.Reason[:runeCut(failed.Reason, min(len(failed.Reason), maxReason))]
+	}
+	d.log.Error("build failed by this node", "build", string(b.ID), "err", err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return build.Timeout(b.Limit)
+	}
+	reason := "internal error"
+	for _, k := range kindOfRuntime {
+		if errors.Is(err, k.err) {
+			reason = k.err.Error()
+		}
+	}
+	return "Build failed: " + reason
+}
+
+func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog) (digest string, err error) {
 	if d.builder == nil {
-		return "", fault.New(fault.Unsupported, "this node makes no images")
+		return "", fmt.Errorf("make an image: %w", runtime.ErrUnsupported)
 	}
 	if b.Tries > 1 {
 		log.say("The node that built it was lost; it is built again.")
@@ -152,9 +186,16 @@ func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog)
 	if b.Test {
 		name = ""
 	}
+	// A panic told as a failure is not tried again, as a lost node's build is.
+	defer func() {
+		if v := recover(); v != nil {
+			d.metrics.panicked(buildKind)
+			digest, err = "", fmt.Errorf("the builder panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
 	limited, cancel := context.WithTimeout(ctx, b.Limit)
 	defer cancel()
 	return d.builder.Build(limited, runtime.Epoch(b.Epoch), runtime.Build{
-		Machine: runtime.ID(b.Machine), Dockerfile: b.Dockerfile, Name: name, NoCache: b.Force, Egress: b.Egress, Log: log,
+		Machine: runtime.ID(b.Machine), Dockerfile: b.Dockerfile, ExtensionsAt: b.ExtensionsAt, ExtensionLines: b.ExtensionLines, Name: name, NoCache: b.Force, Egress: runtime.Egress{Allowed: b.Egress, Allow: b.Network.Allow, Deny: b.Network.Deny}, Log: log,
 	})
 }

@@ -77,16 +77,15 @@ type computer struct {
 	record state.Computer // as last read
 	fact   runtime.Phase  // as last seen; "" before the first look
 	lost   string         // see grant
-	// snapshots are asked for, as last read
-	snapshots bool
-	woke      bool // started for a caller, and the wish does not say so yet
+	asked  asked          // as last read
+	woke   bool           // started for a caller, and the wish does not say so yet
 
 	busy    bool // a look or an action is aside
 	again   bool // something changed while busy
 	failed  int  // tries of the present action that failed
 	waiting []func(any, error)
 	laying  []func(any, error) // those who need only its disk
-	laid    bool               // the disk was made for them
+	laid    bool               // the disk was made for them, and no record says so yet
 	users   int
 	since   time.Time // of the last use
 	calloff func()    // of the timer that is set
@@ -151,7 +150,7 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 // idle lets the actor go once its computer is down and nothing is going on; the
 // next change of its record, or the next caller, makes it anew.
 func (c *computer) idle() bool {
-	return !c.busy && len(c.waiting)+len(c.laying) == 0 && c.users == 0 && c.calloff == nil && c.fact != runtime.Running
+	return !c.busy && len(c.waiting)+len(c.laying) == 0 && c.users == 0 && !c.laid && c.calloff == nil && c.fact != runtime.Running
 }
 
 func (c *computer) stopped() {
@@ -220,7 +219,7 @@ func (c *computer) saw(m seen) {
 		c.refuse(fault.New(fault.Moved, "computer %s belongs to another node", c.id))
 		return
 	}
-	c.fact, c.snapshots = m.fact, m.snapshots
+	c.fact, c.asked = m.fact, asked{snapshots: m.snapshots, egress: m.fact != absent && c.deps.egressDiffers(m.status, m.record)}
 	c.answerLaying()
 	c.act()
 }
@@ -233,7 +232,7 @@ func (c *computer) act() {
 	} else if c.woke || len(c.waiting) > 0 && c.wakeable() {
 		wish, c.woke = state.WishRunning, true
 	}
-	switch what := besides(c.orLay(next(wish, c.fact)), c.fact, c.record, c.snapshots); what {
+	switch what := besides(c.orLay(next(wish, c.fact)), c.fact, c.record, c.asked); what {
 	case nothing:
 		c.settle()
 	default:
@@ -259,7 +258,7 @@ func (c *computer) settle() {
 	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke || data && c.record.DataNode != c.deps.cluster.Self() {
 		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: c.laid})
 	}
-	c.laid = false
+	c.laid = c.laid && c.record.Phase == state.Provisioning // until the record says so
 	if c.again {
 		c.look()
 	}

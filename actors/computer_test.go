@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -99,6 +100,27 @@ func TestAComputerIsPaidForWhatItUsed(t *testing.T) {
 	}
 	if a := h.account(t); a.Reserved != 0 {
 		t.Fatalf("a stopped computer holds %d", a.Reserved)
+	}
+}
+
+// TestAComputerThatCannotBeReadHoldsUpNoOther: something is done to it, for longer
+// than a report may take.
+func TestAComputerThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	h := paid(t, 10_000_000)
+	stuck, other := h.running(t), h.running(t)
+	if err := h.tick(t.Context()); err != nil { // marks where the counters stand
+		t.Fatal(err)
+	}
+	before := h.account(t)
+	h.driver.SetUsage(runtime.ID(other.ID), runtime.Usage{CPU: 2 * time.Second})
+	h.driver.Script().Add(fake.Rule{Op: fake.Usage, ID: runtime.ID(stuck.ID), Hold: t.Context().Done()})
+	ctx, cancel := context.WithTimeout(t.Context(), tickEvery)
+	defer cancel()
+	if err := h.tick(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if after := h.account(t); before.Balance-after.Balance != 2000 {
+		t.Fatalf("before %+v, after %+v", before, after)
 	}
 }
 

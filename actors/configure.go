@@ -47,6 +47,9 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 	if err != nil {
 		return state.RunConfig{}, err
 	}
+	if _, err := unbuilt(r.env); err != nil {
+		return state.RunConfig{}, err
+	}
 	config := state.RunConfig{Timeout: DefaultTimeout, SetupScripts: n.SetupScripts, NoInternet: r.env.NoInternet}
 	if r.agent != nil {
 		adoptAgent(&config, *r.agent)

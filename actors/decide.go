@@ -13,6 +13,7 @@ const (
 	create  action = "create"
 	start   action = "start"
 	resize  action = "resize"
+	egress  action = "egress" // hold it to its record's network rules
 	snap    action = "snap"
 	thaw    action = "thaw"
 	stop    action = "stop"
@@ -53,15 +54,25 @@ var table = map[state.Wish]map[runtime.Phase]action{
 // next decides.
 func next(wish state.Wish, fact runtime.Phase) action { return table[wish][fact] }
 
+// asked is what is asked for besides a wish.
+type asked struct {
+	snapshots bool
+	egress    bool // other network rules than it is held to
+}
+
 // besides puts what is asked for besides a wish before a rest or a start: first
+// network rules, since what a computer may no longer do ends at once; then
 // snapshots, which show what is there now, then another size. What is being
-// stopped, removed or thawed comes to rest first.
-func besides(what action, fact runtime.Phase, c state.Computer, snapshots bool) action {
+// stopped, removed or thawed comes to rest first, and a start brings the rules
+// itself.
+func besides(what action, fact runtime.Phase, c state.Computer, a asked) action {
 	if what != nothing && what != start {
 		return what
 	}
 	switch {
-	case snapshots && fact != absent:
+	case a.egress && fact == runtime.Running:
+		return egress
+	case a.snapshots && fact != absent:
 		return snap
 	case c.Resize != nil:
 		return resize

@@ -63,6 +63,32 @@ func TestActionsReachEveryWishAndRest(t *testing.T) {
 	}
 }
 
+func TestWhatIsAskedBesidesAWish(t *testing.T) {
+	all := asked{snapshots: true, egress: true}
+	sized := state.Computer{Resize: &state.Size{}}
+	for _, tt := range []struct {
+		what action
+		fact runtime.Phase
+		c    state.Computer
+		a    asked
+		want action
+	}{
+		{nothing, runtime.Running, sized, all, egress},
+		{nothing, runtime.Running, sized, asked{snapshots: true}, snap},
+		{nothing, runtime.Running, sized, asked{}, resize},
+		{nothing, runtime.Stopped, state.Computer{}, asked{egress: true}, nothing},
+		{start, runtime.Stopped, state.Computer{}, all, snap},
+		{start, runtime.Stopped, state.Computer{}, asked{egress: true}, start},
+		{thaw, runtime.Frozen, sized, all, thaw},
+		{stop, runtime.Running, sized, all, stop},
+		{nothing, absent, state.Computer{}, all, nothing},
+	} {
+		if got := besides(tt.what, tt.fact, tt.c, tt.a); got != tt.want {
+			t.Errorf("%s of what is %s, asked %+v: %s, want %s", tt.what, tt.fact, tt.a, got, tt.want)
+		}
+	}
+}
+
 func TestJudgeOfWhatTheMachineHolds(t *testing.T) {
 	tests := map[string]struct {
 		computer state.Computer

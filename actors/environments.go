@@ -63,7 +63,7 @@ func (e *Environments) create(ctx context.Context, c Caller, spec EnvironmentSpe
 		return env, err
 	}
 	computer := state.Computer{ID: newComputerID(), Name: spec.Name, Image: e.shape.Image, MemoryBytes: e.shape.MemoryBytes,
-		MilliCPU: e.shape.MilliCPU, DiskBytes: e.shape.DiskBytes, Egress: !spec.NoInternet, IdleStop: e.shape.EnvironmentIdle}
+		MilliCPU: e.shape.MilliCPU, DiskBytes: e.shape.DiskBytes, IdleStop: e.shape.EnvironmentIdle}
 	made, err := propose[state.Made](ctx, e.cluster, state.CreateEnvironment{
 		Environment: env, Computer: computer, IfNoDefault: ifNone, Idempotency: c.Idempotency, Recipe: e.Recipe(env)})
 	if err != nil {
@@ -171,6 +171,9 @@ func (e *Environments) seal(env *state.Environment, spec EnvironmentSpec) error 
 	env.Documentation, env.NoInternet, env.NetworkAccess = spec.Documentation, spec.NoInternet, spec.NetworkAccess
 	env.Metadata, env.Default, env.App = spec.Metadata, spec.Default, spec.App
 	var err error
+	if env.Network, err = rulesOf(spec.NetworkAccess); err != nil {
+		return err
+	}
 	if env.Variables, err = e.vault.sealPairs(env.Account, spec.Variables); err != nil {
 		return err
 	}

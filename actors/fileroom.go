@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"context"
+	"fmt"
 	"hash/maphash"
 	"path"
 	"sync"
@@ -28,11 +30,15 @@ type fileRoom struct {
 	all   int
 	each  map[state.ComputerID]int
 	seed  maphash.Seed
-	turns [fileTurns]sync.Mutex
+	turns [fileTurns]chan struct{} // each holds who has the turn
 }
 
 func newFileRoom() *fileRoom {
-	return &fileRoom{each: map[state.ComputerID]int{}, seed: maphash.MakeSeed()}
+	r := &fileRoom{each: map[state.ComputerID]int{}, seed: maphash.MakeSeed()}
+	for i := range r.turns {
+		r.turns[i] = make(chan struct{}, 1)
+	}
+	return r
 }
 
 // enter takes a place, or fails at once with Unavailable.
@@ -59,13 +65,17 @@ func (r *fileRoom) left(id state.ComputerID) {
 	}
 }
 
-// turn waits until nobody else changes the file, however its path is written;
-// done ends the turn. Different files may share one.
-func (r *fileRoom) turn(id state.ComputerID, name string) (done func()) {
+// turn waits until nobody else changes the file, however its path is written, or
+// ctx ends; done ends the turn. Different files may share one.
+func (r *fileRoom) turn(ctx context.Context, id state.ComputerID, name string) (done func(), err error) {
 	if clean, err := workspace.Clean(name); err == nil {
 		name = clean
 	}
-	lock := &r.turns[maphash.String(r.seed, path.Join(string(id), name))%fileTurns]
-	lock.Lock()
-	return lock.Unlock
+	at := r.turns[maphash.String(r.seed, path.Join(string(id), name))%fileTurns]
+	select {
+	case at <- struct{}{}:
+		return func() { <-at }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for another change of %s: %w", name, ctx.Err())
+	}
 }

@@ -93,6 +93,11 @@ func (l *local) Files(ctx context.Context, account state.AccountID, id state.Com
 		return FileResult{}, err
 	}
 	defer leave()
+	return l.filesIn(ctx, account, id, op)
+}
+
+// filesIn is Files for who has a place in the room.
+func (l *local) filesIn(ctx context.Context, account state.AccountID, id state.ComputerID, op FileOp) (FileResult, error) {
 	if err := l.deps.held(); err != nil {
 		return FileResult{}, err
 	}
@@ -105,7 +110,11 @@ func (l *local) Files(ctx context.Context, account state.AccountID, id state.Com
 	defer w.Close()
 	if op.Writes() {
 		// Each sees what the one before it left: a patch reads, then writes.
-		defer l.files.turn(id, op.Path)()
+		done, err := l.files.turn(leased, id, op.Path)
+		if err != nil {
+			return FileResult{}, cutShort(ctx, err)
+		}
+		defer done()
 	}
 	result, err := w.Do(leased, op)
 	if err != nil && leased.Err() != nil {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -220,6 +221,31 @@ func TestADiskThatCannotBeMadeFailsNobodyElse(t *testing.T) {
 	h.files(t, env.Computer, text("a", "x"))
 }
 
+// TestADiskLaidForFilesIsStillStartedByItsFirstUse, though the record of it was
+// refused at first.
+func TestADiskLaidForFilesIsStillStartedByItsFirstUse(t *testing.T) {
+	h := open(t)
+	env := h.restless(t, 0)
+	var refused atomic.Bool
+	h.node.Fail = func(cmd state.Command) error {
+		if _, ok := cmd.(state.SetPhase); ok && refused.CompareAndSwap(false, true) {
+			return fault.New(fault.Unavailable, "no leader")
+		}
+		return nil
+	}
+	h.files(t, env.Computer, text("a", "x"))
+	waitFor(t, refused.Load)
+	waitFor(t, func() bool {
+		if err := h.lookAt(env.Computer); err != nil {
+			t.Fatal(err)
+		}
+		return h.computer(t, env.Computer).Phase == state.Stopped
+	})
+	if exit, err := h.Computers.Exec(t.Context(), h.caller, env.Computer, Command{Argv: []string{"cat", "a"}}); err != nil || exit.Code != 0 {
+		t.Fatalf("%+v, %v", exit, err)
+	}
+}
+
 func TestFilesOfAStoppedComputerStartNothing(t *testing.T) {
 	houses, _ := fleet(t)
 	h, far := houses[0], houses[2]
@@ -380,6 +406,27 @@ func TestTheRoomForFilesIsBounded(t *testing.T) {
 	}
 }
 
+// TestAFullRoomReadsNothing of what another node sends.
+func TestAFullRoomReadsNothing(t *testing.T) {
+	h := open(t)
+	c := h.running(t)
+	for range maxFileOpsEach {
+		leave, err := h.local.files.enter(c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+	}
+	body := strings.NewReader("an operation")
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, filesPath+string(c.Account)+"/"+string(c.ID), body)
+	w := httptest.NewRecorder()
+	h.Handler().ServeHTTP(w, r)
+	isFault(t, refused(w.Result()), fault.Unavailable, "", "")
+	if left := body.Len(); left != int(body.Size()) {
+		t.Fatalf("%d bytes of %d are left", left, body.Size())
+	}
+}
+
 func TestAnOperationEndsWithItsCaller(t *testing.T) {
 	h := open(t)
 	c := h.running(t)
@@ -392,6 +439,25 @@ func TestAnOperationEndsWithItsCaller(t *testing.T) {
 	if got := h.files(t, c.ID, FileOp{Verb: workspace.Exists, Path: "f"}); *got.Exists {
 		t.Fatal("it was written")
 	}
+}
+
+// TestWhoWaitsForAnotherChangeEndsWithItsCaller: the other one does not end.
+func TestWhoWaitsForAnotherChangeEndsWithItsCaller(t *testing.T) {
+	h := open(t)
+	c := h.running(t)
+	done, err := h.local.files.turn(t.Context(), c.ID, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = h.Computers.Files(ctx, h.caller, c.ID, text("/workspace/f", "x"))
+	isFault(t, err, fault.Unavailable, "", "")
+	if got := h.files(t, c.ID, FileOp{Verb: workspace.Exists, Path: "f"}); *got.Exists {
+		t.Fatal("it was written")
+	}
+	done()
+	h.files(t, c.ID, text("f", "x"))
 }
 
 // FuzzServeFiles: what another node sends is refused or done, whatever it is.

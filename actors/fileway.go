@@ -56,8 +56,16 @@ func (w *wire) Files(ctx context.Context, node state.NodeID, account state.Accou
 	return result, nil
 }
 
-// serveFiles does an operation for another node, on a computer this one owns.
+// serveFiles does an operation for another node, on a computer this one owns. It
+// has its place before it is read: the room bounds the contents in memory.
 func (l *local) serveFiles(w http.ResponseWriter, r *http.Request) {
+	account, id := state.AccountID(r.PathValue("account")), state.ComputerID(r.PathValue("computer"))
+	leave, err := l.files.enter(id)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	defer leave()
 	var op FileOp
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxFileOpBytes))
 	if err == nil {
@@ -67,7 +75,7 @@ func (l *local) serveFiles(w http.ResponseWriter, r *http.Request) {
 		refuse(w, fault.New(fault.Invalid, "read an operation on files: %w", err))
 		return
 	}
-	result, err := l.Files(r.Context(), state.AccountID(r.PathValue("account")), state.ComputerID(r.PathValue("computer")), op)
+	result, err := l.filesIn(r.Context(), account, id, op)
 	if err == nil {
 		body, err = state.Encode(result)
 	}

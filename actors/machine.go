@@ -38,6 +38,9 @@ func (m *machine) ready(ctx context.Context) (agent.Computer, error) {
 	if m.grant != nil {
 		return m, nil
 	}
+	if err := m.work.awaitImage(ctx); err != nil {
+		return nil, err
+	}
 	g, release, err := m.work.local.hold(ctx, m.work.computer.ID)
 	if err != nil {
 		return nil, err

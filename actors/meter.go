@@ -20,6 +20,14 @@ const coldTickEvery = 10 * time.Minute
 // maxTicks bounds the computers in one report; the rest follow in the next.
 const maxTicks = 1000
 
+// tickWait bounds the reading of one computer for a report: one to which
+// something is being done follows in the next. readWait bounds all of a report's
+// readings, so that time is left to send what was read.
+const (
+	tickWait = 500 * time.Millisecond
+	readWait = tickEvery / 2
+)
+
 // meter counts what this node's computers use and pays for it ahead.
 type meter struct {
 	cluster Cluster
@@ -182,14 +190,35 @@ func (m *meter) all(ctx context.Context) ([]state.ComputerID, error) {
 	if err != nil || len(due) == 0 {
 		return nil, err
 	}
+	ticks := m.read(ctx, due)
+	if len(ticks) == 0 {
+		return nil, ctx.Err()
+	}
+	return propose[[]state.ComputerID](ctx, m.cluster, state.RecordUsage{Ticks: ticks})
+}
+
+// read reads the counters of computers, but for those that cannot be read in time.
+func (m *meter) read(ctx context.Context, due []state.Computer) []state.Tick {
+	ctx, cancel := context.WithTimeout(ctx, readWait)
+	defer cancel()
 	ticks := make([]state.Tick, 0, len(due))
-	for _, c := range due {
-		t, err := m.tick(ctx, c, c.Phase.Up(), c.Phase.Up())
+	for i, c := range due {
+		if ctx.Err() != nil {
+			m.log.Warn("computers are not metered this time", "computers", len(due)-i, "err", ctx.Err())
+			break
+		}
+		t, err := m.readOne(ctx, c)
 		if err != nil {
 			m.log.Warn("meter a computer", "computer", string(c.ID), "err", err)
 			continue
 		}
 		ticks = append(ticks, t)
 	}
-	return propose[[]state.ComputerID](ctx, m.cluster, state.RecordUsage{Ticks: ticks})
+	return ticks
+}
+
+func (m *meter) readOne(ctx context.Context, c state.Computer) (state.Tick, error) {
+	ctx, cancel := context.WithTimeout(ctx, tickWait)
+	defer cancel()
+	return m.tick(ctx, c, c.Phase.Up(), c.Phase.Up())
 }

@@ -129,7 +129,7 @@ func Open(o Options) (*System, error) {
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system, files: newFileRoom()}
 	safe := vault{o.Sealer}
-	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe}
+	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell}
 	s.Computers = &Computers{cluster: o.Cluster, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
 	s.Images, s.Probes = &Images{driver: o.Driver}, &Probes{cluster: o.Cluster}
 	s.Snapshots = &Snapshots{cluster: o.Cluster, computers: s.Computers}

@@ -43,6 +43,8 @@ func (d *ownership) perform(ctx context.Context, what action, c state.Computer) 
 		return runtime.Status{}, d.create(ctx, c)
 	case start:
 		return d.start(ctx, c)
+	case egress:
+		return runtime.Status{}, d.setEgress(ctx, c)
 	case resize:
 		return runtime.Status{}, d.resize(ctx, c)
 	case snap:
@@ -92,8 +94,8 @@ func (d *ownership) start(ctx context.Context, c state.Computer) (runtime.Status
 	if err := d.rebase(ctx, c, before); err != nil {
 		return before, err
 	}
-	if n, ok := d.driver.(runtime.Networker); ok && before.Spec.Egress != c.Egress {
-		if err := n.SetEgress(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), c.Egress); err != nil {
+	if d.egressDiffers(before, c) {
+		if err := d.setEgress(ctx, c); err != nil {
 			return before, err
 		}
 	}
@@ -140,7 +142,7 @@ func resourcesOf(s state.Size) runtime.Resources {
 // specOf is a record as a driver is told it.
 func specOf(c state.Computer) runtime.Spec {
 	return runtime.Spec{
-		ID: runtime.ID(c.ID), Image: c.Image, Hostname: hostname(c), Egress: c.Egress,
+		ID: runtime.ID(c.ID), Image: c.Image, Hostname: hostname(c), Egress: egressOf(c),
 		Resources: resourcesOf(c.Size()),
 	}
 }

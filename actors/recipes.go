@@ -40,14 +40,16 @@ func (r Recipes) of(e state.Environment, base string) state.Recipe {
 
 // whole is that also where there is nothing to build.
 func (r Recipes) whole(e state.Environment) state.Recipe {
-	dockerfile := build.Dockerfile(recipeOf(e), r.Installers)
+	recipe := recipeOf(e)
+	dockerfile := build.Dockerfile(recipe, r.Installers)
+	at, lines := build.ExtensionLines(recipe, r.Installers)
 	hash := build.Hash(dockerfile)
 	limit := r.Limit
 	if limit == 0 {
 		limit = DefaultBuildLimit
 	}
 	return state.Recipe{Build: newID[state.BuildID]("build"), Machine: newComputerID(), Dockerfile: dockerfile, Hash: hash,
-		Tag: build.Tag(string(e.ID), hash), Limit: limit}
+		Tag: build.Tag(string(e.ID), hash), Limit: limit, ExtensionsAt: at, ExtensionLines: lines}
 }
 
 // recipeOf is all of an environment that its image depends on.

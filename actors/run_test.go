@@ -18,6 +18,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/build"
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
 
@@ -34,9 +35,10 @@ func (plainSealer) Open(_, sealed []byte) ([]byte, error) { return sealed[len("s
 // house is one node with its actors, on shared records.
 type house struct {
 	*System
-	node   *actorstest.Node
-	driver *fake.Driver
-	caller Caller
+	node    *actorstest.Node
+	driver  *fake.Driver
+	builder *fake.Builder
+	caller  Caller
 }
 
 func openHouse(t testing.TB, records *actorstest.Records, world *fake.World, name string, env map[string]string) *house {
@@ -56,14 +58,16 @@ func openHouseOf(t testing.TB, records *actorstest.Records, world *fake.World, n
 		t.Fatal(err)
 	}
 	driver := fake.New(fake.Options{Dir: t.TempDir(), World: world, Node: name, Local: true, Room: runtime.Capacity{Images: images}})
-	sys, err := Open(Options{Cluster: node, Lease: node, Changes: node, Driver: driver, Sealer: plainSealer{}, Catalog: models,
-		Shape: Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30}, StartBalance: 10_000_000,
+	builder := &fake.Builder{For: driver}
+	sys, err := Open(Options{Cluster: node, Lease: node, Changes: node, Driver: driver, Builder: builder, Sealer: plainSealer{}, Catalog: models,
+		Recipes: Recipes{Runtimes: build.DefaultRuntimes()},
+		Shape:   Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30}, StartBalance: 10_000_000,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: prometheus.NewRegistry(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sys.Close)
-	return &house{System: sys, node: node, driver: driver, caller: Caller{Account: "acct_admin", User: "user_admin"}}
+	return &house{System: sys, node: node, driver: driver, builder: builder, caller: Caller{Account: "acct_admin", User: "user_admin"}}
 }
 
 func open(t *testing.T) *house {

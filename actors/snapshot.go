@@ -37,7 +37,7 @@ func (s *Snapshots) Create(ctx context.Context, c Caller, computer state.Compute
 	if !made.Replayed {
 		s.computers.settle(ctx, computer)
 	}
-	return s.asked(c.Account, state.SnapshotID(made.Resource.ID), cmd.Operation.ID)
+	return s.asked(c.Account, state.SnapshotID(made.Resource.ID), cmd.Operation.ID, state.CreateSnapshotOperation)
 }
 
 // Delete asks the node that has a snapshot to delete it.
@@ -51,7 +51,7 @@ func (s *Snapshots) Delete(ctx context.Context, c Caller, id state.SnapshotID) (
 	if err != nil {
 		return SnapshotAsked{}, err
 	}
-	asked, err := s.asked(c.Account, id, done.Operation)
+	asked, err := s.asked(c.Account, id, done.Operation, state.DeleteSnapshotOperation)
 	if fault.Is(err, fault.NotFound) { // it is gone already
 		before.Phase = state.SnapshotDeleting
 		return SnapshotAsked{Snapshot: before}, nil
@@ -59,17 +59,27 @@ func (s *Snapshots) Delete(ctx context.Context, c Caller, id state.SnapshotID) (
 	return asked, err
 }
 
-// asked reads a snapshot and an operation as this node has applied them.
-func (s *Snapshots) asked(account state.AccountID, id state.SnapshotID, op state.OperationID) (SnapshotAsked, error) {
+// asked reads a snapshot and an operation of a kind on it as this node has
+// applied them. A request that was answered before has its operation under
+// another id, as long as it is open.
+func (s *Snapshots) asked(account state.AccountID, id state.SnapshotID, op state.OperationID, kind state.OperationKind) (SnapshotAsked, error) {
 	return applied(s.cluster, func(v *state.View) (a SnapshotAsked, err error) {
-		if a.Snapshot, err = v.Snapshot(account, id); err != nil || op == "" {
+		if a.Snapshot, err = v.Snapshot(account, id); err != nil {
 			return a, err
 		}
 		o, err := v.Operation(account, op)
-		if fault.Is(err, fault.NotFound) {
-			return a, nil // a replayed request's own is long over
+		if err == nil {
+			a.Operation = &o
 		}
-		a.Operation = &o
+		if !fault.Is(err, fault.NotFound) {
+			return a, err
+		}
+		open, err := v.OpenOperations(a.Snapshot.Computer)
+		for _, o := range open {
+			if o.Snapshot == id && o.Kind == kind {
+				a.Operation = &o
+			}
+		}
 		return a, err
 	})
 }
@@ -90,9 +100,10 @@ func (d *ownership) snap(ctx context.Context, c state.Computer) error {
 		if err != nil {
 			d.log.Warn("snapshot computer", "computer", string(c.ID), "err", err)
 			done.Error = faultText(translate(err))
+		} else {
+			done.Bytes = made.Bytes
+			d.metrics.still.Observe(made.Still.Seconds())
 		}
-		done.Bytes = made.Bytes
-		d.metrics.still.Observe(made.Still.Seconds())
 		if _, err := d.cluster.Apply(ctx, done); err != nil {
 			return err
 		}
@@ -156,8 +167,9 @@ func (s *System) dropSnapshots(ctx context.Context) error {
 	return err
 }
 
-// sweepSnapshots deletes those of this machine that have had no record for long:
-// of nodes that died between making one and recording it.
+// sweepSnapshots deletes those of this machine that have had no record for long,
+// of nodes that died between making one and recording it, and those that were
+// done too late, or not quite: their records say that they failed.
 func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 	keeper, ok := s.o.Driver.(runtime.Snapshotter)
 	if !ok {
@@ -174,7 +186,7 @@ func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 		if err != nil {
 			return err
 		}
-		if known && record.Node == s.o.Cluster.Self() {
+		if known && record.Node == s.o.Cluster.Self() && record.Phase != state.SnapshotFailed {
 			continue
 		}
 		first, seen := s.strays[one.Source]
@@ -184,7 +196,7 @@ func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 		if here[one.Source] = first; now.Sub(first) < orphanAge {
 			continue
 		}
-		s.log.Info("removing a snapshot without a record", "computer", string(one.Computer), "snapshot", one.Name)
+		s.log.Info("removing a snapshot that no record promises", "computer", string(one.Computer), "snapshot", one.Name)
 		if err := keeper.DropSnapshot(ctx, one.Source); err != nil {
 			return err
 		}

@@ -42,6 +42,11 @@ func (w *work) opening() []state.Event {
 			servers++
 		}
 	}
+	if e, ok, err := w.environment(); err == nil && ok {
+		if waits, _ := unbuilt(e); waits {
+			events = append(events, notice("%s", buildText))
+		}
+	}
 	if servers > 0 {
 		events = append(events, notice("%d MCP servers are configured. This version of Bothy checks and keeps them but does not start them yet, so their tools are not available in this run.", servers))
 	}

@@ -21,6 +21,7 @@ type workshop struct {
 	local  *local
 	models Models
 	vault  vault
+	bell   *bell
 }
 
 // work does one run from where its records stand, in one epoch: it takes up

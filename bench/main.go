@@ -44,6 +44,7 @@ var scenarios = []scenario{
 	{"visibility", "a lone write seen at a follower, beside bare raft", (*bench).visibility},
 	{"fanout", "subscribers of one thread's stream, beside bare net/http", (*bench).fanout},
 	{"snapshot", "snapshot of a running computer and its pause, beside its volume alone", (*bench).snapshot},
+	{"builds", "builds of an image, beside buildah", (*bench).builds},
 	{"idle", "idle memory of node, warden and computer, beside a bare container", (*bench).idle},
 	{"placement", "placements per second with 1,000 nodes", (*bench).placement},
 	{"leader", "leader killed to first write, beside bare raft", (*bench).leader},

@@ -138,6 +138,7 @@ func (b *bench) withDriver(ctx context.Context, do func(d *container.Driver) err
 	if err != nil {
 		return err
 	}
+	undo = append(undo, func(context.Context) error { return images.Close() })
 	pool, err := volume.Open(volume.Options{Dir: filepath.Join(dir, "volumes"), SizeBytes: snapshotPool, Log: log})
 	if err != nil {
 		return err

@@ -21,8 +21,8 @@ const (
 
 // Place makes sure that a computer has an owner that may act, and returns it.
 // The leader chooses. When its newest data lies on a node that is away, and no
-// thread runs on it, it is Unavailable with CodeDataAway; without a node that
-// has room, with CodeNoRoom.
+// thread runs on it, or the snapshot that it begins as does, it is Unavailable
+// with CodeDataAway; without a node that has room, with CodeNoRoom.
 func (c *Cluster) Place(ctx context.Context, computer state.ComputerID) (state.Placement, error) {
 	p, err := insist[placedComputer](ctx, c, c.transport.Call, callPlace, computer)
 	if err == nil {
@@ -101,9 +101,13 @@ func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, 
 	if err != nil {
 		return need, false, err
 	}
-	if held {
+	begins := comp.DataNode == "" // as a snapshot, which only its node can read
+	switch {
+	case held && begins:
+		need.Only = data
+	case held:
 		need.Prefer = data
-	} else if comp.Live == 0 {
+	case comp.Live == 0 || begins:
 		return need, false, fault.New(fault.Unavailable, "the newest data of computer %s is on node %s, which is away; it can be used again when the node returns",
 			comp.ID, name).WithCode(CodeDataAway).WithRetry(5 * time.Second)
 	}

@@ -138,6 +138,9 @@ func TestWrongRecipesAreRefusedByField(t *testing.T) {
 		"a variable's name":           {`{"name":"e","environmentVariables":[{"key":"A","value":"b"},{"key":"1A","value":"b"}]}`, "environmentVariables[1].key"},
 		"a variable twice":            {`{"name":"e","environmentVariables":[{"key":"A","value":"b"},{"key":"A","value":"b"}]}`, "environmentVariables[1].key"},
 		"network rules":               {`{"name":"e","networkAccess":{"allow":"x"}}`, "networkAccess"},
+		"a rule that is none":         {`{"name":"e","networkAccess":{"allow":["a.example","*.a.example","foo bar"]}}`, "networkAccess.allow[2]"},
+		"a block with host bits":      {`{"name":"e","networkAccess":{"deny":["192.0.2.7/24"]}}`, "networkAccess.deny[0]"},
+		"rules of another name":       {`{"name":"e","networkAccess":{"alow":["a.example"]}}`, "networkAccess"},
 		"a number for a text":         {`{"name":7}`, "name"},
 		"a text for a flag":           {`{"name":"e","isDefault":"yes"}`, "isDefault"},
 	}

@@ -63,7 +63,7 @@ type Spec struct {
 	Image     string // a name the image store knows, such as "host", or a digest
 	Hostname  string
 	Resources Resources
-	Egress    bool // may it open connections to the outside
+	Egress    Egress // which connections it may open to the outside
 	// From is the snapshot that the disk begins as; the zero value begins an
 	// empty one. The image must then be the one the snapshot stands on, which
 	// Image "" means; another is ErrOtherImage, a snapshot that is not here
@@ -166,9 +166,11 @@ type Thawer interface {
 	Thaw(ctx context.Context, epoch Epoch, id ID) error
 }
 
-// Networker is a Driver that can open or close a running computer's way out.
+// Networker is a Driver that can change which connections a computer may open.
+// It acts on those that are open too, and on a computer that does not run from
+// its next Start on.
 type Networker interface {
-	SetEgress(ctx context.Context, epoch Epoch, id ID, allowed bool) error
+	SetEgress(ctx context.Context, epoch Epoch, id ID, e Egress) error
 }
 
 // Resizer is a Driver that can change a computer's limits, running or stopped.
@@ -316,10 +318,14 @@ type Build struct {
 	// as need be; nothing of it is left at the end.
 	Machine    ID
 	Dockerfile string
-	Name       string // of the image; "" keeps nothing of it
-	NoCache    bool   // takes nothing from earlier builds
-	Egress     bool   // may steps open connections to the outside
-	Log        io.Writer
+	// ExtensionsAt is the line where the user's own instructions begin, and
+	// ExtensionLines how many they are: mistakes in them are told by their own
+	// lines. 0 means that the whole is the user's.
+	ExtensionsAt, ExtensionLines int
+	Name                         string // of the image; "" keeps nothing of it
+	NoCache                      bool   // takes nothing from earlier builds
+	Egress                       Egress // which connections steps may open to the outside
+	Log                          io.Writer
 }
 
 // BuildFailure is why a Dockerfile makes no image, in words for its user. Other

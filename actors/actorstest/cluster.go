@@ -137,7 +137,11 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage, e
 	if err != nil {
 		return nil, err
 	}
-	return n.records.apply(p)
+	reply, err := n.records.apply(p)
+	if err == nil && asksForBuild(cmd) {
+		err = n.Tend(ctx)
+	}
+	return reply, err
 }
 
 func (r *Records) apply(p state.Proposal) (cbor.RawMessage, error) {

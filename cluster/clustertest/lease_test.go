@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster"
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/placement"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
 
@@ -161,6 +163,55 @@ func TestStoppedComputerWaitsForItsData(t *testing.T) {
 	if err != nil || again != placed {
 		t.Fatalf("placed on %+v before, and on %+v now, %v", placed, again, err)
 	}
+}
+
+// TestRestoreGoesToItsSnapshotsNode places computers that begin as a snapshot:
+// on the snapshot's node, and on no other while that one has no room or is away.
+func TestRestoreGoesToItsSnapshotsNode(t *testing.T) {
+	var full atomic.Pointer[state.NodeID]
+	c := New(t, 3, Options{Node: func(_ int, o *cluster.Options) {
+		o.Capacity = func(id state.NodeID) (placement.Node, bool) {
+			n := placement.Node{Known: true, FreeMemoryBytes: 8 << 30, FreeDiskBytes: 1 << 40}
+			if at := full.Load(); at != nil && *at == id {
+				n.FreeMemoryBytes = 0
+			}
+			return n, true
+		}
+	}})
+	c.Voters(0, 3)
+	newEnvironment(t, c.Node(0), "env_a", "comp-a")
+	placed, err := c.Node(0).Place(within(t, Patience), "comp-a")
+	must(t, err)
+	owner := c.index(placed.Node)
+	for _, cmd := range []state.Command{
+		state.SetPhase{Computer: "comp-a", Epoch: placed.Epoch, Phase: state.Stopped, HasData: true},
+		state.CreateSnapshot{Account: Account, Computer: "comp-a", ID: "snap_a", Operation: state.Operation{ID: "op_a"}},
+		state.SnapshotMade{ID: "snap_a", Epoch: placed.Epoch},
+		state.CreateComputer{Computer: state.Computer{ID: "comp-b", Account: Account, Source: "snap_a", MemoryBytes: 1 << 20}},
+		state.CreateComputer{Computer: state.Computer{ID: "comp-c", Account: Account, Source: "snap_a", MemoryBytes: 1 << 20}},
+	} {
+		_, err := c.Node(owner).Apply(within(t, Patience), cmd)
+		must(t, err)
+	}
+	refused := func(n *Node, code string) {
+		t.Helper()
+		_, err := n.Place(within(t, Patience), "comp-b")
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.Unavailable || f.Code != code {
+			t.Fatalf("placed without its snapshot: %v", err)
+		}
+	}
+	full.Store(&placed.Node)
+	refused(c.Node(0), cluster.CodeNoRoom)
+	full.Store(nil)
+	restored, err := c.Node(0).Place(within(t, Patience), "comp-c")
+	if err != nil || restored.Node != placed.Node {
+		t.Fatalf("placed on %+v, %v; the snapshot is on %s", restored, err, placed.Node)
+	}
+	c.Kill(owner)
+	other := c.Node(c.Leader(owner))
+	c.Eventually("the owner's lease runs out", func() bool { return c.Record(other.Index, placed.Node).Expired })
+	refused(other, cluster.CodeDataAway)
 }
 
 // TestOneNodeHasNoDeadline checks the warden of a lone node, and that it gets a

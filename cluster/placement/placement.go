@@ -38,16 +38,18 @@ type Need struct {
 	Image       uint64       // as ImageKey names it; 0 is any
 	Zone        string       // preferred; "" is any
 	Prefer      state.NodeID // has its data already; "" is none
-	Avoid       state.NodeID // has just failed it; "" is none
+	Only        state.NodeID // has the snapshot it begins as, which no other can read; "" is any
+	Avoid       state.NodeID // has just failed it, and is not Only; "" is none
 }
 
 // Why a node is not chosen.
 const (
-	NoLease  = "has no lease"
-	Draining = "is draining"
-	Avoided  = "has just failed"
-	NoMemory = "has too little free memory"
-	NoDisk   = "has too little free disk"
+	NoSnapshot = "has not the snapshot"
+	NoLease    = "has no lease"
+	Draining   = "is draining"
+	Avoided    = "has just failed"
+	NoMemory   = "has too little free memory"
+	NoDisk     = "has too little free disk"
 )
 
 // Choose returns the best node for a need, or false and why no node will do.
@@ -75,11 +77,13 @@ func Choose(nodes []Node, need Need) (state.NodeID, string, bool) {
 // unfit says why a node cannot take the computer, or "".
 func unfit(n Node, need Need) string {
 	switch {
+	case need.Only != "" && n.ID != need.Only:
+		return NoSnapshot
 	case !n.Leased:
 		return NoLease
 	case n.Draining:
 		return Draining
-	case n.ID == need.Avoid:
+	case n.ID == need.Avoid && n.ID != need.Only:
 		return Avoided
 	case n.Known && n.FreeMemoryBytes-n.ClaimedMemory < need.MemoryBytes:
 		return NoMemory
@@ -94,7 +98,7 @@ func explain(reasons map[string]int) string {
 		return "there are no nodes"
 	}
 	var parts []string
-	for _, why := range []string{NoLease, Draining, Avoided, NoMemory, NoDisk} {
+	for _, why := range []string{NoSnapshot, NoLease, Draining, Avoided, NoMemory, NoDisk} {
 		switch n := reasons[why]; {
 		case n == 1:
 			parts = append(parts, "one node "+why)

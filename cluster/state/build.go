@@ -67,6 +67,13 @@ type Build struct {
 	CreatedAt time.Time `cbor:"23,keyasint"`
 	StartedAt time.Time `cbor:"24,keyasint"` // zero before
 	EndedAt   time.Time `cbor:"25,keyasint"` // zero before
+
+	// ExtensionsAt and ExtensionLines are where the user's own instructions are
+	// in the Dockerfile: its first line, from 1, and how many; 0 for none.
+	ExtensionsAt   int `cbor:"26,keyasint"`
+	ExtensionLines int `cbor:"27,keyasint"`
+	// Network is what steps may connect to, besides Egress.
+	Network NetworkRules `cbor:"28,keyasint,omitzero"`
 }
 
 // BuildPhase is where a build is.
@@ -141,6 +148,9 @@ type Recipe struct {
 	Tag        string        `cbor:"5,keyasint"`
 	Base       string        `cbor:"6,keyasint"` // the image to run where there is nothing to build
 	Limit      time.Duration `cbor:"7,keyasint"` // of one try
+	// ExtensionsAt and ExtensionLines are as the Build's.
+	ExtensionsAt   int `cbor:"8,keyasint"`
+	ExtensionLines int `cbor:"9,keyasint"`
 }
 
 var builds = table[Build]{
@@ -297,7 +307,7 @@ func (tx *Tx) queueBuild(e Environment, r Recipe, delay time.Duration, set func(
 		return Build{}, fault.New(fault.TooLarge, "the Dockerfile has %d bytes; the limit is %d", len(r.Dockerfile), MaxDockerfileBytes)
 	}
 	b := Build{ID: r.Build, Account: e.Account, Environment: e.ID, Machine: r.Machine, Dockerfile: r.Dockerfile, Hash: r.Hash, Tag: r.Tag,
-		Egress: !e.NoInternet, Phase: BuildQueued, Limit: r.Limit, NotBefore: tx.now.Add(delay),
+		ExtensionsAt: r.ExtensionsAt, ExtensionLines: r.ExtensionLines, Egress: !e.NoInternet, Network: e.Network, Phase: BuildQueued, Limit: r.Limit, NotBefore: tx.now.Add(delay),
 		Deadline: tx.now.Add(delay + BuildQueueTime), CreatedAt: tx.now}
 	set(&b)
 	if err := tx.forgetBuilds(e.ID, KeptBuilds); err != nil {
@@ -402,6 +412,7 @@ func (tx *Tx) supersede(e *Environment, r Recipe) (waits bool, err error) {
 			b.Phase, b.Error, b.EndedAt, *at = BuildCancelled, "the recipe changed", tx.now, ""
 		case at == &e.Build.Queued:
 			b.Dockerfile, b.Hash, b.Tag, waits = r.Dockerfile, r.Hash, r.Tag, true
+			b.ExtensionsAt, b.ExtensionLines = r.ExtensionsAt, r.ExtensionLines
 		}
 		if err := tx.putBuild(b); err != nil {
 			return false, err

@@ -178,6 +178,21 @@ func TestABuildOfALostNodeIsTriedOnceMore(t *testing.T) {
 	}
 }
 
+func TestABuildThatIsGivenBackCountsAsNoTry(t *testing.T) {
+	f := newFixture(t)
+	f.becomes(recipe(1, "one"))
+	for i := range MaxBuildTries + 1 {
+		f.ok("", ClaimBuild{Build: "build_1", Node: n2, Seen: Epoch(i)})
+		f.ok(n2, BeginBuild{Build: "build_1", Epoch: Epoch(i + 1)})
+		f.refused(n3, ReleaseBuild{Build: "build_1", Epoch: Epoch(i + 1)}, fault.Moved, "")
+		f.ok(n2, ReleaseBuild{Build: "build_1", Epoch: Epoch(i + 1)})
+	}
+	if b := f.build("build_1"); b.Phase != BuildQueued || b.Tries != 0 || b.Node != "" {
+		t.Fatalf("%+v", b)
+	}
+	f.made(n3, "build_1", "sha256:1")
+}
+
 func TestANodeThatRestartsBeginsAgainOnce(t *testing.T) {
 	f := newFixture(t)
 	f.becomes(recipe(1, "one"))
@@ -248,7 +263,7 @@ func TestBuildsAndTheirEnvironment(t *testing.T) {
 			}
 			n, b := node.Draw(rt, "node"), f.build(id)
 			var cmd Command
-			switch rapid.IntRange(0, 8).Draw(rt, "what") {
+			switch rapid.IntRange(0, 9).Draw(rt, "what") {
 			case 0, 1:
 				e.Inactive = rapid.IntRange(0, 5).Draw(rt, "inactive") == 0
 				r := Recipe{Base: "host"}
@@ -271,6 +286,8 @@ func TestBuildsAndTheirEnvironment(t *testing.T) {
 			case 7:
 				cmd = CancelBuild{Account: acct, Environment: env}
 			case 8:
+				cmd, n = ReleaseBuild{Build: id, Epoch: b.Epoch}, b.Node
+			case 9:
 				f.pass(rapid.SampledFrom([]time.Duration{time.Second, 3 * time.Hour}).Draw(rt, "time"))
 				cmd = Sweep{}
 			}

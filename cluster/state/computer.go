@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -65,6 +66,44 @@ type Computer struct {
 	TickedAt    time.Time `cbor:"37,keyasint"`
 	// Instructions are its user's words to agents that work on it.
 	Instructions string `cbor:"38,keyasint"`
+	// Network is what it may connect to where it has egress.
+	Network NetworkRules `cbor:"39,keyasint,omitzero"`
+}
+
+// Bounds of the network rules of one computer, which its record carries.
+const (
+	MaxNetworkRules = 256      // in each list
+	MaxNetworkBytes = 16 << 10 // of all rules together
+)
+
+// NetworkRules are CIDRs, addresses, domains and *.domains, in the one form
+// that whoever proposes them has checked. Deny wins; a non-empty Allow means
+// nothing else.
+type NetworkRules struct {
+	Allow []string `cbor:"1,keyasint,omitempty"`
+	Deny  []string `cbor:"2,keyasint,omitempty"`
+}
+
+// Equal reports whether both are the same rules in the same order.
+func (r NetworkRules) Equal(o NetworkRules) bool {
+	return slices.Equal(r.Allow, o.Allow) && slices.Equal(r.Deny, o.Deny)
+}
+
+// check holds what a record may carry, whoever proposed it.
+func (r NetworkRules) check() error {
+	bytes := 0
+	for _, list := range [][]string{r.Allow, r.Deny} {
+		if len(list) > MaxNetworkRules {
+			return fault.New(fault.Invalid, "%d network rules in a list; the limit is %d", len(list), MaxNetworkRules).WithField("networkAccess")
+		}
+		for _, rule := range list {
+			bytes += len(rule)
+		}
+	}
+	if bytes > MaxNetworkBytes {
+		return fault.New(fault.Invalid, "network rules of %d bytes; the limit is %d", bytes, MaxNetworkBytes).WithField("networkAccess")
+	}
+	return nil
 }
 
 // Origin is a door at which computers are made.
@@ -219,7 +258,7 @@ func (tx *Tx) putComputer(c Computer) error {
 	return computers.put(tx.w, c)
 }
 
-// MaxComputers bounds the computers of one account.
+// MaxComputers bounds the computers of one account, its environments' among them.
 const MaxComputers = 10_000
 
 // CreateComputer makes the record of a computer that stands alone. Its wish is
@@ -238,11 +277,6 @@ func (cmd CreateComputer) apply(tx *Tx) error {
 	if _, err := accounts.get(tx.w, string(c.Account)); err != nil {
 		return err
 	}
-	if n, err := computers.count(tx.w, "account", string(c.Account)); err != nil {
-		return err
-	} else if n >= MaxComputers {
-		return fault.New(fault.Conflict, "the account has %d computers, which is the limit", n)
-	}
 	c.Environment = ""
 	if c.Source != "" {
 		if err := tx.restore(&c); err != nil {
@@ -258,6 +292,9 @@ func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	c.Live, c.Metered, c.Counters, c.Reservation, c.Operations, c.Resize = 0, Metered{}, Metered{}, "", 0, nil
 	c.RunFrom, c.StoredBytes, c.TickedAt = time.Time{}, 0, time.Time{}
 	c.CreatedAt, c.UpdatedAt = tx.now, tx.now
+	if err := tx.roomFor(c.Account); err != nil {
+		return err
+	}
 	if err := tx.freeHandle(c); err != nil {
 		return err
 	}
@@ -271,6 +308,15 @@ func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	}
 	tx.changed(Change{Noun: ChangedComputer, ID: string(c.ID)})
 	return computers.create(tx.w, c)
+}
+
+// roomFor refuses an account one more computer than it may have.
+func (tx *Tx) roomFor(account AccountID) error {
+	n, err := computers.count(tx.w, "account", string(account))
+	if err == nil && n >= MaxComputers {
+		err = fault.New(fault.Conflict, "the account has %d computers, which is the limit", n)
+	}
+	return err
 }
 
 // UpdateComputer changes how a computer is shown; nil stays as it is.

@@ -35,6 +35,8 @@ type Environment struct {
 	App           string            `cbor:"24,keyasint"`
 	CreatedAt     time.Time         `cbor:"25,keyasint"`
 	UpdatedAt     time.Time         `cbor:"26,keyasint"`
+	// Network is NetworkAccess as it was understood.
+	Network NetworkRules `cbor:"27,keyasint,omitzero"`
 }
 
 // Packages are what is installed, by installer.
@@ -141,7 +143,11 @@ func (cmd CreateEnvironment) apply(tx *Tx) error {
 			return err
 		}
 	}
+	if err := e.Network.check(); err != nil {
+		return err
+	}
 	e.Version, e.Computer, e.CreatedAt, e.UpdatedAt = 1, c.ID, tx.now, tx.now
+	c.Egress, c.Network = !e.NoInternet, e.Network
 	c.Account, c.Environment, c.Origin, c.Wish = e.Account, e.ID, OriginEnvironment, WishStopped
 	if err := tx.makeComputer(c, nil); err != nil {
 		return err
@@ -155,7 +161,7 @@ func (cmd CreateEnvironment) apply(tx *Tx) error {
 }
 
 // UpdateEnvironment replaces an environment that has not changed since version
-// Seen, and its computer's egress with it. Setting Default unsets the one
+// Seen, and what its computer may connect to with it. Setting Default unsets the one
 // before; an inactive environment is never the default.
 type UpdateEnvironment struct {
 	Environment Environment `cbor:"1,keyasint"`
@@ -178,7 +184,10 @@ func (cmd UpdateEnvironment) apply(tx *Tx) error {
 			return err
 		}
 	}
-	if e.Inactive != have.Inactive || e.NoInternet != have.NoInternet {
+	if err := e.Network.check(); err != nil {
+		return err
+	}
+	if e.Inactive != have.Inactive || e.NoInternet != have.NoInternet || !e.Network.Equal(have.Network) {
 		if err := tx.adjustComputer(e); err != nil {
 			return err
 		}
@@ -191,14 +200,14 @@ func (cmd UpdateEnvironment) apply(tx *Tx) error {
 	return environments.put(tx.w, e)
 }
 
-// adjustComputer tells the environment's computer about an egress change, and
+// adjustComputer tells the environment's computer what it may connect to, and
 // stops it when the environment was deactivated.
 func (tx *Tx) adjustComputer(e Environment) error {
 	c, ok, err := tx.AnyComputer(e.Computer)
 	if err != nil || !ok || c.Wish == WishDeleted {
 		return err
 	}
-	c.Egress = !e.NoInternet
+	c.Egress, c.Network = !e.NoInternet, e.Network
 	if e.Inactive {
 		c.Wish, c.IdleStopped = WishStopped, false
 	}

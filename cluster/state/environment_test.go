@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -96,7 +97,20 @@ func TestEgressReachesTheComputer(t *testing.T) {
 			t.Fatalf("egress %v, wish %s", c.Egress, c.Wish)
 		}
 	}
-	f.ok(n1, UpdateEnvironment{Environment: Environment{ID: env, Account: acct, Inactive: true}, Seen: 3})
+	rules := NetworkRules{Allow: []string{"a.example", "192.0.2.0/24"}, Deny: []string{"b.example"}}
+	for _, want := range []NetworkRules{rules, rules, {Deny: rules.Deny}} {
+		f.ok(n1, UpdateEnvironment{Environment: Environment{ID: env, Account: acct, Network: want}, Seen: got(f, func(v *View) (Environment, error) { return v.Environment(acct, env) }).Version})
+		if c := f.computer(comp); !c.Network.Equal(want) || !c.Egress || c.Wish != WishRunning {
+			t.Fatalf("rules %+v, want %+v", c.Network, want)
+		}
+	}
+	many := NetworkRules{Deny: make([]string, MaxNetworkRules+1)}
+	long := NetworkRules{Allow: []string{strings.Repeat("a", MaxNetworkBytes)}, Deny: []string{"b"}}
+	for _, wrong := range []NetworkRules{many, long} {
+		f.refused(n1, UpdateEnvironment{Environment: Environment{ID: env, Account: acct, Network: wrong}, Seen: 6}, fault.Invalid, "")
+		f.refused(n1, CreateEnvironment{Environment: Environment{ID: "env_x", Account: acct, Network: wrong}, Computer: Computer{ID: "comp_x"}}, fault.Invalid, "")
+	}
+	f.ok(n1, UpdateEnvironment{Environment: Environment{ID: env, Account: acct, Inactive: true}, Seen: 6})
 	if c := f.computer(comp); c.Wish != WishStopped {
 		t.Fatalf("wish %s in an inactive environment", c.Wish)
 	}

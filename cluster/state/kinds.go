@@ -67,6 +67,7 @@ var kinds = map[string]kind{
 	"begin-build":             of[BeginBuild](3),
 	"append-build-log":        of[AppendBuildLog](3),
 	"finish-build":            of[FinishBuild](3),
+	"release-build":           of[ReleaseBuild](3),
 	"cancel-build":            of[CancelBuild](3),
 	"sweep":                   of[Sweep](1),
 }

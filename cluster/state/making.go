@@ -163,6 +163,28 @@ func (cmd FinishBuild) apply(tx *Tx) error {
 	return tx.endBuild(b, to, cmd.Digest, cmd.Error)
 }
 
+// ReleaseBuild gives a build back that its node cannot go on with, because it
+// stops: another one begins anew, and that counts as no try.
+type ReleaseBuild struct {
+	Build BuildID `cbor:"1,keyasint"`
+	Epoch Epoch   `cbor:"2,keyasint"`
+}
+
+func (cmd ReleaseBuild) apply(tx *Tx) error {
+	b, err := tx.makes(cmd.Build, cmd.Epoch)
+	if err != nil {
+		return err
+	}
+	b.Tries = max(0, b.Tries-1)
+	return tx.requeue(b)
+}
+
+// requeue has a build wait for another node.
+func (tx *Tx) requeue(b Build) error {
+	b.Node, b.Phase, b.NotBefore, b.Deadline = "", BuildQueued, tx.now, tx.now.Add(BuildQueueTime)
+	return tx.putBuild(b)
+}
+
 // endBuild ends a build and tells its environment.
 func (tx *Tx) endBuild(b Build, to BuildPhase, digest, reason string) (err error) {
 	if b.Phase, err = b.Phase.To(to); err != nil {
@@ -249,8 +271,7 @@ func releaseBuilds(tx *Tx, node NodeID) error {
 		case b.Tries >= MaxBuildTries:
 			err = tx.endBuild(b, BuildFailed, "", lostText(b.Tries))
 		default:
-			b.Node, b.Phase, b.NotBefore, b.Deadline = "", BuildQueued, tx.now, tx.now.Add(BuildQueueTime)
-			err = tx.putBuild(b)
+			err = tx.requeue(b)
 		}
 	}
 	return err

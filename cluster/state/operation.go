@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -9,7 +10,8 @@ import (
 // OperationLifetime is how long the record of an operation that ended is kept.
 const OperationLifetime = 24 * time.Hour
 
-// MaxOperations bounds the operations that may be open on one computer.
+// MaxOperations bounds the operations that may be open on one computer, besides
+// the one that stops and the one that deletes it: those always have room.
 const MaxOperations = 64
 
 // Operation is the handle of something slow that was asked of a computer. It
@@ -92,9 +94,25 @@ func (v *View) OpenOperations(id ComputerID) (open []Operation, err error) {
 	return open, err
 }
 
+// beginOnce replies with the open operation of the same kind on a computer, or
+// opens this one. The caller stores the computer.
+func (tx *Tx) beginOnce(c *Computer, o Operation) error {
+	open, err := tx.OpenOperations(c.ID)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(open, func(other Operation) bool { return other.Kind == o.Kind }); i >= 0 {
+		o.ID = open[i].ID
+	} else if err := tx.begin(c, o); err != nil {
+		return err
+	}
+	tx.Reply(Wished{Operation: o.ID})
+	return nil
+}
+
 // begin opens an operation on a computer. The caller stores the computer.
 func (tx *Tx) begin(c *Computer, o Operation) error {
-	if c.Operations >= MaxOperations {
+	if c.Operations >= MaxOperations && o.Kind != StopOperation && o.Kind != DeleteOperation {
 		return fault.New(fault.Conflict, "%d operations are open on computer %s; wait for some to end", c.Operations, c.ID)
 	}
 	o.Account, o.Computer, o.Status, o.Error = c.Account, c.ID, OperationPending, ""

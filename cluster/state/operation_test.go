@@ -104,13 +104,39 @@ func TestOperationsEndAtTheirDeadline(t *testing.T) {
 	f.check()
 }
 
-func TestOperationsAreBounded(t *testing.T) {
+func TestOperationsAreBoundedButForStopAndDelete(t *testing.T) {
 	f := newFixture(t)
-	f.makeLone("")
-	for i := range MaxOperations - 1 {
-		f.ask(WishRunning, OperationID("op_"+encodeText(uint64(i))), StartOperation)
+	epoch := f.aloneWithData()
+	for i := range MaxOperations {
+		f.snap(SnapshotID("snap_" + encodeText(uint64(i))))
 	}
-	f.refused("", SetWish{Account: acct, Computer: lone, Wish: WishRunning, Operation: &Operation{ID: "op_over", Kind: StartOperation}}, fault.Conflict, "")
+	over := OperationID("op_over")
+	f.refused("", CreateSnapshot{Account: acct, Computer: lone, ID: "snap_over", Operation: Operation{ID: over}}, fault.Conflict, "")
+	f.refused("", ResizeComputer{Account: acct, Computer: lone, Size: Size{DiskBytes: 6 << 30}, Operation: Operation{ID: over}}, fault.Conflict, "")
+	if id := f.ask(WishStopped, "op_stop", StopOperation); id != "op_stop" {
+		t.Fatalf("stopping it began %q", id)
+	}
+	if id := f.ask(WishDeleted, "op_delete", DeleteOperation); id != "op_delete" {
+		t.Fatalf("deleting it began %q", id)
+	}
+	f.check()
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Deleted})
+	f.check()
+}
+
+func TestAWishAskedTwiceHasOneOperation(t *testing.T) {
+	f := newFixture(t)
+	epoch := f.aloneWithData()
+	f.ask(WishStopped, "op_stop", StopOperation)
+	if id := f.ask(WishStopped, "op_twice", StopOperation); id != "op_stop" || f.computer(lone).Operations != 1 {
+		t.Fatalf("%q; %d are open", id, f.computer(lone).Operations)
+	}
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Stopped})
+	for _, id := range []OperationID{"op_start", "op_again"} {
+		if got := f.ask(WishRunning, id, StartOperation); got != "op_start" || f.computer(lone).Operations != 1 {
+			t.Fatalf("%q; %d are open", got, f.computer(lone).Operations)
+		}
+	}
 	f.check()
 }
 
@@ -222,4 +248,30 @@ func TestTransfers(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	f.check()
+}
+
+// TestComputersOfAnAccountAreBounded: it may not have one more, whichever way it
+// comes. Only their count is as high here.
+func TestComputersOfAnAccountAreBounded(t *testing.T) {
+	f := newFixture(t)
+	f.makeLone("")
+	f.claim(lone, n1)
+	f.ok(n1, SetPhase{Computer: lone, Epoch: f.computer(lone).Epoch, Phase: Running})
+	full := func(n uint64) {
+		t.Helper()
+		if err := f.store.Set(computers.countKey("account", []string{string(other)}), encodeUint(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move := TransferComputer{Account: acct, Computer: lone, To: other}
+	for _, cmd := range []Command{
+		move,
+		CreateComputer{Computer: Computer{ID: "comp_over", Account: other, Wish: WishStopped}},
+		CreateEnvironment{Environment: Environment{ID: "env_over", Account: other, Name: "over"}, Computer: Computer{ID: "comp_env"}},
+	} {
+		full(MaxComputers)
+		f.refused("", cmd, fault.Conflict, "")
+		full(MaxComputers - 1)
+		f.do(cmd)
+	}
 }

@@ -33,6 +33,9 @@ func (cmd TransferComputer) apply(tx *Tx) error {
 	case c.Live > 0 || c.Operations > 0:
 		return fault.New(fault.Conflict, "computer %s is busy with %d runs and %d operations; wait for them to end", c.ID, c.Live, c.Operations)
 	}
+	if err := tx.roomFor(cmd.To); err != nil {
+		return err
+	}
 	if c.Phase.Up() {
 		if err := to.Affords(0); err != nil {
 			return err

@@ -19,8 +19,8 @@ func (p Phase) asked(w Wish) Phase {
 }
 
 // SetWish says what a computer's user wants; its owner makes it so. Operation
-// is the handle that is given for it unless nothing is left to do. It replies
-// with Wished.
+// is the handle that is given for it unless nothing is left to do, or one of its
+// kind is open already. It replies with Wished.
 type SetWish struct {
 	Account   AccountID  `cbor:"1,keyasint"`
 	Computer  ComputerID `cbor:"2,keyasint"`
@@ -29,7 +29,7 @@ type SetWish struct {
 }
 
 // Wished is the reply of a command that asks something of a computer: the
-// operation that it began, or "".
+// operation that it began or found open, or "".
 type Wished struct {
 	Operation OperationID `cbor:"1,keyasint"`
 }
@@ -55,10 +55,9 @@ func (tx *Tx) wish(c Computer, w Wish, o *Operation) error {
 	done := c.rests(w)
 	c.Wish, c.Phase, c.IdleStopped = w, c.Phase.asked(w), false
 	if o != nil && !done {
-		if err := tx.begin(&c, *o); err != nil {
+		if err := tx.beginOnce(&c, *o); err != nil {
 			return err
 		}
-		tx.Reply(Wished{Operation: o.ID})
 	}
 	return tx.putComputer(c)
 }
@@ -93,10 +92,9 @@ func (tx *Tx) deleteComputer(c Computer, o *Operation) error {
 	}
 	c.Wish, c.Phase, c.IdleStopped, c.Resize = WishDeleted, phase, false, nil
 	if o != nil && phase != Deleted {
-		if err := tx.begin(&c, *o); err != nil {
+		if err := tx.beginOnce(&c, *o); err != nil {
 			return err
 		}
-		tx.Reply(Wished{Operation: o.ID})
 	}
 	return tx.putComputer(c)
 }

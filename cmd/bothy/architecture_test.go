@@ -141,6 +141,7 @@ var homes = map[string]struct {
 	"github.com/opencontainers/runtime-spec": {[]string{"runtime/container", "bench/bare"}, "OCI code in its driver"},
 	"github.com/google/nftables":             {[]string{"runtime/network"}, "one package changes the machine's network"},
 	"github.com/vishvananda/netlink":         {[]string{"runtime/network"}, "one package changes the machine's network"},
+	"github.com/miekg/dns":                   {[]string{"runtime/network/resolver"}, "names are resolved in one place"},
 	"github.com/spf13/cobra":                 {[]string{"cmd/bothy", "bench"}, "the command line"},
 	"golang.org/x/crypto/ssh":                {[]string{"actors", "httpapi/sshgate"}, "who may log in, and the door"},
 	"github.com/pkg/sftp":                    {[]string{"runtime/guest/sftp"}, "files are served from inside"},

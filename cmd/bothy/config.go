@@ -130,7 +130,7 @@ type BuildConfig struct {
 // VolumeConfig sizes the pool that computers' data is in.
 type VolumeConfig struct {
 	Size Bytes `yaml:"size"` // at first
-	Grow Bytes `yaml:"grow"` // added when less than half of it is free
+	Grow Bytes `yaml:"grow"` // added when less than two of it are free
 }
 
 // LogConfig says what the node logs, on standard error.

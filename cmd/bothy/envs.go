@@ -41,5 +41,5 @@ func newEnvs(t *terminal) *cobra.Command {
 		rmFlags: func(flags *pflag.FlagSet) {
 			flags.BoolVar(&hard, "hard", false, "remove its computer and workspace too, for good")
 		},
-	}.command(t)
+	}.command(t, newEnvBuild(t), newEnvLogs(t), newEnvDockerfile(t))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,37 +24,10 @@ type victim struct {
 	snapshot string // of box, taken before anything was killed
 }
 
-// told is what the node answers about a computer, a snapshot or an operation.
-type told struct {
-	Computer  struct{ ID, State, Handle, Size string }
-	Snapshot  struct{ ID, State string }
-	Operation *struct {
-		ID, Status string
-		Error      string `json:"error_message"`
-	}
-	Stdout  string
-	Content string // of a file
-}
-
 // call asks once; status 0 is no answer.
 func (v *victim) call(method, path, body, once string) (status int, reply told) {
 	v.t.Helper()
-	req, err := http.NewRequestWithContext(v.t.Context(), method, v.url+"/v1"+path, strings.NewReader(body))
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+v.key())
-	req.Header.Set("Content-Type", "application/json")
-	req.Close = true
-	if once != "" {
-		req.Header.Set("Idempotency-Key", once)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, reply
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
+	status, text, err := v.try(method, path, body, once)
 	if err != nil {
 		return 0, reply
 	}
@@ -64,7 +36,7 @@ func (v *victim) call(method, path, body, once string) (status int, reply told) 
 			v.t.Fatalf("%s %s: %s: %v", method, path, text, err)
 		}
 	}
-	return res.StatusCode, reply
+	return status, reply
 }
 
 // must asks until it is done, and returns why it failed.
@@ -263,18 +235,20 @@ func (v *victim) killed(step died, handle string, moment time.Duration) {
 // leavesNothing checks the machine once all computers are deleted.
 func (v *victim) leavesNothing() {
 	v.t.Helper()
-	node := nodeUUID(v.dir)
 	eventually(v.t, "nothing is left", startTime, func() error {
 		for what, pattern := range map[string]string{
 			"computers": filepath.Join(v.dir, "computers", "computers", "*"),
 			"volumes":   filepath.Join(v.dir, "volumes", "pool", "computers", "*"),
 			"snapshots": filepath.Join(v.dir, "volumes", "pool", "snapshots", "*", "*"),
-			"cgroups":   "/sys/fs/cgroup/memory/bothy/" + node + "/*/cgroup.procs",
 		} {
 			found, err := filepath.Glob(pattern)
 			if err != nil || len(found) > 0 {
 				return fmt.Errorf("%s: %v %v", what, found, err)
 			}
+		}
+		found, err := groupsOf(nodeUUID(v.dir), "*/cgroup.procs")
+		if err != nil || len(found) > 0 {
+			return fmt.Errorf("cgroups: %v %v", found, err)
 		}
 		return nil
 	})

@@ -196,7 +196,8 @@ func (n *node) openGossip(context.Context) error {
 	return nil
 }
 
-// leavePatience bounds how long gossip tells others that this node stops.
+// leavePatience bounds how long gossip tells others that this node stops, and
+// how long it gives back the requests that it could still have admitted.
 const leavePatience = time.Second
 
 func (n *node) openActors(context.Context) error {
@@ -219,6 +220,7 @@ func (n *node) openActors(context.Context) error {
 		return err
 	}
 	n.actors.Store(sys)
+	n.onClose(n.avoidNodes())
 	n.onClose(func() error { sys.Close(); return nil })
 	n.cluster.Transport().Serve(sys.Handler())
 	return nil
@@ -258,10 +260,10 @@ func (n *node) Run(ctx context.Context) error {
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
-	returned, cancel := context.WithTimeout(context.Background(), leavePatience)
-	defer cancel()
 	stop(nil)
 	<-gate
+	returned, cancel := context.WithTimeout(context.Background(), leavePatience)
+	defer cancel()
 	if leftover := n.actors.Load().Limits.Return(returned); leftover != nil {
 		n.log.Debug("give back admitted requests", "err", leftover)
 	}

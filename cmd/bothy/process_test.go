@@ -184,11 +184,19 @@ func wipeDir(t *testing.T, dir string) {
 	if out, err := exec.CommandContext(ctx, binary, "wipe", "--data-dir", dir, "--yes").CombinedOutput(); err != nil {
 		t.Errorf("wipe %s: %v\n%s", dir, err, out)
 	}
-	for _, pattern := range []string{"/sys/fs/cgroup/*/bothy/", "/sys/fs/cgroup/bothy/"} {
-		if left, err := filepath.Glob(pattern + node); err != nil || len(left) > 0 {
-			t.Errorf("left behind: %v %v", left, err)
-		}
+	if left, err := groupsOf(node, ""); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
 	}
+}
+
+// groupsOf lists a node's control groups, or what a pattern finds in them, in
+// either of the kernel's layouts.
+func groupsOf(node, below string) (found []string, err error) {
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+		some, globErr := filepath.Glob(filepath.Join(root, "bothy", node, below))
+		found, err = append(found, some...), errors.Join(err, globErr)
+	}
+	return found, err
 }
 
 // nodeUUID reads who the node of a directory is; "" when it is nobody yet.
@@ -218,10 +226,19 @@ func head(text string, n int) string {
 // launch starts a cluster of real nodes, the first of which founds it.
 func launch(t *testing.T, names ...string) []*process {
 	t.Helper()
+	return launchWith(t, "", names...)
+}
+
+// launchWith is launch with more in the nodes' configuration.
+func launchWith(t *testing.T, config string, names ...string) []*process {
+	t.Helper()
 	root := scratchDir(t)
 	var all []*process
 	for i, name := range names {
 		p := newProcess(t, root, name)
+		if err := os.WriteFile(filepath.Join(root, "bothy.yaml"), []byte(smallNodes+config), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		all = append(all, p)
 		p.founder = all[0]
 		token := ""

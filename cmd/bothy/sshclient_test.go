@@ -52,38 +52,6 @@ func joinEdge(edge string) int {
 	return 0
 }
 
-// api makes a request of the Agent Computer dialect and reads its reply.
-func (p *process) api(method, path string, body any, want int, into any) {
-	p.t.Helper()
-	text := ""
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		text = string(b)
-	}
-	resp := p.ask(method, "/v1"+path, text)
-	defer resp.Body.Close()
-	got, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != want {
-		p.t.Fatalf("%s %s: %s, want %d: %s %v", method, path, resp.Status, want, got, err)
-	}
-	if into != nil {
-		if err := json.Unmarshal(got, into); err != nil {
-			p.t.Fatalf("%s %s: %v in %s", method, path, err, got)
-		}
-	}
-}
-
-// machineReply is a computer, as far as these tests look at it.
-type machineReply struct {
-	Computer struct {
-		ID, Handle, State string
-		Failure           string `json:"failure_reason"`
-	}
-}
-
 // makeComputer makes a computer, waits until it runs, and returns its id and
 // the name of its owner.
 func (p *process) makeComputer(handle string) (id, owner string) {
@@ -94,7 +62,7 @@ func (p *process) makeComputer(handle string) (id, owner string) {
 // makeComputerOf makes a computer of an image; "" is the default one.
 func (p *process) makeComputerOf(handle, image string) (id, owner string) {
 	p.t.Helper()
-	var made machineReply
+	var made told
 	source := map[string]string{"kind": "image", "image_id": image}
 	p.api(http.MethodPost, "/computers", map[string]any{"handle": handle, "source": source}, http.StatusAccepted, &made)
 	id = made.Computer.ID

@@ -124,7 +124,7 @@ func sshStopped(t *testing.T, h *sshHouse) {
 	becomes := func(action, state string) {
 		h.nodes[0].api(http.MethodPost, "/computers/box/actions/"+action, nil, http.StatusAccepted, nil)
 		eventually(t, "it is "+state, startTime, func() error {
-			var m machineReply
+			var m told
 			h.nodes[0].api(http.MethodGet, "/computers/box", nil, http.StatusOK, &m)
 			if m.Computer.State != state {
 				return fmt.Errorf("it is %s", m.Computer.State)

@@ -22,7 +22,7 @@ func (c *Client) Replay(ctx context.Context, thread string, after uint64, each f
 		if err != nil {
 			return err
 		}
-		err = r.consume(ctx, resp)
+		err = consume(ctx, resp, r)
 		if err == nil || !errors.Is(err, errCut) {
 			return ended(err)
 		}

@@ -43,10 +43,10 @@ func (c *Client) Run(ctx context.Context, m Message, each func(Event) error) (Re
 		if err != nil {
 			return w.result, err
 		}
-		err = r.consume(ctx, resp)
+		err = consume(ctx, resp, r)
 		if errors.Is(err, errCut) && w.result.Thread != "" && r.begun {
 			c.at.Add(1)
-			err = c.follow(ctx, w.result.Thread, r)
+			err = c.follow(ctx, c.threadEvents(w.result.Thread), r)
 		}
 		if !errors.Is(err, errCut) || tries >= reconnects {
 			return w.result, ended(err)

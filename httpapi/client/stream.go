@@ -39,20 +39,18 @@ var ErrStop = errors.New("stop")
 // errCut is a stream that broke off; its last event is known.
 var errCut = errors.New("the stream broke off")
 
-// reader turns a stream's bytes into events. The lines of one event of the log
-// are handed over together, once the last of them, which carries the id, is
-// there: a stream that breaks between them is resumed before the first.
-type reader struct {
-	last uint64 // everything up to it was handed over
-	// begun is set once it is known after which event the stream begins.
-	begun bool
-	held  []wire.Event
-	each  func(Event) error
+// sink takes the blocks of a stream.
+type sink interface {
+	// start forgets what is half there: the stream begins anew after seen.
+	start()
+	dispatch(id, data string) error
+	seen() uint64 // the id to resume after
 }
 
-// read hands over events until the stream ends (errCut), each fails, or ctx ends.
-func (r *reader) read(ctx context.Context, body io.Reader, alive func()) error {
-	r.held = nil
+// read hands over a stream's blocks until it ends (errCut), the sink fails, or
+// ctx ends.
+func read(ctx context.Context, body io.Reader, to sink, alive func()) error {
+	to.start()
 	scanner := bufio.NewScanner(body)
 	scanner.Buffer(make([]byte, 0, 16<<10), maxLineBytes)
 	id, data := "", ""
@@ -61,7 +59,7 @@ func (r *reader) read(ctx context.Context, body io.Reader, alive func()) error {
 		line := scanner.Text()
 		switch {
 		case line == "":
-			if err := r.dispatch(id, data); err != nil {
+			if err := to.dispatch(id, data); err != nil {
 				return err
 			}
 			id, data = "", ""
@@ -76,6 +74,30 @@ func (r *reader) read(ctx context.Context, body io.Reader, alive func()) error {
 	}
 	return errors.Join(errCut, scanner.Err())
 }
+
+// consume reads a reply until it ends or has been silent for too long.
+func consume(ctx context.Context, resp *http.Response, to sink) error {
+	defer resp.Body.Close()
+	watchdog := time.AfterFunc(silence, func() { resp.Body.Close() })
+	defer watchdog.Stop()
+	defer context.AfterFunc(ctx, func() { resp.Body.Close() })()
+	return read(ctx, resp.Body, to, func() { watchdog.Reset(silence) })
+}
+
+// reader turns a thread's stream into events. The lines of one event of the log
+// are handed over together, once the last of them, which carries the id, is
+// there: a stream that breaks between them is resumed before the first.
+type reader struct {
+	last uint64 // everything up to it was handed over
+	// begun is set once it is known after which event the stream begins.
+	begun bool
+	held  []wire.Event
+	each  func(Event) error
+}
+
+func (r *reader) start() { r.held = nil }
+
+func (r *reader) seen() uint64 { return r.last }
 
 // dispatch takes one block of the stream.
 func (r *reader) dispatch(id, data string) error {
@@ -112,21 +134,12 @@ func (r *reader) dispatch(id, data string) error {
 	return nil
 }
 
-// consume reads a reply until it ends or has been silent for too long.
-func (r *reader) consume(ctx context.Context, resp *http.Response) error {
-	defer resp.Body.Close()
-	watchdog := time.AfterFunc(silence, func() { resp.Body.Close() })
-	defer watchdog.Stop()
-	defer context.AfterFunc(ctx, func() { resp.Body.Close() })()
-	return r.read(ctx, resp.Body, func() { watchdog.Reset(silence) })
-}
-
 // Follow hands over a thread's events after a seq (0: from the beginning) as
 // they come, at any node, until ctx ends or each returns an error. ErrStop ends
 // it with nil.
 func (c *Client) Follow(ctx context.Context, thread string, after uint64, each func(Event) error) error {
 	r := &reader{last: after, each: each}
-	return ended(c.follow(ctx, thread, r))
+	return ended(c.follow(ctx, c.threadEvents(thread), r))
 }
 
 func ended(err error) error {
@@ -138,12 +151,12 @@ func ended(err error) error {
 
 // follow takes a stream up again and again. It gives up when nothing came in
 // several attempts on end.
-func (c *Client) follow(ctx context.Context, thread string, r *reader) error {
+func (c *Client) follow(ctx context.Context, open func(context.Context, uint64) (*http.Response, error), to sink) error {
 	for tries := 0; ; tries++ {
-		before := r.last
-		resp, err := c.events(ctx, thread, r.last)
+		before := to.seen()
+		resp, err := open(ctx, before)
 		if err == nil {
-			err = r.consume(ctx, resp)
+			err = consume(ctx, resp, to)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -152,7 +165,7 @@ func (c *Client) follow(ctx context.Context, thread string, r *reader) error {
 			return err
 		case tries >= reconnects:
 			return unreachable(err)
-		case r.last > before:
+		case to.seen() > before:
 			tries = 0
 		}
 		c.at.Add(1)
@@ -162,7 +175,13 @@ func (c *Client) follow(ctx context.Context, thread string, r *reader) error {
 	}
 }
 
-func (c *Client) events(ctx context.Context, thread string, after uint64) (*http.Response, error) {
-	return c.send(ctx, request{method: http.MethodGet, accept: "text/event-stream",
-		path: query(path("threads", thread, "events"), "after", strconv.FormatUint(after, 10))}, "")
+// threadEvents opens a thread's stream after a seq.
+func (c *Client) threadEvents(thread string) func(context.Context, uint64) (*http.Response, error) {
+	return func(ctx context.Context, after uint64) (*http.Response, error) {
+		return c.stream(ctx, query(path("threads", thread, "events"), "after", strconv.FormatUint(after, 10)))
+	}
+}
+
+func (c *Client) stream(ctx context.Context, path string) (*http.Response, error) {
+	return c.send(ctx, request{method: http.MethodGet, accept: "text/event-stream", path: path}, "")
 }

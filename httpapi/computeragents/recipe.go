@@ -113,28 +113,13 @@ func writeObjects(spec *actors.EnvironmentSpec, req wire.WriteEnvironment) error
 		}
 		spec.Metadata = m
 	}
-	if !req.NetworkAccess.Set {
-		return nil
-	}
-	raw, err := object("networkAccess", req.NetworkAccess.Value)
-	if err != nil || raw == nil {
+	if req.NetworkAccess.Set { // its rules are read where they are recorded
+		raw, err := object("networkAccess", req.NetworkAccess.Value)
+		if err != nil {
+			return err
+		}
 		spec.NetworkAccess = raw
-		return err
 	}
-	var rules struct {
-		Allow []string `json:"allow"`
-		Deny  []string `json:"deny"`
-	}
-	if err := json.Unmarshal(raw, &rules); err != nil {
-		return invalid("networkAccess", "networkAccess must be {\"allow\": [...], \"deny\": [...]} with texts")
-	}
-	if err := names("networkAccess.allow", rules.Allow); err != nil {
-		return err
-	}
-	if err := names("networkAccess.deny", rules.Deny); err != nil {
-		return err
-	}
-	spec.NetworkAccess = raw
 	return nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/bothy-computer/bothy/httpapi/admin"
 	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/build"
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
 
@@ -36,7 +37,8 @@ type House struct {
 	System   *actors.System
 	Server   *httpapi.Server
 	Node     *actorstest.Node
-	Driver   *fake.Driver // of Node
+	Driver   *fake.Driver  // of Node
+	Builder  *fake.Builder // of Node
 	Records  *Records
 	Registry *prometheus.Registry
 	URL      string
@@ -54,6 +56,7 @@ type Option func(*setup)
 
 type setup struct {
 	options httpapi.Options
+	now     func() time.Time
 	env     map[string]string
 	quiet   bool
 }
@@ -65,6 +68,10 @@ func Quiet() Option { return func(s *setup) { s.quiet = true } }
 type asleep struct{ *actorstest.Node }
 
 func (asleep) Wake() <-chan struct{} { return nil }
+
+// Clock is the time of day that the records and the actors go by. The doors go
+// by the real one.
+func Clock(c *actorstest.Clock) Option { return func(s *setup) { s.now = c.Now } }
 
 // With changes the server's options.
 func With(change func(*httpapi.Options)) Option { return func(s *setup) { change(&s.options) } }
@@ -99,7 +106,7 @@ func Open(t testing.TB, options ...Option) *House {
 	t.Helper()
 	h := &House{T: t, Registry: prometheus.NewRegistry(), stopped: make(chan error, 1)}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	s := setup{env: map[string]string{}, options: httpapi.Options{Registry: h.Registry, Log: log, Now: time.Now, Version: "test"}}
+	s := setup{env: map[string]string{}, now: time.Now, options: httpapi.Options{Registry: h.Registry, Log: log, Now: time.Now, Version: "test"}}
 	for _, o := range options {
 		o(&s)
 	}
@@ -140,7 +147,7 @@ func (h *House) Thread(id string) state.Thread {
 }
 
 func (h *House) openSystem(s setup, log *slog.Logger) {
-	node, err := actorstest.NewRecords(time.Now).Join("n1")
+	node, err := actorstest.NewRecords(s.now).Join("n1")
 	if err != nil {
 		h.T.Fatal(err)
 	}
@@ -154,10 +161,11 @@ func (h *House) openSystem(s setup, log *slog.Logger) {
 		changes = asleep{node}
 	}
 	h.Driver = fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true, Room: runtime.Capacity{Images: []string{"host"}}})
+	h.Builder = &fake.Builder{For: h.Driver}
 	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: changes, Sealer: sealer{}, Catalog: models,
-		Driver:       h.Driver,
+		Driver: h.Driver, Builder: h.Builder, Recipes: actors.Recipes{Runtimes: build.DefaultRuntimes()},
 		Shape:        actors.Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30},
-		StartBalance: 10_000_000, Log: log, Registerer: h.Registry, Now: time.Now})
+		StartBalance: 10_000_000, Log: log, Registerer: h.Registry, Now: s.now})
 	if err != nil {
 		h.T.Fatal(err)
 	}

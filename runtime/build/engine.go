@@ -24,6 +24,8 @@ type Machines interface {
 	Remove(ctx context.Context, epoch runtime.Epoch, id runtime.ID) error
 	// Lay puts files into the root of a computer that does not run.
 	Lay(ctx context.Context, epoch runtime.Epoch, id runtime.ID, owner string, entries []image.Entry) error
+	// Copy puts files of an image there, by its digest.
+	Copy(ctx context.Context, epoch runtime.Epoch, id runtime.ID, digest, owner string, files image.Files) error
 	// Commit makes an image of a computer that does not run, and remembers it
 	// under a key.
 	Commit(ctx context.Context, epoch runtime.Epoch, id runtime.ID, config image.Config, key string) (digest string, err error)
@@ -102,6 +104,7 @@ type work struct {
 	limit  time.Duration
 	log    io.Writer
 	plan   Plan
+	made   []string // digests of the stages so far
 	now    Step
 	output tailWriter // of the step that runs
 	keys   []string   // that were remembered
@@ -123,17 +126,17 @@ func (w *work) all() (string, error) {
 	if w.plan, err = NewPlan(w.Dockerfile, Options{Image: w.base}); err != nil {
 		return "", err
 	}
-	made := make([]string, len(w.plan.Stages)) // digests
+	w.made = make([]string, len(w.plan.Stages))
 	for i, s := range w.plan.Stages {
 		from := s.Base.Digest
 		if s.From >= 0 {
-			from = made[s.From]
+			from = w.made[s.From]
 		}
-		if made[i], err = w.stage(s, from); err != nil {
+		if w.made[i], err = w.stage(s, from); err != nil {
 			return "", err
 		}
 	}
-	return w.finish(made[len(made)-1])
+	return w.finish(w.made[len(w.made)-1])
 }
 
 // base describes a base image for the plan.
@@ -235,7 +238,7 @@ func (w *work) step(step Step, digest string) (string, error) {
 	w.output = tailWriter{max: maxTailBytes}
 	run, runs := step.Action.(Run)
 	spec := runtime.Spec{ID: w.Machine, Image: digest, Hostname: "build", Resources: w.Resources, Egress: w.Egress}
-	spec.Egress = spec.Egress && runs && !run.Offline
+	spec.Egress.Allowed = spec.Egress.Allowed && runs && !run.Offline
 	if err := w.Machines.Create(w.ctx, w.epoch, spec); err != nil {
 		return "", err
 	}
@@ -265,10 +268,16 @@ func (w *work) act(action Action) error {
 			}
 		}
 		return nil
+	case Copy:
+		from := a.From
+		if a.Stage >= 0 {
+			from = w.made[a.Stage]
+		}
+		return w.Machines.Copy(w.ctx, w.epoch, w.Machine, from, a.Owner, image.Files{Sources: a.Sources, Dest: a.Dest, Mode: a.Mode})
 	case Dir:
 		return w.Machines.Lay(w.ctx, w.epoch, w.Machine, a.User, []image.Entry{{Path: a.Path, Dir: true, Mode: 0o755}})
 	}
-	return fmt.Errorf("%w: this version copies no files between images", runtime.ErrUnsupported)
+	return fmt.Errorf("%w: a step of kind %T", runtime.ErrUnsupported, action)
 }
 
 // run runs a command and waits for its end; what it started besides ends too.
@@ -325,6 +334,9 @@ func (w *work) explain(err error) error {
 	case w.ctx.Err() != nil:
 		return w.ctx.Err()
 	case errors.As(err, &syntax):
+		if in := syntax.Line - w.ExtensionsAt; w.ExtensionsAt > 0 && in >= 0 && in < w.ExtensionLines {
+			syntax = &SyntaxError{Line: in + 1, Reason: syntax.Reason} // as their user counts
+		}
 		return &runtime.BuildFailure{Reason: syntax.Error()}
 	case errors.Is(err, errStep):
 		return &runtime.BuildFailure{Reason: StepFailure(w.now.Number, w.plan.Steps, w.output.String())}

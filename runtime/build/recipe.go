@@ -57,6 +57,16 @@ func Dockerfile(r Recipe, in Installers) string {
 	return head + extensions + tail
 }
 
+// ExtensionLines are the first line of a recipe's extensions in its Dockerfile
+// and how many they are; 0 and 0 without any.
+func ExtensionLines(r Recipe, in Installers) (first, count int) {
+	head, extensions, _ := sections(r, in)
+	if extensions == "" {
+		return 0, 0
+	}
+	return strings.Count(head, "\n") + 1, strings.Count(extensions, "\n")
+}
+
 // sections are the Dockerfile in three pieces of whole lines, so that what is
 // wrong in extensions can be told with the lines that their user sees.
 func sections(r Recipe, in Installers) (head, extensions, tail string) {

@@ -88,6 +88,36 @@ func TestADockerfileBecomesAnImage(t *testing.T) {
 	}
 }
 
+const stagedDockerfile = `FROM host AS tools
+RUN mkdir -p /opt/t/sub && echo one > /opt/t/a.txt && echo two > /opt/t/b.txt && echo three > /opt/t/sub/c && ln -s a.txt /opt/t/l && chown 33:44 /opt/t/sub/c && chmod 750 /opt/t/sub
+FROM host
+RUN mkdir /srv/there
+COPY --from=tools /opt/t/*.txt /srv/there
+COPY --from=tools /opt/t /srv/all
+COPY --from=tools --chown=node --chmod=640 /opt/t/l /srv/link
+COPY --from=host /usr/bin/true /usr/local/bin/yes-true
+RUN yes-true
+`
+
+func TestFilesAreCopiedBetweenStages(t *testing.T) {
+	n := newNode(t, 0)
+	_, log, err := n.built(t.Context(), runtime.Build{Dockerfile: stagedDockerfile, Name: "env-d:1"})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	spec := n.spec()
+	spec.Image = "env-d:1"
+	id := n.started(spec)
+	if got, want := n.says(id, "root", "cd /srv; ls there; cat there/* all/l all/sub/c; stat -c '%u:%g %a' all/sub/c all/sub; stat -c '%F %U %a' link; cat link; ls /opt"), "a.txt\nb.txt\none\ntwo\none\nthree\n33:44 644\n0:0 750\nregular file node 640\none"; got != want {
+		t.Errorf("inside:\n%s\nwant:\n%s", got, want)
+	}
+	for name, line := range map[string]string{"no such file": "/no/such", "no match": "/opt/x*", "out": "/../../../../etc/shadow-not-here"} {
+		if _, _, err := n.built(t.Context(), runtime.Build{Dockerfile: "FROM host\nCOPY --from=host " + line + " /srv/x\n", Name: "env-d:2"}); err == nil || !strings.HasPrefix(err.Error(), "Build failed at step 2/2: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestABuildThatKeepsNothingLeavesNothing(t *testing.T) {
 	n := newNode(t, 0)
 	store := n.Images.(withOther).Store

@@ -16,50 +16,61 @@ import (
 	"github.com/bothy-computer/bothy/runtime/image"
 )
 
-// mountRoot puts a computer's root together below its directory: each image
-// layer with shifted ids, and over it the computer's own layer. An overlay
-// does not see mounts below its lower directory, so an image with a part for
-// /usr has a second overlay there.
+// mountPoint is where an image is put together: the root, and beside it each
+// layer with shifted ids.
+type mountPoint struct{ root, lower string }
+
+func (d *Driver) mountPoint(id runtime.ID) mountPoint {
+	return mountPoint{root: d.path(id, rootDir), lower: d.path(id, "lower")}
+}
+
+// mountRoot puts a computer's root together below its directory.
 func (d *Driver) mountRoot(ctx context.Context, id runtime.ID, r record, volume string) error {
-	layers, err := d.Images.Layers(ctx, r.Image)
-	if err != nil {
+	if err := d.mountImage(ctx, d.mountPoint(id), r.Range, r.Image, volume); err != nil {
 		return fmt.Errorf("mount root of %s: %w", id, err)
 	}
-	shifted, err := idmap.Open(r.Range)
+	return nil
+}
+
+// mountImage puts an image together: each layer with shifted ids, and over them
+// the layer in a volume. An overlay does not see mounts below its lower
+// directory, so an image with a part for /usr has a second overlay there.
+func (d *Driver) mountImage(ctx context.Context, at mountPoint, ids idmap.Range, digest, volume string) error {
+	layers, err := d.Images.Layers(ctx, digest)
 	if err != nil {
-		return fmt.Errorf("mount root of %s: %w", id, err)
+		return err
+	}
+	shifted, err := idmap.Open(ids)
+	if err != nil {
+		return err
 	}
 	defer shifted.Close()
 	lower := map[string][]string{} // by target, in the image's order
 	for i, layer := range layers {
 		target, err := overlayOf(layer)
 		if err != nil {
-			return fmt.Errorf("mount root of %s: %w", id, err)
+			return err
 		}
-		dir := d.path(id, "lower", strconv.Itoa(i))
+		dir := filepath.Join(at.lower, strconv.Itoa(i))
 		if err := os.MkdirAll(dir, 0o711); err != nil {
-			return fmt.Errorf("mount root of %s: %w", id, err)
+			return err
 		}
 		if err := shifted.Bind(layer.Path, dir); err != nil {
-			return fmt.Errorf("mount root of %s: %w", id, err)
+			return err
 		}
 		readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NODEV}
 		if err := unix.MountSetattr(unix.AT_FDCWD, dir, 0, &readOnly); err != nil {
-			return fmt.Errorf("mount root of %s: %w", id, err)
+			return fmt.Errorf("seal a layer: %w", err)
 		}
 		lower[target] = append(lower[target], dir)
 	}
-	root := d.path(id, rootDir)
-	if err := overlay(root, lower["root"], filepath.Join(volume, "root")); err != nil {
-		return fmt.Errorf("mount root of %s: %w", id, err)
+	if err := overlay(at.root, lower["root"], filepath.Join(volume, "root")); err != nil {
+		return err
 	}
 	if lower["usr"] == nil {
 		return nil
 	}
-	if err := overlay(filepath.Join(root, "usr"), lower["usr"], filepath.Join(volume, "usr")); err != nil {
-		return fmt.Errorf("mount root of %s: %w", id, err)
-	}
-	return nil
+	return overlay(filepath.Join(at.root, "usr"), lower["usr"], filepath.Join(volume, "usr"))
 }
 
 // overlayOf names the part of the volume that lies over a layer.
@@ -102,17 +113,24 @@ func overlay(target string, lower []string, part string) error {
 
 // unmountRoot undoes mountRoot, however far it came.
 func (d *Driver) unmountRoot(id runtime.ID) error {
-	points := []string{d.path(id, rootDir)}
-	entries, err := os.ReadDir(d.path(id, "lower"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := d.mountPoint(id).unmount(); err != nil {
 		return fmt.Errorf("unmount root of %s: %w", id, err)
 	}
+	return nil
+}
+
+func (at mountPoint) unmount() error {
+	points := []string{at.root}
+	entries, err := os.ReadDir(at.lower)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	for _, e := range entries {
-		points = append(points, d.path(id, "lower", e.Name()))
+		points = append(points, filepath.Join(at.lower, e.Name()))
 	}
 	for _, point := range points {
 		if err := unmount(point); err != nil {
-			return fmt.Errorf("unmount root of %s: %w", id, err)
+			return err
 		}
 	}
 	return nil

@@ -82,7 +82,7 @@ type Options struct {
 	WarmImage string           // of this image; "" means "host"
 	GuestPath string           // path of the guest's static binary; "" means the embedded one
 	RangeDir  string           // where the nodes of this machine share out user ids; "" means idmap.DefaultDir
-	Deny      []netip.Prefix   // what computers with egress may not reach besides private ranges and this machine's networks
+	Servers   []netip.AddrPort // name servers asked for computers; none means the machine's own
 	Metrics   Registerer       // nil for none
 	Now       func() time.Time // nil means time.Now
 }
@@ -127,6 +127,7 @@ func Open(o Options) (*Driver, error) {
 	d.aside.Go(d.sample)
 	d.aside.Go(d.refill)
 	d.aside.Go(d.releaseStuck)
+	d.aside.Go(d.takeUpEgress)
 	return d, nil
 }
 
@@ -174,7 +175,7 @@ func (d *Driver) openParts() (err error) {
 	if d.guests, err = openGuests(d.computers()); err != nil {
 		return err
 	}
-	d.net, err = network.Open(network.Options{Node: d.NodeID, Deny: d.Deny, Log: d.Log})
+	d.net, err = network.Open(network.Options{Node: d.NodeID, Servers: d.Servers, Log: d.Log})
 	d.warm = newWarm()
 	d.metrics = newMetrics(d.Metrics, d)
 	return err
@@ -184,7 +185,7 @@ func (d *Driver) openParts() (err error) {
 func (d *Driver) Close() error {
 	d.end()
 	d.aside.Wait()
-	return errors.Join(d.book.Save(), d.guests.close())
+	return errors.Join(d.book.Save(), d.guests.close(), d.net.Close())
 }
 
 // Banner is what an operator is told when a node starts.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/network"
 )
 
@@ -19,14 +20,18 @@ func TestEgressIsToggledLive(t *testing.T) {
 	port := here.Addr().(*net.TCPAddr).Port
 	n := newNode(t, 0)
 	spec := n.spec()
-	spec.Egress = true
+	spec.Egress.Allowed = true
 	id := n.started(spec)
 	links := func() string { return n.says(id, "", "ls -m /sys/class/net") }
 	if got := links(); got != "eth0, lo" {
 		t.Errorf("links with egress: %q", got)
 	}
-	if got := n.says(id, "", "cat /etc/resolv.conf; true"); got+"\n" != network.ResolvConf() && got != network.ResolvConf() {
-		t.Errorf("name servers %q, want %q", got, network.ResolvConf())
+	r, err := n.load(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := n.says(id, "", "cat /etc/resolv.conf")+"\n", network.ResolvConf(linkOf(r)); got != want {
+		t.Errorf("name servers %q, want %q", got, want)
 	}
 	for _, addr := range machineAddresses(t) {
 		connect := fmt.Sprintf(`python3 -c 'import socket; socket.create_connection(("%s", %d), 3)'`, addr, port)
@@ -44,7 +49,7 @@ func TestEgressIsToggledLive(t *testing.T) {
 		t.Errorf("links after a restart: %q", got)
 	}
 	for range 2 {
-		if err := n.SetEgress(t.Context(), 1, id, false); err != nil {
+		if err := n.SetEgress(t.Context(), 1, id, runtime.Egress{}); err != nil {
 			t.Fatal(err)
 		}
 	}

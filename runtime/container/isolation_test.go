@@ -194,6 +194,33 @@ func TestLimitsHold(t *testing.T) {
 	}
 }
 
+// TestNamesInMemoryAreBounded makes more directories, where they are kept in
+// memory, than its memory has room for.
+func TestNamesInMemoryAreBounded(t *testing.T) {
+	n := newNode(t, 0)
+	spec := n.spec()
+	spec.Resources.MemoryBytes = 96 << 20
+	id := n.started(spec)
+	before, err := n.Inspect(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"/dev/shm", "/run", "/dev"} {
+		exit, out := n.sh(id, "root", `python3 -c 'import errno, os
+try:
+    for i in range(200_000): os.mkdir("`+dir+`/%d" % i)
+except OSError as e:
+    print(errno.errorcode[e.errno])'`)
+		if exit.Code != 0 || strings.TrimSpace(out) != "ENOSPC" {
+			t.Errorf("200,000 directories in %s: %+v, %q", dir, exit, out)
+		}
+	}
+	n.says(id, "", "python3 -c 'x = bytearray(32 << 20)'")
+	if now, err := n.Inspect(t.Context(), id); err != nil || now.PID != before.PID {
+		t.Errorf("it was %+v and is %+v, %v", before, now, err)
+	}
+}
+
 func (n *node) cpu(id runtime.ID) time.Duration {
 	n.t.Helper()
 	used, err := n.Usage(n.t.Context(), id)

@@ -49,6 +49,9 @@ func checkSpec(s *runtime.Spec) error {
 		return fmt.Errorf("%w: %.80q is no host name", runtime.ErrInvalid, s.Hostname)
 	}
 	var err error
+	if s.Egress, err = checkEgress(s.Egress); err != nil {
+		return err
+	}
 	if s.From != (runtime.Source{}) {
 		err = errors.Join(checkID(s.From.Computer), volume.CheckName(s.From.Name))
 	} else if s.Image == "" {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/google/uuid"
 
 	"github.com/bothy-computer/bothy/runtime"
@@ -30,7 +32,8 @@ type node struct {
 	uuid string
 	pool *volume.Pool
 	*Driver
-	epoch runtime.Epoch // of sh and says
+	epoch   runtime.Epoch // of sh and says
+	servers []netip.AddrPort
 }
 
 // newNode makes an empty node and takes everything of it away at the end.
@@ -59,14 +62,14 @@ func closedNode(t testing.TB) *node {
 // open opens, or opens again, a driver over the node's directory.
 func (n *node) open(warm int) {
 	n.t.Helper()
-	d, pool, err := openDriver(n.dir, n.uuid, warm)
+	d, pool, err := openDriver(n.dir, n.uuid, warm, n.servers...)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.Driver, n.pool = d, pool
 }
 
-func openDriver(dir, node string, warm int) (*Driver, *volume.Pool, error) {
+func openDriver(dir, node string, warm int, servers ...netip.AddrPort) (*Driver, *volume.Pool, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	images, err := sharedImages()
 	if err != nil {
@@ -84,7 +87,7 @@ func openDriver(dir, node string, warm int) (*Driver, *volume.Pool, error) {
 	}
 	d, err := Open(Options{
 		Dir: dir, NodeID: node, Images: withOther{images}, Pool: pool, Warden: w, Warm: warm, Log: log,
-		GuestPath: guestBinary, RangeDir: rangeDir(),
+		GuestPath: guestBinary, RangeDir: rangeDir(), Servers: servers,
 	})
 	return d, pool, err
 }
@@ -242,6 +245,12 @@ func machine() map[string]map[string]bool {
 	for _, path := range loops {
 		if file, err := os.ReadFile(path); err == nil {
 			note("loop device", strings.TrimSpace(string(file)))
+		}
+	}
+	if c, err := nftables.New(); err == nil {
+		tables, _ := c.ListTables()
+		for _, table := range tables {
+			note("table of rules", table.Name)
 		}
 	}
 	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")

@@ -53,6 +53,7 @@ const (
 	resolvFile  = "resolv.conf"
 	runcLogFile = "runc.log"
 	rootDir     = "rootfs"
+	besideDir   = "beside"
 )
 
 func (d *Driver) makeDirs() error {

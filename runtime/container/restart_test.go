@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,7 +59,7 @@ func TestComputersOutliveTheDriver(t *testing.T) {
 	moves(t, count)
 	n.open(1)
 	after, err := n.Inspect(t.Context(), id)
-	if err != nil || after != before {
+	if err != nil || !reflect.DeepEqual(after, before) {
 		t.Fatalf("after: %+v, %v; before: %+v", after, err, before)
 	}
 	moves(t, count)

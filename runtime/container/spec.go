@@ -30,6 +30,12 @@ const (
 	runMemoryBytes = 64 << 20
 	// deviceMemoryBytes bounds /dev, where only names are kept.
 	deviceMemoryBytes = 1 << 20
+	// bytesForName is how large a file system in memory has to be for each file
+	// and directory in it, of which it may have leastNames in any case. What the
+	// kernel keeps of them is memory of the computer beside that size, and is
+	// not given back when memory runs out: nothing could be started any more.
+	bytesForName = 8 << 10
+	leastNames   = 1024
 	// cpuPeriodMicros is the kernel's default.
 	cpuPeriodMicros = 100_000
 )
@@ -114,17 +120,19 @@ func (d *Driver) spec(id runtime.ID, r record, volume string) (*specs.Spec, erro
 }
 
 func (d *Driver) mounts(id runtime.ID, volume string, memoryBytes int64) []specs.Mount {
-	size := func(bytes int64) string { return fmt.Sprintf("size=%d", bytes) }
+	inMemory := func(bytes int64, options ...string) []string {
+		return append(options, fmt.Sprintf("size=%d", bytes), fmt.Sprintf("nr_inodes=%d", max(leastNames, bytes/bytesForName)))
+	}
 	list := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
-		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", size(deviceMemoryBytes)}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: inMemory(deviceMemoryBytes, "nosuid", "strictatime", "mode=755")},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts",
 			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm",
-			Options: []string{"nosuid", "noexec", "nodev", "mode=1777", size(min(sharedMemoryBytes, memoryBytes/2))}},
+			Options: inMemory(min(sharedMemoryBytes, memoryBytes/2), "nosuid", "noexec", "nodev", "mode=1777")},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
-		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755", size(min(runMemoryBytes, memoryBytes/8))}},
+		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: inMemory(min(runMemoryBytes, memoryBytes/8), "nosuid", "nodev", "mode=755")},
 		{Destination: guestPath, Type: "bind", Source: d.guest, Options: []string{"bind", "ro", "nosuid", "nodev"}},
 		{Destination: "/etc/resolv.conf", Type: "bind", Source: d.path(id, resolvFile),
 			Options: []string{"bind", "ro", "nosuid", "nodev", "noexec"}},

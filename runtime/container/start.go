@@ -138,7 +138,7 @@ func (d *Driver) boot(ctx context.Context, id runtime.ID, r *record) (err error)
 		}
 		r.Named = ""
 	}
-	if err := d.writeResolv(id, false); err != nil {
+	if err := d.writeResolv(id, *r); err != nil {
 		return err
 	}
 	if err := d.writeSpec(ctx, id, *r, volume); err != nil {

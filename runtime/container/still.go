@@ -16,8 +16,10 @@ const (
 	// thawTries are made at once: a warden that dies is replaced at the next
 	// word to it.
 	thawTries = 3
-	// retryThaw is how soon a thaw that failed so is tried again.
-	retryThaw = 200 * time.Millisecond
+	// retryThaw is how soon a thaw that failed so is tried again, and
+	// maxRetryThaw how late: each wait is twice the one before.
+	retryThaw    = 200 * time.Millisecond
+	maxRetryThaw = 10 * time.Second
 )
 
 // standStill acts while the computer stands still, and reports for how long it
@@ -93,11 +95,15 @@ func (d *Driver) releaseStuck() {
 			return
 		case <-d.stuck:
 		}
+		wait := retryThaw
 		for !d.letGoAll(d.life) {
 			select {
 			case <-d.life.Done():
 				return
-			case <-time.After(retryThaw):
+			case <-d.stuck: // one more, which need not wait as long
+				wait = retryThaw
+			case <-time.After(wait):
+				wait = min(2*wait, maxRetryThaw)
 			}
 		}
 	}

@@ -90,6 +90,7 @@ func (d *Driver) dismantle(ctx context.Context, id runtime.ID, r record) error {
 		d.cgroup(r).Remove(),
 		d.net.Detach(ctx, linkOf(r)),
 		d.unmountRoot(id),
+		d.dropBeside(id),
 	)
 	for _, name := range []string{pidFile, socketFile, stillFile} {
 		if e := os.Remove(d.path(id, name)); e != nil && !errors.Is(e, fs.ErrNotExist) {

@@ -45,12 +45,12 @@ func (c *computer) mustRun() error {
 }
 
 // SetEgress implements runtime.Networker.
-func (d *Driver) SetEgress(ctx context.Context, epoch runtime.Epoch, id runtime.ID, allowed bool) error {
-	return d.change(ctx, Call{Op: SetEgress, ID: id, Epoch: epoch}, func(c *computer) error {
-		if err := c.mustRun(); err != nil {
+func (d *Driver) SetEgress(ctx context.Context, epoch runtime.Epoch, id runtime.ID, e runtime.Egress) error {
+	return d.change(ctx, Call{Op: SetEgress, ID: id, Epoch: epoch}, func(c *computer) (err error) {
+		if e, err = runtime.ParseEgress(e.Allowed, e.Allow, e.Deny); err != nil {
 			return err
 		}
-		c.egress, c.spec.Egress = allowed, allowed
+		c.spec.Egress = e
 		return nil
 	})
 }

@@ -25,7 +25,6 @@ type computer struct {
 	pid       int
 	startedAt time.Time
 	fresh     bool
-	egress    bool
 	usage     runtime.Usage
 	life      context.Context // done when the computer stops
 	end       context.CancelFunc

@@ -13,6 +13,8 @@
 // this machine, without any isolation, in the computer's workspace directory,
 // so that code which needs a shell and files can be tested where no container
 // can be had. Cmd.User is ignored then.
+//
+// A Builder makes images, of records too.
 package fake
 
 import "github.com/bothy-computer/bothy/runtime"

@@ -39,7 +39,7 @@ type Driver struct {
 	computers map[runtime.ID]*computer
 	memory    map[runtime.ID]int64 // bytes that running computers hold
 	snapshots map[runtime.Source]runtime.Snapshot
-	fetched   map[string]bool // images that came from other machines
+	images    map[string]bool // besides those of Room: made here, or brought by FetchImage
 	nextPID   int
 }
 
@@ -58,7 +58,7 @@ func New(opts Options) *Driver {
 		opts.Now = time.Now
 	}
 	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64),
-		snapshots: make(map[runtime.Source]runtime.Snapshot), fetched: make(map[string]bool), nextPID: 1000}
+		snapshots: make(map[runtime.Source]runtime.Snapshot), images: make(map[string]bool), nextPID: 1000}
 }
 
 // World is where the driver's calls are noted.
@@ -73,6 +73,10 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 		if err := d.admit(spec); err != nil {
 			return err
 		}
+		var err error
+		if spec.Egress, err = runtime.ParseEgress(spec.Egress.Allowed, spec.Egress.Allow, spec.Egress.Deny); err != nil {
+			return err
+		}
 		c := d.lockOrMake(spec.ID)
 		defer c.mu.Unlock()
 		if err := c.enter(epoch); err != nil {
@@ -84,7 +88,7 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 		if err := d.begin(&spec); err != nil {
 			return err
 		}
-		c.exists, c.phase, c.spec, c.egress = true, runtime.Created, spec, spec.Egress
+		c.exists, c.phase, c.spec = true, runtime.Created, spec
 		c.fresh = spec.From == (runtime.Source{})
 		return nil
 	})
@@ -105,10 +109,17 @@ func (d *Driver) admit(spec runtime.Spec) error {
 }
 
 func (d *Driver) has(image string) bool {
-	images := d.opts.Room.Images
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(images) == 0 || slices.Contains(images, image) || d.fetched[image]
+	images := d.opts.Room.Images
+	return len(images) == 0 || slices.Contains(images, image) || d.images[image]
+}
+
+// AddImage has the machine hold one more image.
+func (d *Driver) AddImage(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.images[name] = true
 }
 
 // Start implements runtime.Driver.

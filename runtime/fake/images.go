@@ -50,19 +50,18 @@ func (d *Driver) FetchImage(ctx context.Context, name, digest string, from runti
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.fetched[digest] = true
+	d.images[digest] = true
 	if name != "" {
-		d.fetched[name] = true
+		d.images[name] = true
 	}
 	return nil
 }
 
-// ForgetImage implements runtime.ImageSweeper for images that were fetched; those
-// of the room stay.
+// ForgetImage implements runtime.ImageSweeper; those of the room stay.
 func (d *Driver) ForgetImage(_ context.Context, name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.fetched[name] = false
+	d.images[name] = false
 	return nil
 }
 

@@ -50,12 +50,12 @@ func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
 	return room, err
 }
 
-// ListImages implements runtime.Imager: those of the room are there, and those
-// that were fetched.
+// ListImages implements runtime.Imager: those of the room, and those that
+// were made here or brought.
 func (d *Driver) ListImages(context.Context) ([]runtime.Image, error) {
 	var all []runtime.Image
 	d.mu.Lock()
-	for name, here := range d.fetched {
+	for name, here := range d.images {
 		if here && !strings.HasPrefix(name, "sha256:") {
 			all = append(all, runtime.Image{Name: name, Digest: "sha256:" + name, State: "active"})
 		}
@@ -88,14 +88,14 @@ func (d *Driver) SetUsage(id runtime.ID, usage runtime.Usage) error {
 	return nil
 }
 
-// Egress tells whether a computer may open connections to the outside.
-func (d *Driver) Egress(id runtime.ID) (bool, error) {
+// Egress tells which connections a computer may open to the outside.
+func (d *Driver) Egress(id runtime.ID) (runtime.Egress, error) {
 	c, err := d.lock(id)
 	if err != nil {
-		return false, err
+		return runtime.Egress{}, err
 	}
 	defer c.mu.Unlock()
-	return c.egress, nil
+	return c.spec.Egress, nil
 }
 
 // Workspace implements runtime.Workspacer: a real directory, owned by the

@@ -17,8 +17,9 @@ const (
 	// maxDepth bounds how deep directories lie in what Shift walks: as deep as
 	// a path can name. Each level is one open file.
 	maxDepth = 2048
-	// namesAtOnce is how many names of a directory are held in memory.
-	namesAtOnce = 1024
+	// namesAtOnce is how many names of a directory are held in memory: of each
+	// level down to maxDepth at once, so few.
+	namesAtOnce = 64
 	// maxLinks bounds how many files with several names are told apart. Beyond
 	// it the size counts each name.
 	maxLinks = 1 << 20

@@ -125,9 +125,18 @@ func runToEnd(cmd *exec.Cmd) error {
 }
 
 // sourceFiles lists the files that tell where packages come from. One with a
-// password in it stays out: it would get into the image.
+// password in it stays out, be it in a comment: it would get into the image as
+// it is.
 func (d debian) sourceFiles() ([]string, error) {
 	if d.sources != "" {
+		text, err := os.ReadFile(d.sources)
+		if err != nil {
+			return nil, fmt.Errorf("read package sources: %w", err)
+		}
+		if secretText.Match(text) {
+			return nil, fmt.Errorf("%w: there is a password in %s, which would get into the image; apt reads one from /etc/apt/auth.conf.d too",
+				runtime.ErrUnsupported, d.sources)
+		}
 		return []string{d.sources}, nil
 	}
 	if release, err := os.ReadFile(filepath.Join(d.machine, "etc/os-release")); err != nil || !debianRelease.Match(release) {
@@ -145,8 +154,7 @@ func (d debian) sourceFiles() ([]string, error) {
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("read package sources: %w", err)
 			}
-			text = withoutComments(text)
-			if len(bytes.TrimSpace(text)) > 0 && !secretText.Match(text) {
+			if len(bytes.TrimSpace(withoutComments(text))) > 0 && !secretText.Match(text) {
 				found = append(found, path)
 			}
 		}
@@ -176,7 +184,7 @@ func (d debian) keys() (map[string][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read package sources: %w", err)
 		}
-		for _, match := range signedBy.FindAllSubmatch(text, -1) {
+		for _, match := range signedBy.FindAllSubmatch(withoutComments(text), -1) {
 			name := strings.TrimPrefix(filepath.Clean(string(match[1])), "/")
 			if found[name], err = os.ReadFile(filepath.Join(d.machine, name)); err != nil {
 				return nil, fmt.Errorf("read a key of package sources: %w", err)

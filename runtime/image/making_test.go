@@ -295,7 +295,9 @@ func TestSourcesOfAMachine(t *testing.T) {
 		"etc/os-release":                     "NAME=x\nID=debian\n",
 		"etc/apt/sources.list.d/a.sources":   "Types: deb\nSigned-By: /usr/share/keyrings/a.gpg\n",
 		"etc/apt/sources.list.d/b.list":      "deb [arch=amd64 signed-by=/etc/apt/keyrings/b.gpg] http://b.example.org x main\n",
+		"etc/apt/sources.list.d/c.list":      "# deb [signed-by=/etc/apt/keyrings/gone.gpg] http://c.example.org x main\ndeb http://c.example.org x main\n",
 		"etc/apt/sources.list.d/off.list":    "# nothing\n",
+		"etc/apt/sources.list.d/was.list":    "# deb https://ann:" + secret + "@apt.example.org x main\ndeb http://apt.example.org x main\n",
 		"etc/apt/sources.list.d/x.list.save": "deb http://c.example.org x main\n",
 		"usr/share/keyrings/a.gpg":           "key a", "etc/apt/keyrings/b.gpg": "key b",
 	})
@@ -304,8 +306,8 @@ func TestSourcesOfAMachine(t *testing.T) {
 	for _, f := range files {
 		names = append(names, filepath.Base(f))
 	}
-	// own.list has a password in it.
-	if strings.Join(names, " ") != "sources.list b.list a.sources" || err != nil {
+	// own.list and was.list have a password in them.
+	if strings.Join(names, " ") != "sources.list b.list c.list a.sources" || err != nil {
 		t.Errorf("%v, %v", names, err)
 	}
 	keys, err := d.keys()
@@ -315,6 +317,12 @@ func TestSourcesOfAMachine(t *testing.T) {
 	d.sources = filepath.Join(machine, "etc/apt/sources.list")
 	if files, err := d.sourceFiles(); err != nil || len(files) != 1 {
 		t.Errorf("configured: %v, %v", files, err)
+	}
+	for _, name := range []string{"own.list", "was.list"} {
+		d.sources = filepath.Join(machine, "etc/apt/sources.list.d", name)
+		if files, err := d.sourceFiles(); !errors.Is(err, runtime.ErrUnsupported) || strings.Contains(err.Error(), secret) {
+			t.Errorf("configured with a password: %v, %v", files, err)
+		}
 	}
 }
 

@@ -70,6 +70,8 @@ type packer struct {
 	ids   idmap.Range
 	skip  []string
 	links map[inode]string // files with several names, by their first
+	owner *Owner           // of all; nil leaves each its own
+	mode  uint32           // permission bits of all; 0 leaves each its own
 	// within are the trees that were not met yet, by where they belong.
 	within map[string]Tree
 }
@@ -119,6 +121,11 @@ func (p *packer) directory(dir *os.File, name string, depth int) error {
 			return err
 		}
 	}
+	return p.children(dir, name, depth)
+}
+
+// children writes what is in a directory.
+func (p *packer) children(dir *os.File, name string, depth int) error {
 	entries, err := p.names(dir, name)
 	if err != nil {
 		return err
@@ -188,15 +195,20 @@ func (p *packer) file(dir int, base, name string, st *unix.Stat_t) error {
 	}
 	f := os.NewFile(uintptr(fd), base)
 	defer f.Close()
+	return p.content(f, name, st)
+}
+
+// content writes an open file.
+func (p *packer) content(f *os.File, name string, st *unix.Stat_t) error {
 	h := p.header(tar.TypeReg, name, st)
 	h.Size = st.Size
-	if caps := p.capabilities(fd); caps != "" {
+	if caps := p.capabilities(int(f.Fd())); caps != "" {
 		h.PAXRecords = map[string]string{"SCHILY.xattr." + capabilityAttr: caps}
 	}
 	if err := p.out.WriteHeader(h); err != nil {
 		return err
 	}
-	_, err = io.CopyN(p.out, &interrupted{p.ctx, f}, st.Size)
+	_, err := io.CopyN(p.out, &interrupted{p.ctx, f}, st.Size)
 	return err
 }
 
@@ -214,10 +226,17 @@ func (i *interrupted) Read(b []byte) (int, error) {
 }
 
 func (p *packer) header(kind byte, name string, st *unix.Stat_t) *tar.Header {
-	return &tar.Header{
+	h := &tar.Header{
 		Typeflag: kind, Name: name, Mode: int64(st.Mode & 0o7777), Uid: p.inside(st.Uid), Gid: p.inside(st.Gid),
 		ModTime: time.Unix(st.Mtim.Sec, 0), Format: tar.FormatPAX,
 	}
+	if p.owner != nil {
+		h.Uid, h.Gid = p.owner.UID, p.owner.GID
+	}
+	if p.mode != 0 {
+		h.Mode = int64(p.mode)
+	}
+	return h
 }
 
 // inside is an owner as the computer sees it.

@@ -146,8 +146,9 @@ func (s *Store) clearUnfinished() (err error) {
 // Resolve reports the digest that a name stands for: "host", the name of an
 // imported image, or a digest that is here. Resolving "host" makes that image
 // if this machine's packages have changed. Resolving the name of a recipe makes
-// that image, in a minute or two, unless it is here; when ctx ends first, that
-// is runtime.ErrUnready and the making goes on, so that a later call finds it.
+// that image of packages, which it waits for, unless it is here; when ctx ends
+// first, that is runtime.ErrUnready and the making goes on, so that a later call
+// finds it.
 // A making that fails is runtime.ErrUnready too, runtime.ErrFull without disk
 // for it, runtime.ErrUnsupported where this machine cannot. runtime.ErrNoImage:
 // no such image.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -15,16 +16,21 @@ import (
 // insideName is what a computer calls its link.
 const insideName = "eth0"
 
-// makeLink makes the pair and sets up both ends.
-func (n *Network) makeLink(index, pid int) error {
+// isLinked says whether a process has its link.
+func (n *Network) isLinked(index, pid int) bool {
+	_, err := netlink.LinkByName(n.linkName(index))
+	return err == nil && inside(pid)
+}
+
+// makeLink makes the pair and sets up both ends; of one that is there only
+// what an older node may not have set is set.
+func (n *Network) makeLink(index, pid int, there bool) error {
 	name := n.linkName(index)
-	if _, err := netlink.LinkByName(name); err == nil {
-		if inside(pid) {
-			return nil
-		}
-		if _, err := deleteLink(name); err != nil { // half-made, or of an earlier life
-			return err
-		}
+	if there {
+		return tune(name)
+	}
+	if _, err := deleteLink(name); err != nil { // half-made, or of an earlier life
+		return err
 	}
 	pair := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: insideName, PeerNamespace: netlink.NsPid(pid),
@@ -42,26 +48,62 @@ func (n *Network) makeLink(index, pid int) error {
 
 func (n *Network) setUp(name string, index, pid int) error {
 	machine, computer := addresses(index)
-	// Set before the link is up: nothing from it is ever taken with a foreign
-	// source, and replies from outside may pass to it.
-	for file, value := range map[string]string{
-		"ipv4/conf/" + name + "/rp_filter":    "1",
-		"ipv4/conf/" + name + "/forwarding":   "1",
-		"ipv6/conf/" + name + "/disable_ipv6": "1",
-	} {
-		if err := sysctl(file, value); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if err := tune(name); err != nil {
+		return err
 	}
 	if err := raise(name, machine); err != nil {
 		return err
 	}
-	return inNamespace(pid, func() error {
+	err := inNamespace(pid, func() error {
 		if err := raise(insideName, computer); err != nil {
 			return err
 		}
 		return netlink.RouteAdd(&netlink.Route{Gw: machine.Addr().AsSlice()})
 	})
+	if err != nil {
+		return err
+	}
+	return awaitUp(name)
+}
+
+const (
+	// upTime bounds the wait for a new link, and upLook is how often it is
+	// looked at: a subscription would hear of every link of the machine.
+	upTime = time.Second
+	upLook = 500 * time.Microsecond
+)
+
+// awaitUp waits until a link carries packets, a few milliseconds. Until then
+// they are lost, and whoever sends the first waits a second to try again. A
+// link that takes longer is no failure.
+func awaitUp(name string) error {
+	for deadline := time.Now().Add(upTime); time.Now().Before(deadline); time.Sleep(upLook) {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("find link %s: %w", name, err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			break
+		}
+	}
+	return nil
+}
+
+// tune is called before the link is up: nothing from it is ever taken with a
+// foreign source, replies from outside may pass to it, and name queries may be
+// led to the machine's loopback, where else nothing from it gets.
+func tune(name string) error {
+	for file, value := range map[string]string{
+		"ipv4/conf/" + name + "/rp_filter":      "1",
+		"ipv4/conf/" + name + "/forwarding":     "1",
+		"ipv4/conf/" + name + "/route_localnet": "1",
+		"ipv6/conf/" + name + "/disable_ipv6":   "1",
+	} {
+		if err := sysctl(file, value); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // raise gives a link of the present namespace its address and turns it on.

@@ -3,12 +3,19 @@ package network
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/network/resolver"
 )
 
 const (
@@ -27,9 +34,11 @@ var pool = netip.MustParsePrefix("100.68.0.0/14")
 
 // Options say whose network this is.
 type Options struct {
-	Node string         // the node's uuid
-	Deny []netip.Prefix // more that computers may not reach, such as other nodes
+	Node string // the node's uuid
 	Log  *slog.Logger
+	// Servers are the name servers that are asked for computers; none means
+	// those of the machine.
+	Servers []netip.AddrPort
 }
 
 // Network makes and removes the links of one node's computers. Its methods may
@@ -38,7 +47,13 @@ type Network struct {
 	Options
 	tag string // of this node, in names
 
-	mu sync.Mutex // held while rules or links change
+	mu       sync.Mutex       // held while rules or links change
+	resolver *resolver.Server // since the first Attach
+	ground   *ground          // of the rules as they are; nil for not known
+	refused  []netip.Prefix   // see Refuse
+
+	known     sync.RWMutex // over computers
+	computers map[int]*computer
 }
 
 // Open makes a Network. It changes nothing on the machine until the first
@@ -47,7 +62,7 @@ func Open(o Options) (*Network, error) {
 	if o.Node == "" || o.Log == nil {
 		return nil, fmt.Errorf("open network: a node and a logger are required")
 	}
-	return &Network{Options: o, tag: tagOf(o.Node)}, nil
+	return &Network{Options: o, tag: tagOf(o.Node), computers: map[int]*computer{}}, nil
 }
 
 // tagOf shortens a uuid to what fits into the name of a link, which is at most
@@ -71,9 +86,33 @@ func addresses(index int) (machine, computer netip.Prefix) {
 	return at(1), at(2)
 }
 
-// Attach gives the namespace of process pid a way out. The index is the
-// computer's own on this machine, 0 to MaxIndex. Doing it twice is success.
-func (n *Network) Attach(ctx context.Context, index, pid int) error {
+// computerAt is the inverse of addresses, for a computer's end; false for what
+// is none.
+func computerAt(addr netip.Addr) (index int, ok bool) {
+	if !pool.Contains(addr) {
+		return 0, false
+	}
+	base, at := pool.Addr().As4(), addr.As4()
+	index = int(binary.BigEndian.Uint32(at[:])-binary.BigEndian.Uint32(base[:])) / 4
+	_, end := addresses(index)
+	return index, end.Addr() == addr
+}
+
+func (n *Network) computer(client netip.Addr) *computer {
+	index, ok := computerAt(client)
+	if !ok {
+		return nil
+	}
+	n.known.RLock()
+	defer n.known.RUnlock()
+	return n.computers[index]
+}
+
+// Attach gives the namespace of process pid a way out, as far as the rules
+// allow; attached before, it changes the rules, of open connections too. The
+// index is the computer's own on this machine, 0 to MaxIndex. Doing it twice is
+// success. A computer that an earlier life of the node attached is taken up.
+func (n *Network) Attach(ctx context.Context, index, pid int, e runtime.Egress) error {
 	if index < 0 || index > MaxIndex {
 		return fmt.Errorf("attach to network: index %d is outside 0 to %d", index, MaxIndex)
 	}
@@ -82,12 +121,122 @@ func (n *Network) Attach(ctx context.Context, index, pid int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := n.applyRules(); err != nil {
+	if err := n.listen(); err != nil {
 		return fmt.Errorf("attach to network: %w", err)
 	}
-	if err := n.makeLink(index, pid); err != nil {
+	there := n.isLinked(index, pid)
+	if err := n.applyRules(index, compile(e), there); err != nil {
 		return fmt.Errorf("attach to network: %w", err)
 	}
+	if err := n.makeLink(index, pid, there); err != nil {
+		return fmt.Errorf("attach to network: %w", err)
+	}
+	return nil
+}
+
+// listen starts the resolver, where an earlier life of the node had it if it
+// can: queries on their way find it there.
+func (n *Network) listen() (err error) {
+	if n.resolver != nil {
+		return nil
+	}
+	servers := new(machineServers).list
+	if len(n.Servers) > 0 {
+		servers = func() []netip.AddrPort { return n.Servers }
+	}
+	n.resolver, err = resolver.Listen(resolver.Options{Guard: n, Servers: servers, Port: portOf(n.Node), Log: n.Log})
+	return err
+}
+
+// Ports that nodes of a machine try first for their resolvers lie below those
+// that the kernel gives out by itself.
+const (
+	firstPort = 20000
+	portCount = 10000
+)
+
+func portOf(node string) uint16 {
+	sum := sha256.Sum256([]byte(node))
+	return firstPort + binary.BigEndian.Uint16(sum[:2])%portCount
+}
+
+// applyRules writes the rules of one computer, and of the node if they are not
+// as they should be. Of a link that is there already what was resolved before
+// still counts.
+func (n *Network) applyRules(index int, p policy, there bool) error {
+	n.known.RLock()
+	c, known := n.computers[index]
+	n.known.RUnlock()
+	if !known || !there {
+		c, known = &computer{index: index}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	after, now := c.memory, time.Now()
+	switch {
+	case there && !known:
+		var err error
+		if after, err = n.recall(index, now); err != nil {
+			return err
+		}
+	case !c.policy.rules.Equal(p.rules):
+		after = c.memory.named()
+	}
+	g, err := n.survey()
+	if err != nil {
+		return err
+	}
+	write := func(base bool) error {
+		s, err := n.begin()
+		if err != nil {
+			return err
+		}
+		if base {
+			s.conn.AddTable(s.table)
+			err = n.writeBase(s, g)
+		}
+		return errors.Join(err, s.writeComputer(index, n.linkName(index), p, after.judge(p, now), !there), s.commit())
+	}
+	same := n.ground != nil && reflect.DeepEqual(*n.ground, g)
+	err = write(!same)
+	if err != nil && same {
+		err = write(true) // somebody has taken rules away
+	}
+	if err != nil {
+		return err
+	}
+	n.ground, c.policy, c.memory = &g, p, after
+	n.known.Lock()
+	defer n.known.Unlock()
+	n.computers[index] = c
+	return nil
+}
+
+// Refuse says what else computers may never reach, such as other nodes, in
+// place of what was said before. It holds for those that are attached too.
+func (n *Network) Refuse(ctx context.Context, blocks []netip.Prefix) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	n.refused = blocks
+	if n.ground == nil {
+		return nil // the first Attach writes it
+	}
+	g, err := n.survey()
+	if err != nil {
+		return fmt.Errorf("refuse addresses: %w", err)
+	}
+	s, err := n.begin()
+	if err != nil {
+		return fmt.Errorf("refuse addresses: %w", err)
+	}
+	if err := errors.Join(n.writeBase(s, g), s.commit()); err != nil {
+		n.ground = nil // written anew with the next Attach
+		return fmt.Errorf("refuse addresses: %w", err)
+	}
+	n.ground = &g
 	return nil
 }
 
@@ -103,10 +252,29 @@ func (n *Network) Detach(ctx context.Context, index int) error {
 	if err != nil {
 		return fmt.Errorf("detach from network: %w", err)
 	}
-	if !gone {
+	n.known.Lock()
+	_, had := n.computers[index]
+	delete(n.computers, index)
+	n.known.Unlock()
+	if !gone && !had {
 		return nil
 	}
+	if err := n.dropComputer(index); err != nil {
+		return fmt.Errorf("detach from network: %w", err)
+	}
 	return n.tidy()
+}
+
+// Close stops resolving names for computers. Their links and rules stay.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.resolver == nil {
+		return nil
+	}
+	err := n.resolver.Close()
+	n.resolver = nil
+	return err
 }
 
 // Sweep removes the links of this node for which keep says no, and the rules
@@ -118,16 +286,42 @@ func (n *Network) Sweep(keep func(index int) bool) error {
 	if err != nil {
 		return fmt.Errorf("sweep network: %w", err)
 	}
+	kept := map[int]bool{}
 	for _, name := range names {
 		var index int
 		if _, err := fmt.Sscanf(strings.TrimPrefix(name, linkPrefix+n.tag+"-"), "%x", &index); err == nil && keep(index) {
+			kept[index] = true
 			continue
 		}
 		if _, err := deleteLink(name); err != nil {
 			return fmt.Errorf("sweep network: %w", err)
 		}
 	}
+	if err := n.sweepChains(kept); err != nil {
+		return fmt.Errorf("sweep network: %w", err)
+	}
 	return n.tidy()
+}
+
+// sweepChains removes the rules of computers whose links are gone, as they go
+// by themselves with the computer's last process.
+func (n *Network) sweepChains(kept map[int]bool) error {
+	indexes, err := n.chains()
+	if err != nil {
+		return err
+	}
+	for _, index := range indexes {
+		if kept[index] {
+			continue
+		}
+		n.known.Lock()
+		delete(n.computers, index)
+		n.known.Unlock()
+		if err := n.dropComputer(index); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Sweep removes all links and rules of a node that is no more.
@@ -145,5 +339,6 @@ func (n *Network) tidy() error {
 	if err != nil || len(names) > 0 {
 		return err
 	}
+	n.ground = nil
 	return n.dropRules()
 }

@@ -3,50 +3,61 @@ package network
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 )
 
-// resolvFiles are where the machine's name servers stand; the first is that of
-// a resolver which shows only itself, on loopback, in the second.
-var resolvFiles = []string{"/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"}
+// resolvFile says which name servers the machine asks.
+const resolvFile = "/etc/resolv.conf"
 
 // maxServers is how many name servers a C library looks at.
 const maxServers = 3
 
-// NameServers are the machine's IPv4 name servers that a computer can ask.
-func NameServers() []netip.Addr {
-	for _, path := range resolvFiles {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		if servers := parseServers(string(text)); servers != nil {
-			return servers
-		}
-	}
-	return nil
+// machineServers are the machine's name servers, read again when the file is
+// another one.
+type machineServers struct {
+	mu   sync.Mutex
+	seen os.FileInfo
+	last []netip.AddrPort
 }
 
-func parseServers(text string) []netip.Addr {
-	var out []netip.Addr
+func (m *machineServers) list() []netip.AddrPort {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	info, err := os.Stat(resolvFile)
+	if err == nil && m.seen != nil && os.SameFile(info, m.seen) && info.ModTime().Equal(m.seen.ModTime()) && info.Size() == m.seen.Size() {
+		return m.last
+	}
+	// A file that is being replaced leaves what was known.
+	if text, err := os.ReadFile(resolvFile); err == nil || m.last == nil {
+		m.seen, m.last = info, parseServers(string(text))
+	}
+	return m.last
+}
+
+// parseServers reads what a C library would: without any, one on this machine.
+func parseServers(text string) []netip.AddrPort {
+	var out []netip.AddrPort
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 || fields[0] != "nameserver" {
 			continue
 		}
 		addr, err := netip.ParseAddr(fields[1])
-		if err == nil && addr.Is4() && !addr.IsLoopback() && len(out) < maxServers {
-			out = append(out, addr)
+		if at := netip.AddrPortFrom(addr, dnsPort); err == nil && !slices.Contains(out, at) && len(out) < maxServers {
+			out = append(out, at)
 		}
+	}
+	if out == nil {
+		out = []netip.AddrPort{netip.AddrPortFrom(loopback.Addr(), dnsPort)}
 	}
 	return out
 }
 
-// ResolvConf is what a computer with egress finds in /etc/resolv.conf.
-func ResolvConf() string {
-	var text strings.Builder
-	for _, s := range NameServers() {
-		text.WriteString("nameserver " + s.String() + "\n")
-	}
-	return text.String()
+// ResolvConf is what a computer with egress finds in /etc/resolv.conf: the
+// machine's end of its link, and no other.
+func ResolvConf(index int) string {
+	machine, _ := addresses(index)
+	return "nameserver " + machine.Addr().String() + "\n"
 }

@@ -1,16 +1,15 @@
 package network
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -25,59 +24,107 @@ var never = []netip.Prefix{
 	netip.MustParsePrefix("224.0.0.0/3"),
 }
 
-// applyRules writes the node's whole rule set in one transaction. It is written
-// each time, so a machine that changed its networks is followed.
+var loopback = netip.MustParsePrefix("127.0.0.1/32")
+
+const (
+	dnsPort    = 53
+	dnsTLSPort = 853
+)
+
+// queriesPerSecond and queryBurst bound the packets of name queries of one
+// computer before they reach the resolver, which has one socket for all.
+const (
+	queriesPerSecond = 400
+	queryBurst       = 200
+)
+
+// Names in the node's table.
+const (
+	cutChain     = "cut"
+	computersMap = "computers"
+	queriesSet   = "queries"
+)
+
+// ground is what the rules that all computers share are made from.
+type ground struct {
+	connected, denied []netip.Prefix
+	uplinks           []string
+	port              uint16 // of the resolver
+}
+
+func (n *Network) survey() (g ground, err error) {
+	g = ground{denied: n.refused, port: n.resolver.Port}
+	if g.connected, err = machineNetworks(); err != nil {
+		return g, err
+	}
+	g.uplinks, err = openUplinks()
+	return g, err
+}
+
+// writeBase writes what is the same for all computers of the node.
 //
-//	input        from a computer: refused
+//	prerouting   a name query of a computer ─▶ the resolver
+//	input        from a computer: name queries, so many a second; else refused
 //	forward      from a computer ─▶ out;  to a computer: replies only;
 //	             from outside to elsewhere: refused, unless the machine is a router
-//	out          replies, name servers; not to computers, not to never; else yes
+//	out          not to computers, not to never; else as its own chain says
+//	cut          the end of what a computer may not do
 //	postrouting  from a computer to outside: as the machine
-func (n *Network) applyRules() error {
-	connected, err := machineNetworks()
-	if err != nil {
-		return err
-	}
-	uplinks, err := openUplinks()
-	if err != nil {
-		return err
-	}
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("reach nftables: %w", err)
-	}
-	s := &ruleSet{conn: c, table: c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: n.tableName()})}
-	c.FlushTable(s.table)
+//
+// Every packet that a computer sends passes its chain, of old connections too:
+// a change of the rules is a change of what goes on.
+func (n *Network) writeBase(s *ruleSet, g ground) error {
 	ours, any := linkPrefix+n.tag+"-", linkPrefix
-	out := s.chain(nftables.Chain{Name: "out"})
+	out, cut := s.chain(nftables.Chain{Name: "out"}), s.chain(nftables.Chain{Name: cutChain})
+	pre := s.chain(hooked("prerouting", nftables.ChainHookPrerouting, nftables.ChainTypeNAT, nftables.ChainPriorityNATDest))
 	input := s.chain(hooked("input", nftables.ChainHookInput, nftables.ChainTypeFilter, nftables.ChainPriorityFilter))
 	forward := s.chain(hooked("forward", nftables.ChainHookForward, nftables.ChainTypeFilter, nftables.ChainPriorityFilter))
 	post := s.chain(hooked("postrouting", nftables.ChainHookPostrouting, nftables.ChainTypeNAT, nftables.ChainPriorityNATSource))
-
-	s.rule(input, from(ours), refuse())
+	computers, err := s.computers()
+	if err != nil {
+		return err
+	}
+	denied, err := s.blocks(slices.Concat(g.connected, never, g.denied))
+	if err != nil {
+		return err
+	}
+	if err := s.writeQueries(pre, input, ours, g.port); err != nil {
+		return err
+	}
+	s.refuse(input, from(ours))
 	s.rule(forward, from(ours), jump(out))
-	s.rule(forward, to(ours), isReply(), verdict(expr.VerdictAccept))
+	// What comes back by TCP ends with the first answer to it.
+	s.rule(forward, to(ours), isReply(), protocol(unix.IPPROTO_TCP), verdict(expr.VerdictAccept))
+	s.rule(forward, to(ours), isReply(), linkName(expr.MetaKeyOIFNAME), chosenBy(computers))
 	s.rule(forward, to(ours), verdict(expr.VerdictDrop))
-	for _, link := range uplinks {
+	for _, link := range g.uplinks {
 		s.rule(forward, fromLink(link), notTo(any), verdict(expr.VerdictDrop))
 	}
-	s.rule(out, isReply(), verdict(expr.VerdictAccept))
-	s.rule(out, to(any), refuse())
-	for _, server := range NameServers() {
-		for _, proto := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
-			s.rule(out, destination(netip.PrefixFrom(server, 32)), port(proto, 53), verdict(expr.VerdictAccept))
-		}
-	}
-	s.rule(out, isIPv6(), refuse())
-	for _, denied := range append(append(connected, never...), n.Deny...) {
-		if denied.Addr().Is4() {
-			s.rule(out, destination(denied), refuse())
-		}
-	}
-	s.rule(out, verdict(expr.VerdictAccept))
+	s.rule(out, isForeign(), verdict(expr.VerdictDrop))
+	s.rule(out, isStray(), verdict(expr.VerdictDrop))
+	s.refuse(out, to(any))
+	s.refuse(out, isIPv6())
+	s.rule(out, packetTo(), in(denied), jump(cut))
+	s.rule(out, linkName(expr.MetaKeyIIFNAME), chosenBy(computers))
+	s.refuse(out)
+	s.rule(cut, to(ours), verdict(expr.VerdictDrop))
+	s.refuse(cut)
 	s.rule(post, source(pool), notTo(any), []expr.Any{&expr.Masq{}})
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("write rules: %w", err)
+	return nil
+}
+
+// writeQueries leads name queries to the resolver, whichever of the machine's
+// ends a computer takes for its name server.
+func (s *ruleSet) writeQueries(pre, input *nftables.Chain, ours string, resolver uint16) error {
+	meter := &nftables.Set{Name: queriesSet, KeyType: nftables.TypeIFIndex, Dynamic: true, HasTimeout: true, Timeout: time.Minute, Size: MaxIndex}
+	if err := s.set(meter); err != nil {
+		return err
+	}
+	s.rule(input, from(ours), isForeign(), verdict(expr.VerdictDrop))
+	for _, proto := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+		s.rule(pre, from(ours), destination(pool), port(proto, dnsPort), toLoopback(resolver))
+		s.rule(input, from(ours), destination(loopback), port(proto, resolver), over(meter, queriesPerSecond, queryBurst), verdict(expr.VerdictDrop))
+		s.rule(input, from(ours), destination(loopback), port(proto, resolver), verdict(expr.VerdictAccept))
 	}
 	return nil
 }
@@ -190,104 +237,4 @@ func machineNetworks() ([]netip.Prefix, error) {
 		}
 	}
 	return out, nil
-}
-
-// ruleSet gathers rules for one flush.
-type ruleSet struct {
-	conn  *nftables.Conn
-	table *nftables.Table
-}
-
-func (s *ruleSet) chain(c nftables.Chain) *nftables.Chain {
-	c.Table = s.table
-	return s.conn.AddChain(&c)
-}
-
-func (s *ruleSet) rule(chain *nftables.Chain, parts ...[]expr.Any) {
-	r := &nftables.Rule{Table: s.table, Chain: chain}
-	for _, p := range parts {
-		r.Exprs = append(r.Exprs, p...)
-	}
-	s.conn.AddRule(r)
-}
-
-func hooked(name string, hook *nftables.ChainHook, kind nftables.ChainType, at *nftables.ChainPriority) nftables.Chain {
-	return nftables.Chain{Name: name, Hooknum: hook, Type: kind, Priority: at}
-}
-
-// nameIs compares a link's name; without the final zero byte it compares the
-// beginning.
-func nameIs(key expr.MetaKey, op expr.CmpOp, name []byte) []expr.Any {
-	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: name}}
-}
-
-func from(prefix string) []expr.Any {
-	return nameIs(expr.MetaKeyIIFNAME, expr.CmpOpEq, []byte(prefix))
-}
-
-func fromLink(name string) []expr.Any {
-	return nameIs(expr.MetaKeyIIFNAME, expr.CmpOpEq, append([]byte(name), 0))
-}
-
-func to(prefix string) []expr.Any {
-	return nameIs(expr.MetaKeyOIFNAME, expr.CmpOpEq, []byte(prefix))
-}
-
-func notTo(prefix string) []expr.Any {
-	return nameIs(expr.MetaKeyOIFNAME, expr.CmpOpNeq, []byte(prefix))
-}
-
-func family(proto byte) []expr.Any {
-	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}}}
-}
-
-func isIPv6() []expr.Any { return family(unix.NFPROTO_IPV6) }
-
-// Offsets in an IPv4 header.
-const (
-	sourceOffset      = 12
-	destinationOffset = 16
-)
-
-func address(offset uint32, p netip.Prefix) []expr.Any {
-	base := p.Masked().Addr().As4()
-	mask := binary.BigEndian.AppendUint32(nil, uint32(0xffffffff)<<(32-p.Bits()))
-	return append(family(unix.NFPROTO_IPV4),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: base[:]})
-}
-
-func source(p netip.Prefix) []expr.Any      { return address(sourceOffset, p) }
-func destination(p netip.Prefix) []expr.Any { return address(destinationOffset, p) }
-
-func port(proto byte, number uint16) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(number)},
-	}
-}
-
-// isReply matches what belongs to a connection that was let through.
-func isReply() []expr.Any {
-	bits := binaryutil.NativeEndian.PutUint32(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED)
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: bits, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-	}
-}
-
-func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }
-
-func jump(chain *nftables.Chain) []expr.Any {
-	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain.Name}}
-}
-
-// refuse answers at once, so that nobody in a computer waits for a timeout.
-func refuse() []expr.Any {
-	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}}
 }

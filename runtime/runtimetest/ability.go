@@ -142,11 +142,28 @@ func rebases(t *testing.T, m *machine, d runtime.Rebaser) {
 
 func opens(t *testing.T, m *machine, d runtime.Networker) {
 	id := m.running(t)
-	for _, allowed := range []bool{true, true, false, false} {
-		must(t, "set egress", d.SetEgress(limited(t), 1, id, allowed))
-		if got := m.status(t, id).Spec.Egress; got != allowed {
-			t.Errorf("egress is %v, want %v", got, allowed)
+	set := func(e, want runtime.Egress) {
+		t.Helper()
+		must(t, "set egress", d.SetEgress(limited(t), 1, id, e))
+		if got := m.status(t, id).Spec.Egress; !got.Equal(want) {
+			t.Errorf("egress is %+v, want %+v", got, want)
 		}
+	}
+	rules := runtime.Egress{Allowed: true, Allow: []string{"192.0.2.0/24", "a.example", "*.a.example"}, Deny: []string{"b.a.example"}}
+	for _, e := range []runtime.Egress{{Allowed: true}, {Allowed: true}, rules, rules, {}, {}, rules} {
+		set(e, e)
+	}
+	set(runtime.Egress{Allowed: true, Deny: []string{"B.Example."}}, runtime.Egress{Allowed: true, Deny: []string{"b.example"}})
+	before := m.status(t, id).Spec.Egress
+	if err := d.SetEgress(limited(t), 1, id, runtime.Egress{Allow: []string{"foo bar"}}); !errors.Is(err, runtime.ErrInvalid) {
+		t.Errorf("a rule that is none: %v", err)
+	}
+	set(before, before)
+	must(t, "stop", m.Stop(limited(t), 1, id, grace))
+	set(rules, rules)
+	must(t, "start", m.Start(limited(t), 1, id))
+	if got := m.status(t, id).Spec.Egress; !got.Equal(rules) {
+		t.Errorf("after a start egress is %+v", got)
 	}
 }
 

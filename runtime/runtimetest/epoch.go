@@ -55,7 +55,7 @@ func (m *machine) abilityCalls(id runtime.ID) (calls []mutation) {
 		add("thaw", func(ctx context.Context, e runtime.Epoch) error { return d.Thaw(ctx, e, id) })
 	}
 	if d, ok := m.Driver.(runtime.Networker); ok {
-		add("egress", func(ctx context.Context, e runtime.Epoch) error { return d.SetEgress(ctx, e, id, false) })
+		add("egress", func(ctx context.Context, e runtime.Epoch) error { return d.SetEgress(ctx, e, id, runtime.Egress{}) })
 	}
 	if d, ok := m.Driver.(runtime.Resizer); ok {
 		add("resize", func(ctx context.Context, e runtime.Epoch) error {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -219,7 +220,7 @@ func must(t *testing.T, doing string, err error) {
 
 // same compares what of a status a refused call must not change.
 func same(a, b runtime.Status) error {
-	if a.Epoch != b.Epoch || a.Phase != b.Phase || a.PID != b.PID || a.Spec != b.Spec || a.Fresh != b.Fresh {
+	if a.Epoch != b.Epoch || a.Phase != b.Phase || a.PID != b.PID || !reflect.DeepEqual(a.Spec, b.Spec) || a.Fresh != b.Fresh {
 		return fmt.Errorf("was %+v, is %+v", a, b)
 	}
 	return nil

@@ -28,9 +28,12 @@ const (
 	LowWaterBytes = 512 << 20
 	lowWaterShare = 8
 	// watchInterval is how often a pool looks whether it should grow: no
-	// kernel tells when room gets short. In this time computers that write
-	// 8 GB/s, into memory at first, do not fill half a default step.
+	// kernel tells when room gets short.
 	watchInterval = 250 * time.Millisecond
+	// aheadSteps is how many steps a pool that holds volumes keeps free. Adding
+	// one takes seconds while computers write as fast as they can, and what they
+	// write over takes room until btrfs commits.
+	aheadSteps = 2
 	// sweepInterval is how long the quota group of a volume that is gone may stay.
 	sweepInterval = 5 * time.Second
 )
@@ -42,7 +45,7 @@ type Options struct {
 	// SizeBytes is the size at first; 0 means DefaultSizeBytes. Where the disk
 	// has less room, the pool begins smaller.
 	SizeBytes int64
-	// GrowBytes is added when less than half of it is free; 0 means
+	// GrowBytes is added when less than two of it are free; 0 means
 	// DefaultGrowBytes.
 	GrowBytes int64
 	Log       *slog.Logger
@@ -236,10 +239,18 @@ func (p *Pool) watch(ctx context.Context) {
 
 // stayAhead makes room ahead of the pool's writers.
 func (p *Pool) stayAhead() error {
-	if free, _ := room(p.backing.mount); free < p.opts.GrowBytes/2 {
+	if free, _ := room(p.backing.mount); free < p.ahead() {
 		return p.grow()
 	}
 	return nil
+}
+
+// ahead is how much is to be free: an empty pool waits for its first volume.
+func (p *Pool) ahead() int64 {
+	if volumes, err := p.List(); err == nil && len(volumes) == 0 {
+		return p.opts.GrowBytes / 2
+	}
+	return aheadSteps * p.opts.GrowBytes
 }
 
 // sweepRemoved removes the quota groups of volumes that are gone.
@@ -260,7 +271,7 @@ func (p *Pool) grow() error {
 	}
 	p.growing.Lock()
 	defer p.growing.Unlock()
-	if free, _ := room(p.backing.mount); free >= p.opts.GrowBytes/2 || p.diskRoom() < p.opts.GrowBytes {
+	if free, _ := room(p.backing.mount); free >= p.ahead() || p.diskRoom() < p.opts.GrowBytes {
 		return nil
 	}
 	p.log.Info("volume pool grows", "dir", p.opts.Dir, "bytes", p.opts.GrowBytes)

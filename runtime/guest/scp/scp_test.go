@@ -7,15 +7,25 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// patience is how long two sides may take.
+const patience = 20 * time.Second
 
 // between copies from one end to the other over pipes, as two computers do.
 func between(t *testing.T, from, to []string) (sent, taken error) {
 	t.Helper()
 	upR, upW := io.Pipe()
 	downR, downW := io.Pipe()
+	hung := time.AfterFunc(patience, func() {
+		t.Error("each side waits for the other")
+		upW.CloseWithError(os.ErrDeadlineExceeded)
+		downW.CloseWithError(os.ErrDeadlineExceeded)
+	})
+	defer hung.Stop()
 	done := make(chan error, 1)
 	go func() {
 		err := Run(from, upR, downW)
@@ -100,6 +110,52 @@ func TestWhatCannotBeCopiedIsToldAndTheRestGoesOn(t *testing.T) {
 	}
 	if _, taken := between(t, []string{"-f", filepath.Join(from, "here")}, []string{"-t", "-d", filepath.Join(to, "here")}); taken == nil {
 		t.Error("a file was taken for a directory")
+	}
+}
+
+// TestAFileThatShrinksWhileItIsSent is told of, and the next one comes.
+func TestAFileThatShrinksWhileItIsSent(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	shrinks, slow := filepath.Join(from, "shrinks"), filepath.Join(to, "shrinks")
+	write(t, shrinks, strings.Repeat("x", 1<<20), 0o600)
+	write(t, filepath.Join(from, "next"), "yes", 0o600)
+	if err := syscall.Mkfifo(slow, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan [2]error, 1)
+	go func() {
+		sent, taken := between(t, []string{"-f", shrinks, filepath.Join(from, "next")}, []string{"-t", to})
+		ended <- [2]error{sent, taken}
+	}()
+	// It opens once the file is announced, and takes little of it unread.
+	pipe, err := os.Open(slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	if err := os.Truncate(shrinks, 1); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, pipe); err != nil || n != 1<<20 {
+		t.Errorf("%d bytes came, %v", n, err)
+	}
+	if both := <-ended; !errors.Is(both[0], errUncopied) || !errors.Is(both[1], errUncopied) {
+		t.Errorf("sent with %v, taken with %v", both[0], both[1])
+	}
+	if got, err := os.ReadFile(filepath.Join(to, "next")); err != nil || string(got) != "yes" {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
+// TestWhatCannotHaveItsModeIsToldOnce: else the sender takes the second answer
+// for that of the next file, and sends one that nobody takes.
+func TestWhatCannotHaveItsModeIsToldOnce(t *testing.T) {
+	from := t.TempDir()
+	write(t, filepath.Join(from, "comm"), "scp.test", 0o600) // may be written, and has no other mode
+	write(t, filepath.Join(from, "nowhere"), "text", 0o600)
+	sent, taken := between(t, []string{"-f", "-p", filepath.Join(from, "comm"), filepath.Join(from, "nowhere")}, []string{"-t", "-p", "/proc/self"})
+	if !errors.Is(sent, errUncopied) || !errors.Is(taken, errUncopied) {
+		t.Errorf("sent with %v, taken with %v", sent, taken)
 	}
 }
 

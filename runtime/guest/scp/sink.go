@@ -58,7 +58,7 @@ func (s *sink) entries(path string, depth int) error {
 		}
 		switch {
 		case line == "E" && depth > 0:
-			return s.answer()
+			return nil // answered by finish
 		case line != "" && line[0] == answerError:
 			s.failed = true // the other side has said so to its user
 			continue
@@ -104,19 +104,20 @@ func (s *sink) announced(line, path string, when *stamp, depth int) error {
 	return s.finish(path, e.mode, when)
 }
 
-// finish gives what was written its mode and times, where they are kept.
+// finish gives what was written its mode and times, where they are kept, and
+// answers: once, for a second answer would be taken for that of what comes next.
 func (s *sink) finish(path string, mode os.FileMode, when *stamp) error {
-	if !s.times {
-		return nil
+	var err error
+	if s.times {
+		err = os.Chmod(path, mode)
 	}
-	err := os.Chmod(path, mode)
-	if when != nil {
+	if s.times && when != nil {
 		err = errors.Join(err, os.Chtimes(path, when.accessed, when.modified))
 	}
 	if err != nil {
 		return s.complain(err)
 	}
-	return nil
+	return s.answer()
 }
 
 // file takes one file. When it cannot be written its bytes are read all the
@@ -135,17 +136,14 @@ func (s *sink) file(e entry, path string, when *stamp) error {
 	if err != nil {
 		return err
 	}
-	taken, err := s.answered()
-	if err != nil || !taken {
+	// One that could not read all of it has said so, and waits as well.
+	if _, err := s.answered(); err != nil {
 		return err
 	}
 	if failed != nil {
 		return s.complain(failed)
 	}
-	if err := s.finish(path, e.mode, when); err != nil {
-		return err
-	}
-	return s.answer()
+	return s.finish(path, e.mode, when)
 }
 
 // stubborn takes everything, and remembers the first failure.

@@ -1,0 +1,610 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
+
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// zone is what the name server of these tests knows.
+var zone = map[string]string{
+	"a.example.":      "198.51.100.11",
+	"www.a.example.":  "198.51.100.12",
+	"b.example.":      "198.51.100.12",
+	"c.example.":      "198.51.100.13",
+	"inside.example.": privateAddr,
+	"node.example.":   machineAddr,
+}
+
+// nameServer answers on the machine's loopback and counts the queries.
+func nameServer(t *testing.T) (netip.AddrPort, *atomic.Int64) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := new(atomic.Int64)
+	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		count.Add(1)
+		m := new(dns.Msg).SetReply(q)
+		if addr, ok := zone[q.Question[0].Name]; !ok {
+			m.Rcode = dns.RcodeNameError
+		} else if q.Question[0].Qtype == dns.TypeA {
+			rr, err := dns.NewRR(q.Question[0].Name + " 300 IN A " + addr)
+			if err != nil {
+				t.Error(err)
+			}
+			m.Answer = []dns.RR{rr}
+		}
+		_ = w.WriteMsg(m)
+	})}
+	var work sync.WaitGroup
+	up := make(chan struct{})
+	server.NotifyStartedFunc = func() { close(up) }
+	work.Go(func() { _ = server.ActivateAndServe() })
+	<-up
+	t.Cleanup(func() {
+		if err := server.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		work.Wait()
+	})
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort(), count
+}
+
+// town is a world with hosts at public addresses that answer, and a node.
+type town struct {
+	*testing.T
+	world space
+	*Network
+	server  netip.AddrPort
+	queries *atomic.Int64
+}
+
+func newTown(t *testing.T) *town {
+	t.Helper()
+	w := &town{T: t, world: outside(t)}
+	w.world.do(func() error {
+		var errs []error
+		for _, addr := range []string{"198.51.100.11/32", "198.51.100.12/32", "198.51.100.13/32"} {
+			errs = append(errs, raise("lo", netip.MustParsePrefix(addr)))
+		}
+		return errors.Join(errs...)
+	})
+	w.world.serve(":80")
+	w.server, w.queries = nameServer(t)
+	w.Network = newNetwork(t, "node-a")
+	w.Servers = []netip.AddrPort{w.server}
+	return w
+}
+
+// resolve asks the computer's name server from inside and returns the first
+// address, or why there is none.
+func (s space) resolve(index int, name string) (string, error) {
+	s.t.Helper()
+	machine, _ := addresses(index)
+	m, err := s.exchange("udp", netip.AddrPortFrom(machine.Addr(), dnsPort), name)
+	if err != nil {
+		return "", err
+	}
+	if m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0 {
+		return "", errors.New(dns.RcodeToString[m.Rcode])
+	}
+	return m.Answer[0].(*dns.A).A.String(), nil
+}
+
+func (s space) exchange(network string, server netip.AddrPort, name string) (m *dns.Msg, err error) {
+	s.t.Helper()
+	var conn net.Conn
+	if err := inNamespace(s.pid, func() (err error) {
+		conn, err = net.DialTimeout(network, server.String(), time.Second)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	client := &dns.Client{Net: network, Timeout: 3 * time.Second}
+	m, _, err = client.ExchangeWithConn(new(dns.Msg).SetQuestion(name, dns.TypeA), &dns.Conn{Conn: conn})
+	return m, err
+}
+
+// check compares what a computer reaches, at port 80, with what it may.
+func (w *town) check(s space, want map[string]bool) {
+	w.Helper()
+	for addr, ok := range want {
+		if err := s.reaches(addr + ":80"); (err == nil) != ok {
+			w.Errorf("%s: %v, want reached %v", addr, err, ok)
+		}
+	}
+}
+
+func TestBlocksAreHeld(t *testing.T) {
+	w := newTown(t)
+	s := newSpace(t)
+	const a, b, c = "198.51.100.11", "198.51.100.12", "198.51.100.13"
+	for _, tt := range []struct {
+		allow, deny []string
+		want        map[string]bool
+	}{
+		{nil, nil, map[string]bool{a: true, b: true, c: true, privateAddr: false}},
+		{[]string{"198.51.100.12/31"}, nil, map[string]bool{a: false, b: true, c: true}},
+		{[]string{a, "2001:db8::/32"}, nil, map[string]bool{a: true, b: false, c: false}},
+		{nil, []string{"198.51.100.12/31"}, map[string]bool{a: true, b: false, c: false}},
+		{nil, []string{"0.0.0.0/0"}, map[string]bool{a: false, b: false, c: false}},
+		{[]string{"198.51.100.0/24"}, []string{b}, map[string]bool{a: true, b: false, c: true}},
+		{[]string{b}, []string{"198.51.100.0/24"}, map[string]bool{a: false, b: false, c: false}},
+		{[]string{"0.0.0.0/0"}, nil, map[string]bool{a: true, b: true, privateAddr: false, machineAddr: false, "203.0.113.2": false}},
+		{[]string{privateAddr, "100.64.0.0/10"}, nil, map[string]bool{a: false, privateAddr: false}},
+		{[]string{"2001:db8::/32"}, nil, map[string]bool{a: false, b: false}},
+	} {
+		w.attach(t, 7, s, egress(tt.allow, tt.deny))
+		w.check(s, tt.want)
+		if t.Failed() {
+			t.Fatalf("with allow %v, deny %v", tt.allow, tt.deny)
+		}
+	}
+}
+
+func TestOtherNodesAreRefused(t *testing.T) {
+	w := newTown(t)
+	refuse := func(blocks ...netip.Prefix) {
+		t.Helper()
+		if err := w.Refuse(t.Context(), blocks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const a, b = "198.51.100.11", "198.51.100.12"
+	refuse(netip.MustParsePrefix(a + "/32"))
+	s := newSpace(t)
+	w.attach(t, 7, s, egress([]string{"0.0.0.0/0"}, nil))
+	w.check(s, map[string]bool{a: false, b: true})
+	try := w.talk(s, b)
+	refuse(netip.MustParsePrefix(b + "/32"))
+	w.check(s, map[string]bool{a: true, b: false})
+	if err := try(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a connection from before: %v", err)
+	}
+	refuse()
+	w.check(s, map[string]bool{a: true, b: true})
+}
+
+func TestNamesOpenWhatTheyLeadTo(t *testing.T) {
+	w := newTown(t)
+	s := newSpace(t)
+	w.attach(t, 7, s, egress([]string{"*.a.example", "a.example", "inside.example", "node.example"}, []string{"no.a.example"}))
+	w.check(s, map[string]bool{"198.51.100.11": false, "198.51.100.12": false})
+	for name, want := range map[string]string{
+		"a.example.": "198.51.100.11", "WWW.a.Example.": "", "b.example.": "NXDOMAIN", "no.a.example.": "NXDOMAIN", "example.": "NXDOMAIN",
+		"inside.example.": privateAddr, "node.example.": machineAddr,
+	} {
+		addr, err := s.resolve(7, name)
+		if want == "" {
+			continue // the zone knows it in lower case alone
+		}
+		if addr != want && (err == nil || err.Error() != want) {
+			t.Errorf("%s: %s, %v, want %s", name, addr, err, want)
+		}
+	}
+	w.check(s, map[string]bool{"198.51.100.11": true, "198.51.100.12": false, "198.51.100.13": false, privateAddr: false, machineAddr: false})
+	if addr, err := s.resolve(7, "www.a.example."); err != nil {
+		t.Errorf("www: %s, %v", addr, err)
+	}
+	w.check(s, map[string]bool{"198.51.100.12": true})
+	machine, _ := addresses(7)
+	if m, err := s.exchange("tcp", netip.AddrPortFrom(machine.Addr(), dnsPort), "a.example."); err != nil || len(m.Answer) != 1 {
+		t.Errorf("over TCP: %v, %v", m, err)
+	}
+	// A denied name that leads to where an allowed one leads does not close it.
+	w.attach(t, 7, s, egress([]string{"www.a.example"}, []string{"b.example"}))
+	w.check(s, map[string]bool{"198.51.100.11": false, "198.51.100.12": true})
+}
+
+func TestOthersNamesAreNotMine(t *testing.T) {
+	w := newTown(t)
+	a, b := newSpace(t), newSpace(t)
+	rules := egress([]string{"a.example"}, nil)
+	w.attach(t, 7, a, rules)
+	w.attach(t, 8, b, rules)
+	if _, err := a.resolve(7, "a.example."); err != nil {
+		t.Fatal(err)
+	}
+	w.check(a, map[string]bool{"198.51.100.11": true})
+	w.check(b, map[string]bool{"198.51.100.11": false})
+}
+
+// talk opens a connection that can be tried again and again.
+func (w *town) talk(s space, addr string) (try func() error) {
+	w.Helper()
+	var l net.Listener
+	w.world.do(func() (err error) {
+		l, err = net.Listen("tcp", addr+":0")
+		return err
+	})
+	accepted := make(chan net.Conn, 1)
+	var work sync.WaitGroup
+	work.Go(func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		accepted <- conn
+		buf := make([]byte, 1)
+		for {
+			if _, err := conn.Read(buf); err != nil {
+				return
+			}
+			if _, err := conn.Write(buf); err != nil {
+				return
+			}
+		}
+	})
+	ns, err := OpenNamespace(s.pid)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer ns.Close()
+	conn, err := ns.Dial(w.Context(), l.Addr().String())
+	if err != nil {
+		w.Fatal(err)
+	}
+	far := <-accepted // which may never hear that the other end is gone
+	w.Cleanup(func() {
+		conn.Close()
+		far.Close()
+		l.Close()
+		work.Wait()
+	})
+	return func() error {
+		_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+		buf := []byte("x")
+		if _, err := conn.Write(buf); err != nil {
+			return err
+		}
+		_, err := conn.Read(buf)
+		return err
+	}
+}
+
+func TestAChangeCutsWhatIsOpen(t *testing.T) {
+	w := newTown(t)
+	for what, tt := range map[string]struct {
+		names        []string
+		before, then runtime.Egress
+		cut          bool
+	}{
+		"no longer allowed by block": {nil, egress([]string{"198.51.100.0/24"}, nil), egress([]string{"198.51.100.12"}, nil), true},
+		"denied by block":            {nil, anywhere, egress(nil, []string{"198.51.100.11"}), true},
+		"still allowed":              {nil, egress([]string{"198.51.100.0/24"}, nil), egress([]string{"198.51.100.11"}, nil), false},
+		"no longer allowed by name":  {[]string{"a.example."}, egress([]string{"a.example"}, nil), egress([]string{"b.example"}, nil), true},
+		"still allowed by name":      {[]string{"a.example."}, egress([]string{"a.example"}, nil), egress([]string{"*.a.example", "a.example"}, nil), false},
+		"denied by name":             {[]string{"a.example."}, anywhere, egress(nil, []string{"a.example"}), true},
+		"another name is denied":     {[]string{"a.example."}, anywhere, egress(nil, []string{"b.example"}), false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := *w
+			w.T = t
+			s := newSpace(t)
+			w.attach(t, 7, s, tt.before)
+			for _, name := range tt.names {
+				if _, err := s.resolve(7, name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			try := w.talk(s, "198.51.100.11")
+			if err := try(); err != nil {
+				t.Fatal(err)
+			}
+			w.attach(t, 7, s, tt.then)
+			err := try()
+			if tt.cut && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) || !tt.cut && err != nil {
+				t.Errorf("after the change: %v", err)
+			}
+			w.check(s, map[string]bool{"198.51.100.11": !tt.cut})
+			if err := w.Detach(t.Context(), 7); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestDatagramsFromOutsideAreCutToo has a peer that goes on sending after the
+// computer may not talk to it any more.
+func TestDatagramsFromOutsideAreCutToo(t *testing.T) {
+	w := newTown(t)
+	s := newSpace(t)
+	w.attach(t, 7, s, anywhere)
+	var peer, mine *net.UDPConn
+	w.world.do(func() (err error) {
+		peer, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(198, 51, 100, 11)})
+		return err
+	})
+	defer peer.Close()
+	s.do(func() (err error) {
+		mine, err = net.DialUDP("udp4", nil, peer.LocalAddr().(*net.UDPAddr))
+		return err
+	})
+	defer mine.Close()
+	buf := make([]byte, 16)
+	if _, err := mine.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	_ = peer.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_, from, err := peer.ReadFromUDPAddrPort(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrives := func() error {
+		if _, err := peer.WriteToUDPAddrPort([]byte("x"), from); err != nil {
+			t.Fatal(err)
+		}
+		_ = mine.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		_, err := mine.Read(buf)
+		return err
+	}
+	if err := arrives(); err != nil {
+		t.Fatal(err)
+	}
+	w.attach(t, 7, s, egress(nil, []string{"198.51.100.11"}))
+	if err := arrives(); err == nil {
+		t.Error("a datagram from where it may not talk to arrived")
+	}
+}
+
+// expire has the time of an address be over, in the node's memory and, as it
+// may be a little later, in the kernel.
+func (w *town) expire(index int, addr string, inKernel bool) {
+	w.Helper()
+	if c := w.computers[index]; c != nil {
+		c.mu.Lock()
+		for i := range c.memory {
+			c.memory[i].until = time.Now()
+		}
+		c.mu.Unlock()
+	}
+	if !inKernel {
+		return
+	}
+	s, err := w.begin()
+	if err != nil {
+		w.Fatal(err)
+	}
+	set := newBooks(index).open
+	set.Table = w.table()
+	err = s.conn.SetDeleteElements(set, []nftables.SetElement{{Key: netip.MustParseAddr(addr).AsSlice()}})
+	if err := errors.Join(err, s.commit()); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func TestAConnectionOutlivesItsRecord(t *testing.T) {
+	w := newTown(t)
+	s := newSpace(t)
+	w.attach(t, 7, s, egress([]string{"a.example"}, nil))
+	resolve := func() {
+		t.Helper()
+		if _, err := s.resolve(7, "a.example."); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resolve()
+	try := w.talk(s, "198.51.100.11")
+	w.expire(7, "198.51.100.11", true)
+	if err := try(); err != nil {
+		t.Errorf("the old connection: %v", err)
+	}
+	w.check(s, map[string]bool{"198.51.100.11": false})
+	for _, inKernel := range []bool{true, false} {
+		if inKernel {
+			resolve()
+			w.check(s, map[string]bool{"198.51.100.11": true})
+		}
+		w.expire(7, "198.51.100.11", inKernel)
+		resolve()
+		w.check(s, map[string]bool{"198.51.100.11": true})
+	}
+}
+
+// TestANodeTakesUpItsComputers closes a node and opens it anew while computers
+// run: rules hold in between, names resolve again after, and what was resolved
+// before is not forgotten until the rules change.
+func TestANodeTakesUpItsComputers(t *testing.T) {
+	w := newTown(t)
+	s := newSpace(t)
+	rules := egress([]string{"a.example", "b.example"}, nil)
+	w.attach(t, 7, s, rules)
+	for _, name := range []string{"a.example.", "b.example."} {
+		if _, err := s.resolve(7, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try := w.talk(s, "198.51.100.11")
+	w.expire(7, "198.51.100.11", true)
+	port := w.resolver.Port
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	if _, err := s.resolve(7, "a.example."); err == nil || time.Since(begun) > time.Second {
+		t.Errorf("without a node: %v after %v", err, time.Since(begun))
+	}
+	w.check(s, map[string]bool{"198.51.100.11": false, "198.51.100.12": true, "198.51.100.13": false})
+	w.Network = newNetwork(t, "node-a")
+	w.Servers = []netip.AddrPort{w.server}
+	w.attach(t, 7, s, rules)
+	if w.resolver.Port != port {
+		t.Errorf("the resolver moved from %d to %d", port, w.resolver.Port)
+	}
+	w.check(s, map[string]bool{"198.51.100.11": false, "198.51.100.12": true, "198.51.100.13": false})
+	if err := try(); err != nil {
+		t.Errorf("a connection from before: %v", err)
+	}
+	if _, err := s.resolve(7, "a.example."); err != nil {
+		t.Errorf("names after: %v", err)
+	}
+	w.check(s, map[string]bool{"198.51.100.11": true})
+	w.attach(t, 7, s, egress([]string{"a.example"}, nil))
+	w.check(s, map[string]bool{"198.51.100.11": true, "198.51.100.12": false})
+}
+
+func TestOtherNameServersWhereNamesMatter(t *testing.T) {
+	w := newTown(t)
+	for _, addr := range []string{":53", ":853"} {
+		w.world.serve(addr)
+	}
+	s := newSpace(t)
+	for _, tt := range []struct {
+		allow, deny []string
+		want        bool
+	}{
+		{nil, nil, true}, {[]string{"198.51.100.11"}, nil, true},
+		{nil, []string{"b.example"}, false}, {[]string{"198.51.100.11", "b.example"}, nil, false},
+	} {
+		w.attach(t, 7, s, egress(tt.allow, tt.deny))
+		for _, port := range []string{"53", "853"} {
+			if err := s.reaches("198.51.100.11:" + port); (err == nil) != tt.want {
+				t.Errorf("allow %v, deny %v, port %s: %v", tt.allow, tt.deny, port, err)
+			}
+		}
+	}
+}
+
+// TestAForeignSourceIsDropped has a computer take a neighbour's address, on a
+// machine that does not look at sources by itself.
+func TestAForeignSourceIsDropped(t *testing.T) {
+	if err := sysctl("ipv4/conf/all/rp_filter", "2"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := sysctl("ipv4/conf/all/rp_filter", "0"); err != nil {
+			t.Error(err)
+		}
+	}()
+	w := newTown(t)
+	a, b := newSpace(t), newSpace(t)
+	w.attach(t, 7, a, egress(nil, []string{"0.0.0.0/0"}))
+	w.attach(t, 8, b, anywhere)
+	_, mine := addresses(7)
+	_, other := addresses(8)
+	a.do(func() error { return raise(insideName, netip.PrefixFrom(other.Addr(), 32)) })
+	from := func(source netip.Addr) (err error) {
+		machine, _ := addresses(7)
+		var conn net.Conn
+		a.do(func() error {
+			dialer := net.Dialer{LocalAddr: &net.UDPAddr{IP: source.AsSlice()}}
+			conn, err = dialer.Dial("udp", netip.AddrPortFrom(machine.Addr(), dnsPort).String())
+			return err
+		})
+		defer conn.Close()
+		client := &dns.Client{Timeout: 300 * time.Millisecond}
+		_, _, err = client.ExchangeWithConn(new(dns.Msg).SetQuestion("a.example.", dns.TypeA), &dns.Conn{Conn: conn})
+		return err
+	}
+	if err := from(mine.Addr()); err != nil {
+		t.Errorf("with its own: %v", err)
+	}
+	if err := from(other.Addr()); err == nil {
+		t.Error("a name was resolved for a neighbour")
+	}
+}
+
+// TestAFloodOfQueriesStaysSmall sends far more than a computer may, beside one
+// that asks now and then.
+func TestAFloodOfQueriesStaysSmall(t *testing.T) {
+	w := newTown(t)
+	a, b := newSpace(t), newSpace(t)
+	w.attach(t, 7, a, anywhere)
+	w.attach(t, 8, b, anywhere)
+	machine, _ := addresses(7)
+	var conn net.Conn
+	a.do(func() (err error) {
+		conn, err = net.Dial("udp", netip.AddrPortFrom(machine.Addr(), dnsPort).String())
+		return err
+	})
+	defer conn.Close()
+	raw, err := new(dns.Msg).SetQuestion("a.example.", dns.TypeA).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		sent := 0
+		for ; ; sent++ {
+			select {
+			case <-stop:
+				done <- sent
+				return
+			default:
+				_, _ = conn.Write(raw)
+			}
+		}
+	}()
+	begun := time.Now()
+	for range 20 {
+		if _, err := b.resolve(8, "b.example."); err != nil {
+			t.Errorf("beside a flood: %v", err)
+		}
+	}
+	close(stop)
+	sent, most := <-done, int64(20+queryBurst+queriesPerSecond*(1+time.Since(begun)/time.Second))
+	if got := w.queries.Load(); got > most || int64(sent) < 2*most {
+		t.Errorf("of %d queries %d came through; the most is %d", sent, got, most)
+	}
+}
+
+// TestNothingOfAComputerIsLeft counts what is in the node's table.
+func TestNothingOfAComputerIsLeft(t *testing.T) {
+	w := newTown(t)
+	a, b := newSpace(t), newSpace(t)
+	w.attach(t, 8, b, anywhere)
+	left := func() string {
+		t.Helper()
+		c, err := nftables.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sets, err := c.GetSets(w.table())
+		if err != nil {
+			t.Fatal(err)
+		}
+		chains, err := w.chains()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(len(sets), chains)
+	}
+	before := left()
+	rules := egress([]string{"a.example", "198.51.100.12"}, []string{"b.example", "198.51.100.13"})
+	w.attach(t, 7, a, rules)
+	if err := w.Detach(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(); got != before {
+		t.Errorf("after detach: %s, before %s", got, before)
+	}
+	w.attach(t, 7, a, rules)
+	w.attach(t, 7, a, anywhere)
+	if _, err := deleteLink(w.linkName(7)); err != nil { // as the kernel does with the last process
+		t.Fatal(err)
+	}
+	if err := w.Sweep(func(int) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(); got != before {
+		t.Errorf("after a sweep: %s, before %s", got, before)
+	}
+	if _, err := a.resolve(7, "a.example."); !errors.Is(err, unix.ENETUNREACH) {
+		t.Errorf("names without a link: %v", err)
+	}
+}
