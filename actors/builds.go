@@ -76,30 +76,17 @@ func (b *Builds) Await(ctx context.Context, id state.BuildID) (found state.Build
 	return found, err
 }
 
-// Newest is an environment and what its newest build said.
-func (b *Builds) Newest(ctx context.Context, c Caller, id state.EnvironmentID) (e state.Environment, log string, err error) {
-	v, err := b.cluster.Read(ctx)
-	if err != nil {
-		return e, "", err
-	}
-	defer v.Close()
-	if e, err = v.Environment(c.Account, id); err != nil || e.Build.Last == "" {
-		return e, "", err
-	}
-	log, err = logOf(v, e.Build.Last)
-	return e, log, err
-}
-
-// logOf is all that a build has said.
-func logOf(v *state.View, id state.BuildID) (string, error) {
-	var all strings.Builder
-	err := v.BuildLog(id, 0, func(p state.BuildPiece) bool { all.WriteString(p.Text); return true })
-	return all.String(), err
-}
-
-// Log is all that a build has said.
+// Log is all that a build has said, as far as this node has it; of a build that
+// is not there, nothing.
 func (b *Builds) Log(id state.BuildID) (string, error) {
-	return applied(b.cluster, func(v *state.View) (string, error) { return logOf(v, id) })
+	if id == "" {
+		return "", nil
+	}
+	return applied(b.cluster, func(v *state.View) (string, error) {
+		var all strings.Builder
+		err := v.BuildLog(id, 0, func(p state.BuildPiece) bool { all.WriteString(p.Text); return true })
+		return all.String(), err
+	})
 }
 
 // maxFollowedPieces bounds the pieces that a follower is given at once.
@@ -120,7 +107,7 @@ func (b *Builds) Follow(id state.BuildID, after uint64) *LogFollower {
 }
 
 // Next returns the pieces that follow, in order, and the build, which is over
-// when there are none. It waits for them; it ends with ctx's error, or with
+// or forgotten when there are none. It waits for them; it ends with ctx's error, or with
 // Unavailable (code DRAINING) when the node stops.
 func (f *LogFollower) Next(ctx context.Context) (found []state.BuildPiece, of state.Build, err error) {
 	for {

@@ -76,6 +76,7 @@ type computer struct {
 	log    *slog.Logger
 	record state.Computer // as last read
 	fact   runtime.Phase  // as last seen; "" before the first look
+	image  string         // that the machine has it run, or start next
 	lost   string         // see grant
 	asked  asked          // as last read
 	woke   bool           // started for a caller, and the wish does not say so yet
@@ -219,7 +220,8 @@ func (c *computer) saw(m seen) {
 		c.refuse(fault.New(fault.Moved, "computer %s belongs to another node", c.id))
 		return
 	}
-	c.fact, c.asked = m.fact, asked{snapshots: m.snapshots, egress: m.fact != absent && c.deps.egressDiffers(m.status, m.record)}
+	c.fact, c.image = m.fact, m.status.Spec.Image
+	c.asked = asked{snapshots: m.snapshots, egress: m.fact != absent && c.deps.egressDiffers(m.status, m.record)}
 	c.answerLaying()
 	c.act()
 }
@@ -255,8 +257,13 @@ func (c *computer) settle() {
 		c.refuse(fault.New(fault.Conflict, "the computer is stopped; start it first").WithCode(state.CodeNotRunning))
 	}
 	data := newest(c.fact, c.record, c.deps.cluster.Self())
-	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke || data && c.record.DataNode != c.deps.cluster.Self() {
-		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: c.laid})
+	image := ""
+	if c.fact == runtime.Running {
+		image = c.image
+	}
+	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke || data && c.record.DataNode != c.deps.cluster.Self() ||
+		image != "" && image != c.record.RunImage {
+		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: c.laid, Image: image})
 	}
 	c.laid = c.laid && c.record.Phase == state.Provisioning // until the record says so
 	if c.again {

@@ -280,6 +280,10 @@ func (cmd RequestBuild) apply(tx *Tx) error {
 			return fault.New(fault.Conflict, "Build already in progress for environment %s", e.ID).WithCode(CodeBuilding)
 		}
 	}
+	if cmd.Recipe.Hash != "" {
+		// A newer program may write the same recipe down in another way.
+		e.Build.Wanted = cmd.Recipe.Hash
+	}
 	if cmd.Recipe.Hash == "" || !cmd.Force && e.Build.Status == EnvironmentReady && e.Build.Hash == cmd.Recipe.Hash {
 		tx.Reply(BuildAsked{})
 		return nil
@@ -356,6 +360,25 @@ func (tx *Tx) dropBuilds(e *Environment, why string) error {
 	return nil
 }
 
+// endBuilds cancels every build of an environment, tests too.
+func (tx *Tx) endBuilds(e *Environment, why string) error {
+	var open []Build
+	err := tx.BuildsOf(e.ID, func(b Build) bool {
+		if !b.Phase.Over() {
+			open = append(open, b)
+		}
+		return true
+	})
+	for _, b := range open {
+		if err == nil {
+			b.Phase, b.Error, b.EndedAt = BuildCancelled, why, tx.now
+			err = tx.putBuild(b)
+		}
+	}
+	e.Build.Running, e.Build.Queued = "", ""
+	return err
+}
+
 func (tx *Tx) putBuild(b Build) error {
 	tx.changed(Change{Noun: ChangedBuild, ID: string(b.ID), Node: b.Node})
 	return builds.put(tx.w, b)
@@ -374,7 +397,10 @@ func (tx *Tx) putBuilt(e Environment) error {
 func (tx *Tx) rebuild(e *Environment, r Recipe) error {
 	if e.Inactive {
 		e.Build.Wanted = "" // looked at anew when it is restored
-		return tx.dropBuilds(e, "the environment was deleted")
+		if e.Build.Status == EnvironmentBuilding {
+			e.Build.Status = EnvironmentPending
+		}
+		return tx.endBuilds(e, "the environment was deleted")
 	}
 	if e.Build.Wanted == r.Hash && r.Hash != "" {
 		return nil

@@ -243,6 +243,80 @@ func TestBuildsAreForgotten(t *testing.T) {
 	}
 }
 
+func TestARecipeThatIsWrittenAnewIsBuiltOnce(t *testing.T) {
+	f := newFixture(t)
+	f.becomes(recipe(1, "one"))
+	f.made(n1, "build_1", "sha256:1")
+	ask := func(n int) BuildAsked { // as a newer program writes it
+		var asked BuildAsked
+		f.reply(f.ok(n1, RequestBuild{Account: acct, Environment: env, Seen: f.environment().Version, Recipe: recipe(n, "anew")}), &asked)
+		return asked
+	}
+	if asked := ask(2); asked.Build != "build_2" {
+		t.Fatalf("%+v", asked)
+	}
+	f.made(n1, "build_2", "sha256:2")
+	if b := f.environment().Build; b.Status != EnvironmentReady || b.Digest != "sha256:2" {
+		t.Fatalf("the new image is not used: %+v", b)
+	}
+	if asked := ask(3); asked.Build != "" {
+		t.Fatalf("built again: %+v", asked)
+	}
+}
+
+func TestAComputerTellsWhetherANewerImageWaits(t *testing.T) {
+	f := newFixture(t)
+	epoch := f.claim(comp, n1)
+	set := func(p Phase, image string) Computer {
+		f.ok(n1, SetPhase{Computer: comp, Epoch: epoch, Phase: p, Image: image})
+		return got(f, func(v *View) (Computer, error) { return v.Computer(acct, comp) })
+	}
+	if c := set(Running, "host"); c.RunImage != "host" || !c.Outdated() && c.Image != "host" {
+		t.Fatalf("%+v", c)
+	}
+	f.becomes(recipe(1, "one"))
+	f.made(n1, "build_1", "sha256:1")
+	if c := set(Running, "host"); !c.Outdated() {
+		t.Fatalf("it runs %s, its image is %s", c.RunImage, c.Image)
+	}
+	if c := set(Stopped, ""); c.Outdated() || c.RunImage != "" {
+		t.Fatalf("down, it runs %s", c.RunImage)
+	}
+	if c := set(Running, "sha256:1"); c.Outdated() {
+		t.Fatalf("it runs %s, its image is %s", c.RunImage, c.Image)
+	}
+	epoch = f.claim(comp, n1)
+	if c := got(f, func(v *View) (Computer, error) { return v.Computer(acct, comp) }); c.RunImage != "" {
+		t.Fatalf("after a claim it runs %s", c.RunImage)
+	}
+}
+
+func TestADeletedEnvironmentLeavesNoBuilds(t *testing.T) {
+	f := newFixture(t)
+	begin := func(n int) {
+		f.ok(n1, RequestBuild{Account: acct, Environment: env, Seen: f.environment().Version, Recipe: recipe(n, "one"), Test: true})
+		f.ok("", ClaimBuild{Build: BuildID(fmt.Sprint("build_", n)), Node: n1})
+	}
+	f.ok(n1, RequestBuild{Account: acct, Environment: env, Seen: f.environment().Version, Recipe: recipe(1, "one")})
+	begin(2)
+	e := f.environment()
+	e.Inactive = true
+	f.ok(n1, UpdateEnvironment{Environment: e, Seen: e.Version})
+	if b := f.environment().Build; f.build("build_1").Phase != BuildCancelled || f.build("build_2").Phase != BuildCancelled || b.Status != EnvironmentPending {
+		t.Fatalf("deleted for now: %+v", b)
+	}
+	e = f.environment()
+	e.Inactive = false
+	f.ok(n1, UpdateEnvironment{Environment: e, Seen: e.Version, Recipe: recipe(3, "one")})
+	begin(4)
+	f.ok(n1, DeleteEnvironment{Account: acct, Environment: env})
+	for _, id := range []BuildID{"build_1", "build_2", "build_3", "build_4"} {
+		if b := f.build(id); b.ID != "" {
+			t.Fatalf("left: %+v", b)
+		}
+	}
+}
+
 // Whatever happens in whatever order: an environment has at most one build that
 // runs, what it says follows from its builds, and nothing is pending for ever.
 func TestBuildsAndTheirEnvironment(t *testing.T) {

@@ -68,7 +68,7 @@ func (cmd Claim) apply(tx *Tx) error {
 	}
 	// Its last tick was its last owner's last word: what it ran after that
 	// nobody knows.
-	c.Node, c.Epoch, c.RunFrom = cmd.Node, c.Epoch+1, time.Time{}
+	c.Node, c.Epoch, c.RunFrom, c.RunImage = cmd.Node, c.Epoch+1, time.Time{}, ""
 	if err := tx.runsChanged(c); err != nil {
 		return err
 	}

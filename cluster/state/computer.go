@@ -68,7 +68,13 @@ type Computer struct {
 	Instructions string `cbor:"38,keyasint"`
 	// Network is what it may connect to where it has egress.
 	Network NetworkRules `cbor:"39,keyasint,omitzero"`
+	// RunImage is the image it runs now, as its owner said; "" while it is down.
+	// Image may be a newer one, which its next start takes.
+	RunImage string `cbor:"40,keyasint,omitempty"`
 }
+
+// Outdated reports whether a newer image waits for its next start.
+func (c Computer) Outdated() bool { return c.Phase.Up() && c.RunImage != "" && c.RunImage != c.Image }
 
 // Bounds of the network rules of one computer, which its record carries.
 const (

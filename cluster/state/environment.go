@@ -263,7 +263,7 @@ func (cmd DeleteEnvironment) apply(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.dropBuilds(&e, "the environment was deleted"); err != nil {
+	if err := tx.endBuilds(&e, "the environment was deleted"); err != nil {
 		return err
 	}
 	if err := tx.forgetBuilds(e.ID, 0); err != nil {

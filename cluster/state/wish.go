@@ -115,6 +115,8 @@ type SetPhase struct {
 	// Laid marks a computer that never ran and got its disk for files alone:
 	// nobody stopped it, so its first use still starts it.
 	Laid bool `cbor:"8,keyasint,omitempty"`
+	// Image is what a running computer runs.
+	Image string `cbor:"9,keyasint,omitempty"`
 }
 
 func (cmd SetPhase) apply(tx *Tx) error {
@@ -159,7 +161,11 @@ func (cmd SetPhase) apply(tx *Tx) error {
 	if cmd.Laid && c.Wish == WishStopped {
 		c.IdleStopped = true
 	}
+	if cmd.Image != "" {
+		c.RunImage = cmd.Image
+	}
 	if !cmd.Phase.Up() {
+		c.RunImage = ""
 		if _, err := tx.releaseComputer(&c); err != nil {
 			return err
 		}

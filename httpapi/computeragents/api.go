@@ -62,6 +62,10 @@ type Environments interface {
 	SetDefault(context.Context, actors.Caller, state.EnvironmentID) (state.Environment, error)
 	Delete(ctx context.Context, c actors.Caller, id state.EnvironmentID, hard bool) error
 	Spec(state.Environment) (actors.EnvironmentSpec, error)
+	// Install adds packages of a kind: system, python or node; Uninstall takes
+	// one out, and one that is not there is NotFound.
+	Install(ctx context.Context, c actors.Caller, id state.EnvironmentID, kind string, names []string) (state.Environment, error)
+	Uninstall(ctx context.Context, c actors.Caller, id state.EnvironmentID, kind, name string) (state.Environment, error)
 	// Runtimes are the versions that can be asked for, by language.
 	Runtimes() map[string][]string
 	// Dockerfile is what its image is made by; Check looks for mistakes in it.

@@ -1,6 +1,7 @@
 package computeragents
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/door"
 	"github.com/bothy-computer/bothy/httpapi/wire"
@@ -21,8 +23,8 @@ func (a *API) buildRoutes() []door.Route {
 		{Method: "POST", Path: "/environments/:id/build", Scopes: write, Serve: a.Handle(a.startBuild)},
 		{Method: "POST", Path: "/environments/:id/build/cancel", Scopes: write, Serve: a.Handle(a.cancelBuild)},
 		{Method: "GET", Path: "/environments/:id/build/status", Scopes: read, Serve: a.Handle(a.buildStatus)},
-		{Method: "GET", Path: "/environments/:id/build/logs", Scopes: read, Serve: a.Handle(a.buildLogs)},
-		{Method: "POST", Path: "/environments/:id/build/test", Scopes: write, Serve: a.Handle(a.testBuild)},
+		{Method: "GET", Path: "/environments/:id/build/logs", Scopes: read, Long: true, Serve: a.Handle(a.buildLogs)},
+		{Method: "POST", Path: "/environments/:id/build/test", Scopes: write, Long: true, Serve: a.Handle(a.testBuild)},
 	}
 }
 
@@ -96,11 +98,11 @@ func (a *API) buildLogs(c *gin.Context) error {
 	if stream {
 		return a.streamBuild(c)
 	}
-	id, err := environmentID(c)
+	e, err := a.environment(c)
 	if err != nil {
 		return err
 	}
-	e, log, err := a.Builds.Newest(c.Request.Context(), door.CallerOf(c), id)
+	log, err := a.Builds.Log(e.Build.Last)
 	if err != nil {
 		return err
 	}
@@ -109,28 +111,25 @@ func (a *API) buildLogs(c *gin.Context) error {
 }
 
 func (a *API) streamBuild(c *gin.Context) error {
-	e, err := a.environment(c)
-	if err != nil {
-		return err
-	}
-	id := state.BuildID(c.Query("build"))
-	if id == "" {
-		id = e.Build.Last
-	}
-	b, err := get(a, c, func(v *state.View, account state.AccountID) (state.Build, error) {
-		if id == "" {
-			return state.Build{}, nil
-		}
-		return v.Build(account, id)
-	})
-	if err != nil {
+	named := state.BuildID(c.Query("build"))
+	if err := identifier("build", string(named)); err != nil {
 		return err
 	}
 	after, err := resumeAt(c.Query("after"), c.GetHeader("Last-Event-ID"))
 	if err != nil {
 		return err
 	}
-	if after > b.LogSeq {
+	e, err := a.environment(c)
+	if err != nil {
+		return err
+	}
+	var b state.Build // none if there never was one
+	if id := cmp.Or(named, e.Build.Last); id != "" {
+		if b, err = a.buildOf(c, e, id); err != nil {
+			return err
+		}
+	}
+	if named == "" && after > b.LogSeq {
 		after = 0 // of another build
 	}
 	s, err := a.Reserve(c)
@@ -139,6 +138,17 @@ func (a *API) streamBuild(c *gin.Context) error {
 	}
 	s.Close(a.followBuild(s, e, b, after))
 	return nil
+}
+
+// buildOf reads a build of an environment.
+func (a *API) buildOf(c *gin.Context, e state.Environment, id state.BuildID) (state.Build, error) {
+	return get(a, c, func(v *state.View, account state.AccountID) (state.Build, error) {
+		b, err := v.Build(account, id)
+		if err == nil && b.Environment != e.ID {
+			err = fault.New(fault.NotFound, "Build not found: %s", id).WithField("build")
+		}
+		return b, err
+	})
 }
 
 // followBuild sends a build's log until it has ended.
@@ -152,7 +162,7 @@ func (a *API) followBuild(s *door.Stream, e state.Environment, b state.Build, af
 	f := a.Builds.Follow(b.ID, after)
 	defer f.Close()
 	for {
-		pieces, now, err := nextPieces(s.Context(), f, s.Quiet())
+		pieces, now, quiet, err := nextPieces(s.Context(), f, s.Quiet())
 		if err != nil {
 			return err
 		}
@@ -163,12 +173,13 @@ func (a *API) followBuild(s *door.Stream, e state.Environment, b state.Build, af
 			}
 		}
 		switch {
+		case quiet:
+			err = s.Ping()
 		case len(pieces) > 0:
 			err = s.Flush()
-		case now.ID != "":
+		default: // it is over, or forgotten with its environment
+			now.ID = b.ID
 			return errors.Join(s.Add(0, a.endOf(e, now)), s.Flush())
-		default:
-			err = s.Ping()
 		}
 		if err != nil {
 			return err
@@ -176,16 +187,16 @@ func (a *API) followBuild(s *door.Stream, e state.Environment, b state.Build, af
 	}
 }
 
-// nextPieces waits for what a build says; neither pieces nor a build means that
-// nothing came for a while.
-func nextPieces(parent context.Context, f BuildFollower, wait time.Duration) ([]state.BuildPiece, state.Build, error) {
+// nextPieces waits for what a build says, and not longer than wait: then it was
+// quiet.
+func nextPieces(parent context.Context, f BuildFollower, wait time.Duration) (pieces []state.BuildPiece, b state.Build, quiet bool, err error) {
 	ctx, cancel := context.WithTimeout(parent, wait)
 	defer cancel()
-	pieces, b, err := f.Next(ctx)
+	pieces, b, err = f.Next(ctx)
 	if err != nil && ctx.Err() != nil && parent.Err() == nil {
-		return nil, state.Build{}, nil
+		return nil, b, true, nil
 	}
-	return pieces, b, err
+	return pieces, b, false, err
 }
 
 // endOf is the last event of a build's stream.
@@ -213,47 +224,77 @@ func (a *API) testBuild(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	caller := door.CallerOf(c)
-	asked, err := a.Builds.Test(c.Request.Context(), caller, id)
+	var none struct{}
+	if err := a.ReadAny(c, &none); err != nil {
+		return err
+	}
+	if err := a.Draining(); err != nil {
+		return err
+	}
+	begun := a.Now()
+	asked, err := a.askTest(c, id)
 	if err != nil {
 		return err
 	}
-	control := http.NewResponseController(c.Writer)
 	c.Header("Content-Type", "application/json; charset=utf-8")
+	c.Header("X-Accel-Buffering", "no") // nginx would hold the spaces back
 	c.Status(http.StatusOK)
-	begun := a.Now()
+	control := http.NewResponseController(c.Writer)
+	waits, leave := context.WithCancel(c.Request.Context())
+	defer leave()
+	defer context.AfterFunc(a.Drain, leave)()
 	for {
-		ctx, cancel := context.WithTimeout(c.Request.Context(), testEvery)
-		b, err := a.Builds.Await(ctx, asked)
-		cancel()
-		if err == nil {
-			return a.tellTest(c, b, a.Now().Sub(begun))
-		}
-		if c.Request.Context().Err() != nil {
-			return nil
-		}
 		if _, err := c.Writer.WriteString(" "); err != nil {
 			return nil // the client is gone; the build goes on and keeps nothing
 		}
 		if err := control.Flush(); err != nil {
 			return nil
 		}
+		ctx, cancel := context.WithTimeout(waits, testEvery)
+		b, err := a.Builds.Await(ctx, asked)
+		waited := err != nil && ctx.Err() != nil
+		cancel()
+		if c.Request.Context().Err() != nil {
+			return nil
+		}
+		if draining := a.Draining(); waited && draining != nil {
+			waited, err = false, draining
+		}
+		if !waited {
+			// Who is gone by now misses nothing that was kept.
+			_ = json.NewEncoder(c.Writer).Encode(a.tested(c, b, a.Now().Sub(begun), err))
+			return nil
+		}
 	}
 }
 
-func (a *API) tellTest(c *gin.Context, b state.Build, took time.Duration) error {
-	log, err := a.Builds.Log(b.ID)
-	if err != nil {
-		return err
+// askTest begins the test, in the time that a request may take which answers.
+func (a *API) askTest(c *gin.Context, id state.EnvironmentID) (state.BuildID, error) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), a.Patience.Request)
+	defer cancel()
+	return a.Builds.Test(ctx, door.CallerOf(c), id)
+}
+
+// tested is the reply's body. The status is gone: whatever failed is told in it.
+func (a *API) tested(c *gin.Context, b state.Build, took time.Duration, failed error) wire.TestedBuild {
+	reply := wire.TestedBuild{Duration: took.Milliseconds()}
+	if failed == nil {
+		reply.Success = b.Phase == state.BuildSucceeded
+		reply.Logs, failed = a.Builds.Log(b.ID)
 	}
-	reply := wire.TestedBuild{Success: b.Phase == state.BuildSucceeded, Logs: log, Duration: took.Milliseconds()}
-	if reply.Success {
-		message := "Build test completed successfully"
-		reply.ImageTag, reply.Message = maybe(b.Tag), &message
-	} else {
-		reply.Error = maybe(b.Error)
+	var known *fault.Error
+	switch {
+	case errors.As(failed, &known) && known.Kind != fault.Internal:
+		reply.Success, reply.Error = false, maybe(known.Message)
+	case failed != nil:
+		a.Log.ErrorContext(c.Request.Context(), "test of a build", "request", door.RequestID(c), "err", failed)
+		reply.Success, reply.Error = false, maybe("Internal error")
+	case reply.Success:
+		reply.ImageTag, reply.Message = maybe(b.Tag), maybe("Build test completed successfully")
+	default:
+		reply.Error = maybe(cmp.Or(b.Error, "Build failed"))
 	}
-	return json.NewEncoder(c.Writer).Encode(reply)
+	return reply
 }
 
 // Builds makes environments' images.
@@ -264,7 +305,7 @@ type Builds interface {
 	// Test asks for a build that keeps nothing; Await waits for the end of any.
 	Test(context.Context, actors.Caller, state.EnvironmentID) (state.BuildID, error)
 	Await(context.Context, state.BuildID) (state.Build, error)
-	Newest(context.Context, actors.Caller, state.EnvironmentID) (e state.Environment, log string, err error)
+	// Log is all that a build has said; of none, nothing.
 	Log(state.BuildID) (string, error)
 	Follow(id state.BuildID, after uint64) BuildFollower
 }

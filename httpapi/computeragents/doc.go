@@ -8,6 +8,8 @@
 //	scribe.go     one event of the log → the lines of a stream
 //	agents.go     routes of agents; agentrules.go says what an agent may be
 //	environments.go, recipe.go   the same for environments
+//	runtimes.go, packages.go, dockerfile.go   what its image is made of
+//	builds.go     the making of it, and what that says
 //	budget.go     balance, limits, costs
 //	health.go     probes and totals
 //

@@ -1,6 +1,7 @@
 package computeragents
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -260,10 +261,37 @@ func (a *API) startEnvironment(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	image, err := a.imageOf(computer)
+	if err != nil {
+		return err
+	}
 	a.OwnerNow(c, computer.ID)
 	a.ok(c, wire.StartedEnvironment{Success: true, ContainerName: computer.Name, ContainerID: string(computer.ID),
-		ImageTag: maybe(computer.Image), WorkspacePath: workspaceMount, Status: statusOf(computer)})
+		ImageTag: maybe(image), WorkspacePath: workspaceMount, Status: statusOf(computer)})
 	return nil
+}
+
+// imageOf is what an environment's computer runs, by the tag of the build that
+// made it, else by its own name.
+func (a *API) imageOf(computer state.Computer) (string, error) {
+	runs := cmp.Or(computer.RunImage, computer.Image)
+	v := a.Records.StaleView()
+	defer v.Close()
+	e, err := v.Environment(computer.Account, computer.Environment)
+	if err != nil {
+		return "", err
+	}
+	if runs == e.Build.Digest {
+		return cmp.Or(e.Build.Tag, runs), nil
+	}
+	tag := runs
+	err = v.BuildsOf(e.ID, func(b state.Build) bool {
+		if b.Digest == runs && !b.Test {
+			tag = b.Tag
+		}
+		return tag == runs
+	})
+	return tag, err
 }
 
 // stopEnvironment serves POST /environments/:id/stop: it answers when the
@@ -290,6 +318,10 @@ func (a *API) stopEnvironment(c *gin.Context) error {
 	return nil
 }
 
+// newerImage is what is told of a computer that runs an older image than its
+// environment's newest.
+const newerImage = "a newer image is ready; it is used from the next start"
+
 // environmentStatus serves GET /environments/:id/status.
 func (a *API) environmentStatus(c *gin.Context) error {
 	id, err := environmentID(c)
@@ -302,6 +334,9 @@ func (a *API) environmentStatus(c *gin.Context) error {
 	}
 	a.OwnerNow(c, computer.ID)
 	reply := wire.EnvironmentStatus{Status: statusOf(computer), Message: maybe(computer.Error)}
+	if computer.Outdated() && reply.Message == nil {
+		reply.Message = maybe(newerImage)
+	}
 	if computer.Phase.Up() {
 		uptime := int64(load.Uptime / time.Second)
 		reply.Uptime, reply.Memory, reply.CPU = &uptime, &load.MemoryBytes, &load.CPUPercent

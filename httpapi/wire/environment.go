@@ -116,5 +116,5 @@ type EnvironmentStatus struct {
 	CPU         *float64 `json:"cpu,omitempty"`    // percent of one processor
 	ContainerID *string  `json:"containerId"`
 	StartedAt   *Time    `json:"startedAt"`
-	Message     *string  `json:"message"` // why it is in error
+	Message     *string  `json:"message"` // why it is in error, or what its next start changes
 }

@@ -1,0 +1,370 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/bothy-computer/bothy/actors/actorstest"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/fake"
+)
+
+// recipeWith makes an environment with a Python package.
+func (h *house) recipeWith(t *testing.T, name string) state.Environment {
+	t.Helper()
+	e, err := h.Environments.Create(t.Context(), h.caller, EnvironmentSpec{Name: "e", Packages: state.Packages{Python: []string{name}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// repack changes its package.
+func (h *house) repack(t *testing.T, id state.EnvironmentID, name string) {
+	t.Helper()
+	_, err := h.Environments.Update(t.Context(), h.caller, id, func(spec *EnvironmentSpec, _ *state.Environment) error {
+		spec.Packages.Python = []string{name}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// asked is a build that a user asks for.
+func (h *house) asked(t *testing.T, id state.EnvironmentID) state.BuildID {
+	t.Helper()
+	e, begun, err := h.Builds.Request(t.Context(), h.caller, id, true)
+	if err != nil || !begun {
+		t.Fatalf("begun: %v, %v", begun, err)
+	}
+	return e.Build.Last
+}
+
+// over waits for a build's end.
+func (h *house) over(t *testing.T, id state.BuildID) state.Build {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	b, err := h.Builds.Await(ctx, id)
+	if err != nil {
+		t.Fatalf("build %s: %v", id, err)
+	}
+	return b
+}
+
+func (h *house) build(t *testing.T, id state.BuildID) state.Build {
+	t.Helper()
+	b, err := applied(h.node, func(v *state.View) (state.Build, error) { b, _, err := v.AnyBuild(id); return b, err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// said is a build's log; that its pieces are numbered without a gap is checked.
+func (h *house) said(t *testing.T, id state.BuildID) string {
+	t.Helper()
+	var all strings.Builder
+	var last uint64
+	_, err := applied(h.node, func(v *state.View) (any, error) {
+		return nil, v.BuildLog(id, 0, func(p state.BuildPiece) bool {
+			if p.Seq != last+1 {
+				t.Errorf("piece %d comes after %d", p.Seq, last)
+			}
+			last = p.Seq
+			all.WriteString(p.Text)
+			return true
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+func (h *house) environment(t *testing.T, id state.EnvironmentID) state.Environment {
+	t.Helper()
+	e, err := h.Environments.get(h.caller.Account, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestAChangeIsBuiltByItself(t *testing.T) {
+	clock := actorstest.NewClock()
+	h := openHouse(t, actorstest.NewRecords(clock.Now), fake.NewWorld(), "n1", nil)
+	e := h.recipeWith(t, "pandas")
+	h.repack(t, e.ID, "numpy")
+	if e = h.environment(t, e.ID); e.Build.Status != state.EnvironmentPending {
+		t.Fatalf("%+v", e.Build)
+	}
+	if err := h.node.Tend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b := h.build(t, e.Build.Last); b.Node != "" {
+		t.Fatal("it does not wait for more changes")
+	}
+	clock.Advance(state.BuildDelay + 1)
+	if err := h.node.Tend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := h.over(t, e.Build.Last)
+	if b.Phase != state.BuildSucceeded || b.Digest != fake.DigestOf(b.Dockerfile) || !strings.Contains(b.Dockerfile, "numpy") {
+		t.Fatalf("%+v", b)
+	}
+	calls := h.builder.Builds()
+	if len(calls) != 1 || calls[0].Name != b.Tag || calls[0].NoCache || !calls[0].Egress.Allowed || string(calls[0].Machine) != string(b.Machine) {
+		t.Fatalf("%+v", calls)
+	}
+	if e = h.environment(t, e.ID); e.Build.Status != state.EnvironmentReady || h.computer(t, e.Computer).Image != b.Digest {
+		t.Fatalf("%+v", e.Build)
+	}
+	if log := h.said(t, b.ID); !strings.HasPrefix(log, "Step 1/") {
+		t.Fatalf("said %q", log)
+	}
+}
+
+func TestANewerChangeEndsTheBuildOfTheOlder(t *testing.T) {
+	clock := actorstest.NewClock()
+	h := openHouse(t, actorstest.NewRecords(clock.Now), fake.NewWorld(), "n1", nil)
+	ended := make(chan error, 1)
+	h.builder.Play(func(ctx context.Context, b runtime.Build) (string, error) {
+		if strings.Contains(b.Dockerfile, "numpy") {
+			return "", nil
+		}
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+		return "", ctx.Err()
+	})
+	tend := func() {
+		t.Helper()
+		clock.Advance(state.BuildDelay + 1)
+		if err := h.node.Tend(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := h.recipeWith(t, "pandas")
+	tend()
+	old := h.environment(t, e.ID).Build.Last
+	waitFor(t, func() bool { return h.build(t, old).Phase == state.BuildRunning })
+	h.repack(t, e.ID, "numpy")
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("the builder was not told")
+	}
+	tend()
+	newest := h.over(t, h.environment(t, e.ID).Build.Last)
+	if b := h.build(t, old); b.Phase != state.BuildCancelled || newest.Phase != state.BuildSucceeded || h.environment(t, e.ID).Build.Status != state.EnvironmentReady {
+		t.Fatalf("the older %+v; the newer %+v", b, newest)
+	}
+}
+
+func TestABuildGoesOnWhereItsNodeIsLost(t *testing.T) {
+	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	first := openHouse(t, records, world, "n1", nil)
+	second := openHouse(t, records, world, "n2", nil)
+	late := make(chan struct{})
+	first.builder.Play(func(_ context.Context, b runtime.Build) (string, error) { // hears nothing any more
+		fmt.Fprint(b.Log, "a first try")
+		<-late
+		return "sha256:late", nil
+	})
+	e := first.recipeWith(t, "pandas")
+	id := first.asked(t, e.ID)
+	waitFor(t, func() bool { return first.said(t, id) == "a first try" })
+	old := first.build(t, id)
+	if err := first.node.Expire(second.node); err != nil {
+		t.Fatal(err)
+	}
+	b := second.over(t, id)
+	if b.Phase != state.BuildSucceeded || b.Tries != 2 || b.Epoch != old.Epoch+1 || b.Digest != fake.DigestOf(b.Dockerfile) {
+		t.Fatalf("%+v", b)
+	}
+	if log := second.said(t, id); !strings.HasPrefix(log, "a first try") || strings.Count(log, "was lost") != 1 || !strings.Contains(log, "Step 1/") {
+		t.Fatalf("said %q", log)
+	}
+	close(late)
+	_, err := first.node.Apply(t.Context(), state.FinishBuild{Build: id, Epoch: old.Epoch, Digest: "sha256:late"})
+	if !fault.Is(err, fault.Moved) || second.build(t, id).Digest != b.Digest {
+		t.Fatalf("the old node's word counted: %v", err)
+	}
+}
+
+func TestALongLogIsCut(t *testing.T) {
+	h := open(t)
+	line := strings.Repeat("x", 1023) + "\n"
+	h.builder.Play(fake.Saying(strings.Repeat(line, state.MaxBuildLogBytes/len(line)+100), nil))
+	b := h.over(t, h.asked(t, h.recipeWith(t, "pandas").ID))
+	log := h.said(t, b.ID)
+	if b.Phase != state.BuildSucceeded || len(log) > state.MaxBuildLogBytes || !strings.HasSuffix(log, cutText) {
+		t.Fatalf("%s; %d bytes, the end %q", b.Phase, len(log), log[len(log)-80:])
+	}
+}
+
+func TestACancelledBuildEndsItsBuilder(t *testing.T) {
+	h := open(t)
+	ended := make(chan struct{})
+	h.builder.Play(func(ctx context.Context, b runtime.Build) (string, error) {
+		defer close(ended)
+		for { // also one that waits for room in its log hears of it
+			if _, err := fmt.Fprintln(b.Log, strings.Repeat("y", 1000)); err != nil {
+				return "", err
+			}
+			if ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+		}
+	})
+	e := h.recipeWith(t, "pandas")
+	id := h.asked(t, e.ID)
+	waitFor(t, func() bool { return h.build(t, id).LogSeq > 0 })
+	if _, err := h.Builds.Cancel(t.Context(), h.caller, e.ID); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("the builder goes on")
+	}
+	if b := h.environment(t, e.ID).Build; h.build(t, id).Phase != state.BuildCancelled || b.Status != state.EnvironmentFailed || b.Error != "Build cancelled" {
+		t.Fatalf("%+v", b)
+	}
+}
+
+func TestHowABuildFailsIsTold(t *testing.T) {
+	h := open(t)
+	e := h.recipeWith(t, "pandas")
+	secret := errors.New("open /var/lib/bothy/tenants/other: permission denied")
+	tests := map[string]struct {
+		play fake.BuildFunc
+		want string
+	}{
+		"a step":         {fake.Saying("no newline", &runtime.BuildFailure{Reason: "Build failed at step 3/5: no"}), "Build failed at step 3/5: no"},
+		"a long reason":  {fake.Saying("", &runtime.BuildFailure{Reason: strings.Repeat("é", maxReason)}), strings.Repeat("é", maxReason/2)},
+		"the machine":    {fake.Saying("", secret), "Build failed: internal error"},
+		"a full machine": {fake.Saying("", fmt.Errorf("%w: %w", runtime.ErrFull, secret)), "Build failed: no room on this machine"},
+		"its time":       {fake.Saying("", context.DeadlineExceeded), "Build timeout after 1800 s"},
+		"a panic":        {func(context.Context, runtime.Build) (string, error) { panic(secret) }, "Build failed: internal error"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h.builder.Play(tt.play)
+			b := h.over(t, h.asked(t, e.ID))
+			if b.Phase != state.BuildFailed || b.Error != tt.want || b.Tries != 1 {
+				t.Fatalf("%s after %d tries: %q", b.Phase, b.Tries, b.Error)
+			}
+			log := h.said(t, b.ID)
+			end := "\n" + tt.want[:min(len(tt.want), logRoom/4)] + "\n"
+			if strings.Contains(log, "/var/lib") || !strings.HasSuffix("\n"+log, end) {
+				t.Fatalf("said %q", log)
+			}
+		})
+	}
+	h.builder.Play(nil)
+	if b := h.over(t, h.asked(t, e.ID)); b.Phase != state.BuildSucceeded {
+		t.Fatalf("nothing is built after a panic: %+v", b)
+	}
+}
+
+// slow is a cluster whose commits wait.
+type slow struct {
+	Cluster
+	entered chan struct{} // has a value for each commit that waits
+	gate    chan struct{}
+
+	mu    sync.Mutex
+	texts []string
+}
+
+func (s *slow) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage, error) {
+	s.entered <- struct{}{}
+	select {
+	case <-s.gate:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.texts = append(s.texts, cmd.(state.AppendBuildLog).Texts...)
+	return nil, nil
+}
+
+func (s *slow) pass(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.entered:
+	case <-time.After(patience):
+		t.Fatal("nothing is committed")
+	}
+	s.gate <- struct{}{}
+}
+
+func TestALogEndsWithWhatWasSaidLast(t *testing.T) {
+	s := &slow{entered: make(chan struct{}, 8), gate: make(chan struct{})}
+	l := newBuildLog(t.Context(), s, state.Build{})
+	fmt.Fprint(l, "first ")
+	<-s.entered // and does not come back before the end
+	fmt.Fprint(l, "last")
+	closed := make(chan error, 1)
+	go func() { closed <- l.close() }()
+	<-l.ended
+	s.gate <- struct{}{}
+	s.pass(t)
+	if err := <-closed; err != nil || strings.Join(s.texts, "|") != "first |last" {
+		t.Fatalf("%v, %q", err, s.texts)
+	}
+	if _, err := fmt.Fprint(l, "late"); !errors.Is(err, errLogEnded) {
+		t.Fatalf("a late writer is told %v", err)
+	}
+}
+
+func TestAWriteMayEndWithinALetter(t *testing.T) {
+	s := &slow{entered: make(chan struct{}, 8), gate: make(chan struct{})}
+	l := newBuildLog(t.Context(), s, state.Build{})
+	bar := "━"
+	fmt.Fprint(l, "a"+bar[:2])
+	s.pass(t)
+	fmt.Fprint(l, bar[2:]+bar[:1])
+	s.pass(t)
+	closed := make(chan error, 1)
+	go func() { closed <- l.close() }()
+	s.pass(t)
+	if err := <-closed; err != nil || strings.Join(s.texts, "|") != "a|"+bar+"|?" {
+		t.Fatalf("%v, %q", err, s.texts)
+	}
+}
+
+func TestAnAbandonedLogHoldsNobody(t *testing.T) {
+	s := &slow{entered: make(chan struct{}, 8), gate: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	l := newBuildLog(ctx, s, state.Build{})
+	failed := make(chan error, 1)
+	go func() {
+		for {
+			if _, err := l.Write(make([]byte, maxPending)); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	<-s.entered
+	cancel() // the build ends, and no commit comes back
+	select {
+	case <-failed:
+	case <-time.After(patience):
+		t.Fatal("a writer waits for ever")
+	}
+	l.abandon()
+}
