@@ -69,7 +69,7 @@ func openVillage(t *testing.T, images map[string][]string) *village {
 	v := &village{houses: map[state.NodeID]*house{}, asked: make(chan string, 64)}
 	at := map[string]*url.URL{}
 	var client *http.Client
-	for _, name := range []string{"n3", "n1", "n2"} {
+	for _, name := range []string{"n1", "n2", "n3"} {
 		h := openHouseOf(t, records, world, name, nil, append(images[name], "host")...)
 		v.houses[h.node.Self()] = h
 		handler := h.Handler()
@@ -102,23 +102,23 @@ func openVillage(t *testing.T, images map[string][]string) *village {
 	return v
 }
 
-// built makes an environment whose image was built on n3, the first that joined
-// and so the one that is given builds, and reports its computer.
-func (v *village) built(t *testing.T, digest string) state.ComputerID {
+// builtOn makes an environment whose image was built on a node, and reports
+// its computer.
+func (v *village) builtOn(t *testing.T, node state.NodeID, digest string) state.ComputerID {
 	t.Helper()
-	h := v.houses["node-n3"]
-	h.shop.builder = madeBefore(digest)
+	h := v.houses[node]
 	env, err := h.Environments.Create(t.Context(), h.caller, EnvironmentSpec{Name: "e", SetupScripts: []string{"true"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked, err := h.Builds.request(t.Context(), h.caller, env.ID, state.RequestBuild{})
-	if err != nil {
+	h.shop.builder = madeBefore(digest)
+	// The build that follows the recipe waits yet, so that this node can have it.
+	if _, err := h.node.Apply(t.Context(), state.ClaimBuild{Build: env.Build.Queued, Node: node}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if b, err := h.Builds.Await(ctx, asked.Build); err != nil || b.Digest != digest || b.Node != h.node.Self() {
+	if b, err := h.Builds.Await(ctx, env.Build.Queued); err != nil || b.Digest != digest {
 		t.Fatalf("%+v, %v", b, err)
 	}
 	return env.Computer
@@ -156,7 +156,7 @@ const built = "sha256:ababababababababababababababababababababababababababababab
 
 func TestAComputersImageIsFetchedFromTheNodeThatBuiltIt(t *testing.T) {
 	v := openVillage(t, map[string][]string{"n1": {built}, "n3": {built}})
-	id := v.built(t, built)
+	id := v.builtOn(t, "node-n3", built)
 	if err := v.starts(t, "node-n2", id); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestAComputersImageIsFetchedFromTheNodeThatBuiltIt(t *testing.T) {
 
 func TestAnImageIsFetchedFromAnyNodeThatHasIt(t *testing.T) {
 	v := openVillage(t, map[string][]string{"n1": {built}})
-	id := v.built(t, built) // which has lost it since
+	id := v.builtOn(t, "node-n3", built) // which has lost it since
 	if err := v.starts(t, "node-n2", id); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestAnImageIsFetchedFromAnyNodeThatHasIt(t *testing.T) {
 
 func TestAnImageThatNobodyHasNamesWhoWasAsked(t *testing.T) {
 	v := openVillage(t, nil)
-	id := v.built(t, built)
+	id := v.builtOn(t, "node-n3", built)
 	err := v.starts(t, "node-n2", id)
 	if err == nil || !strings.Contains(err.Error(), "n3: ") || !strings.Contains(err.Error(), "n1: ") || !strings.Contains(err.Error(), built) {
 		t.Errorf("%v", err)
@@ -192,7 +192,7 @@ func TestAnImageThatNobodyHasNamesWhoWasAsked(t *testing.T) {
 func TestAnotherHostsImageSaysWhatToDo(t *testing.T) {
 	v := openVillage(t, map[string][]string{"n3": {built}})
 	v.meddle = func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = io.WriteString(w, "host of n3") }
-	err := v.starts(t, "node-n2", v.built(t, built))
+	err := v.starts(t, "node-n2", v.builtOn(t, "node-n3", built))
 	if err == nil || !strings.Contains(err.Error(), "host image of node n3") || !strings.Contains(err.Error(), "debian") {
 		t.Errorf("%v", err)
 	}
@@ -227,7 +227,7 @@ func (cutDriver) WriteImageLayer(_ context.Context, _ string, _ int64, to io.Wri
 
 func TestATagIsFetchedForItsOwnAccountOnly(t *testing.T) {
 	v := openVillage(t, map[string][]string{"n3": {built}})
-	id := v.built(t, built)
+	id := v.builtOn(t, "node-n3", built)
 	node := v.houses["node-n3"].node
 	c, err := applied(node, func(v *state.View) (state.Computer, error) { c, _, err := v.AnyComputer(id); return c, err })
 	if err != nil {
@@ -249,7 +249,7 @@ func TestATagIsFetchedForItsOwnAccountOnly(t *testing.T) {
 
 func TestTheImageOfNoEnvironmentLosesItsNameAfterAWhile(t *testing.T) {
 	v := openVillage(t, map[string][]string{"n3": {built}})
-	id := v.built(t, built)
+	id := v.builtOn(t, "node-n3", built)
 	h := v.houses["node-n2"]
 	clock := actorstest.NewClock()
 	h.o.Now = clock.Now

@@ -47,7 +47,10 @@ func (a *API) startBuild(c *gin.Context) error {
 		return err
 	}
 	reply := startedBuild(e)
-	if !begun {
+	if begun {
+		// Also of one that was quick: what is asked for is begun, as its page says.
+		reply.BuildStatus, reply.Status = state.EnvironmentBuilding, state.EnvironmentBuilding
+	} else {
 		reply.Message = "Environment is up to date"
 	}
 	a.ok(c, reply)
