@@ -39,7 +39,7 @@ type Driver struct {
 	computers map[runtime.ID]*computer
 	memory    map[runtime.ID]int64 // bytes that running computers hold
 	snapshots map[runtime.Source]runtime.Snapshot
-	images    map[string]bool // besides those of Room
+	images    map[string]bool // besides those of Room: made here, or brought by FetchImage
 	nextPID   int
 }
 

@@ -57,8 +57,7 @@ func (d *Driver) FetchImage(ctx context.Context, name, digest string, from runti
 	return nil
 }
 
-// ForgetImage implements runtime.ImageSweeper for images that were fetched; those
-// of the room stay.
+// ForgetImage implements runtime.ImageSweeper; those of the room stay.
 func (d *Driver) ForgetImage(_ context.Context, name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -50,8 +50,8 @@ func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
 	return room, err
 }
 
-// ListImages implements runtime.Imager: those of the room are there, and those
-// that were fetched.
+// ListImages implements runtime.Imager: those of the room, and those that
+// were made here or brought.
 func (d *Driver) ListImages(context.Context) ([]runtime.Image, error) {
 	var all []runtime.Image
 	d.mu.Lock()
