@@ -123,7 +123,7 @@ func (d *ownership) build(ctx context.Context, id state.BuildID, epoch state.Epo
 	begun := d.now()
 	done.Digest, err = d.makeImage(ctx, b, log)
 	if ctx.Err() != nil {
-		return d.giveBack(ctx, id, epoch)
+		return d.leave(ctx, id, epoch)
 	}
 	if err != nil {
 		done.Digest, done.Error = "", d.reasonOf(b, err)
@@ -141,9 +141,14 @@ func (d *ownership) build(ctx context.Context, id state.BuildID, epoch state.Epo
 // back.
 const giveBackTime = time.Second
 
-// giveBack lets another node go on with a build that ended here before its
-// time. It is refused where the build is over or another's already.
-func (d *ownership) giveBack(ctx context.Context, id state.BuildID, epoch state.Epoch) error {
+// leave lets another node go on with a build that ended here before its time:
+// it is given back, which is refused where the build is over or another's
+// already. Where it ended with the lease it is the leader's to take, so that it
+// counts as a try: it may be what this node could not bear.
+func (d *ownership) leave(ctx context.Context, id state.BuildID, epoch state.Epoch) error {
+	if !errors.Is(context.Cause(ctx), errSuperseded) {
+		return fault.New(fault.Unavailable, "the lease ended before build %s did", id)
+	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime)
 	defer cancel()
 	if _, err := d.cluster.Apply(bounded, state.ReleaseBuild{Build: id, Epoch: epoch}); err != nil {

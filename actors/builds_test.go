@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -200,6 +201,94 @@ func TestABuildGoesOnWhereItsNodeIsLost(t *testing.T) {
 	_, err := first.node.Apply(t.Context(), state.FinishBuild{Build: id, Epoch: old.Epoch, Digest: "sha256:late"})
 	if !fault.Is(err, fault.Moved) || second.build(t, id).Digest != b.Digest {
 		t.Fatalf("the old node's word counted: %v", err)
+	}
+}
+
+// waits plays a build that hears of its end.
+func waits(ctx context.Context, _ runtime.Build) (string, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+func TestABuildThatItsNodeCouldNotBearIsTriedOnceMore(t *testing.T) {
+	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	first := openHouse(t, records, world, "n1", nil)
+	second := openHouse(t, records, world, "n2", nil)
+	third := openHouse(t, records, world, "n3", nil)
+	first.builder.Play(waits)
+	second.builder.Play(waits)
+	id := first.asked(t, first.recipeWith(t, "pandas").ID)
+	runsAt := func(h *house, tries int) {
+		t.Helper()
+		waitFor(t, func() bool { return h.build(t, id).Tries == tries && len(h.builder.Builds()) == 1 })
+	}
+	runsAt(first, 1)
+	if err := first.node.Expire(second.node); err != nil {
+		t.Fatal(err)
+	}
+	runsAt(second, 2)
+	if err := second.node.Expire(third.node); err != nil {
+		t.Fatal(err)
+	}
+	if b := third.over(t, id); b.Phase != state.BuildFailed || !strings.Contains(b.Error, "lost, 2 times") {
+		t.Fatalf("%+v", b)
+	}
+}
+
+func TestANodeThatClosesGivesItsBuildBack(t *testing.T) {
+	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	first := openHouse(t, records, world, "n1", nil)
+	second := openHouse(t, records, world, "n2", nil)
+	first.builder.Play(waits)
+	id := first.asked(t, first.recipeWith(t, "pandas").ID)
+	waitFor(t, func() bool { return len(first.builder.Builds()) == 1 })
+	first.Close()
+	if b := second.build(t, id); b.Phase != state.BuildQueued || b.Node != "" || b.Tries != 0 {
+		t.Fatalf("after the close: %+v", b)
+	}
+	if err := first.node.Expire(second.node); err != nil { // so that it is given to the other
+		t.Fatal(err)
+	}
+	if b := second.over(t, id); b.Phase != state.BuildSucceeded || b.Tries != 1 || b.Node != second.node.Self() {
+		t.Fatalf("%+v", b)
+	}
+}
+
+func TestALogLosesNoLetter(t *testing.T) {
+	h := open(t)
+	text := strings.Repeat("grüße 🛖 ", 20_000) + "\n"
+	h.builder.Play(func(_ context.Context, b runtime.Build) (string, error) {
+		for from := 0; from < len(text); from += 7 {
+			if _, err := fmt.Fprint(b.Log, text[from:min(from+7, len(text))]); err != nil {
+				return "", err
+			}
+		}
+		return "", nil
+	})
+	id := h.asked(t, h.recipeWith(t, "pandas").ID)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	f := h.Builds.Follow(id, 0)
+	defer f.Close()
+	var all strings.Builder
+	for seq := uint64(1); ; {
+		pieces, _, err := f.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pieces) == 0 {
+			break
+		}
+		for _, p := range pieces {
+			if p.Seq != seq || !utf8.ValidString(p.Text) || len(p.Text) > state.MaxEventBytes {
+				t.Fatalf("piece %d is numbered %d: %.80q", seq, p.Seq, p.Text)
+			}
+			all.WriteString(p.Text)
+			seq++
+		}
+	}
+	if all.String() != text || h.said(t, id) != text {
+		t.Fatalf("%d bytes of %d came through", all.Len(), len(text))
 	}
 }
 

@@ -142,6 +142,10 @@ func TestTheEnvironmentsPage(t *testing.T) {
 	c.do("POST", path+"/build/test", nil).is(200).like(`{"success":true,"imageTag":"*","message":"Build test completed successfully"}`)
 	h.Builder.Play(fake.Saying("", &runtime.BuildFailure{Reason: "Dockerfile syntax error on line 5"}))
 	c.do("POST", path+"/build/test", nil).is(200).like(`{"success":false,"error":"Dockerfile syntax error on line 5"}`)
+	const values = `"mcpServers":[{"type":"stdio","name":"filesystem","command":"npx","args":["@modelcontextprotocol/server-filesystem","/workspace"],"enabled":true},
+		{"type":"http","name":"database","url":"https://db-mcp.example.com/mcp","bearerToken":"token","enabled":true}],
+		"environmentVariables":[{"key":"NODE_ENV","value":"production"},{"key":"DATABASE_URL","value":"postgres://..."}]`
+	c.do("PATCH", path, "{"+values+"}").is(200).like(`{"environment":{"buildStatus":"ready",` + values + `}}`) // no change of the image
 }
 
 func TestTheQuickStartOfTheClient(t *testing.T) {

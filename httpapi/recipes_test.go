@@ -231,10 +231,10 @@ func TestAComputerSaysWhichImageItRuns(t *testing.T) {
 	c.do("POST", path+"/build", nil).is(200)
 	tag := *c.built(path).ImageTag
 	c.do("GET", path+"/status", nil).is(200).like(`{"status":"running","message":"a newer image is ready; it is used from the next start"}`)
-	c.do("POST", path+"/start", `{}`).is(200).like(`{"imageTag":"host"}`) // it runs already
+	c.do("POST", path+"/start", `{}`).is(200).like(`{"imageTag":"host","message":"a newer image is ready; it is used from the next start"}`) // it runs already
 	c.do("POST", path+"/stop", nil).is(200)
 	c.do("GET", path+"/status", nil).is(200).like(`{"status":"stopped","message":null}`)
-	c.do("POST", path+"/start", `{}`).is(200).like(`{"imageTag":"` + tag + `"}`)
+	c.do("POST", path+"/start", `{}`).is(200).like(`{"imageTag":"` + tag + `","message":null}`)
 	within(t, "it runs what was built", func() bool { return strings.HasPrefix(runs(), "sha256:") })
 	c.do("GET", path+"/status", nil).is(200).like(`{"status":"running","message":null}`)
 	file := h.Builder.Builds()[0].Dockerfile

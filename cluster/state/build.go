@@ -207,7 +207,7 @@ func (v *View) BuildIn(machine ComputerID) (b Build, ok bool, err error) {
 // WaitingBuilds lists up to n builds that wait for a node at a time, the one
 // that waits the longest first.
 func (v *View) WaitingBuilds(now time.Time, n int) ([]Build, error) {
-	return builds.before(v.r, "waiting", now, n)
+	return builds.before(v.r, "waiting", now.Add(1), n) // those too whose time is just now
 }
 
 // BuildPiece is a part of a build's log.

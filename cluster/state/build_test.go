@@ -79,7 +79,7 @@ func TestAChangedRecipeIsBuiltAndRun(t *testing.T) {
 	waiting := func() int {
 		return len(got(f, func(v *View) ([]Build, error) { return v.WaitingBuilds(f.now, 10) }))
 	}
-	if f.pass(BuildDelay); waiting() != 0 {
+	if f.pass(BuildDelay - 1); waiting() != 0 {
 		t.Fatal("it does not wait for more changes")
 	}
 	if f.pass(1); waiting() != 1 {

@@ -267,7 +267,7 @@ func (a *API) startEnvironment(c *gin.Context) error {
 	}
 	a.OwnerNow(c, computer.ID)
 	a.ok(c, wire.StartedEnvironment{Success: true, ContainerName: computer.Name, ContainerID: string(computer.ID),
-		ImageTag: maybe(image), WorkspacePath: workspaceMount, Status: statusOf(computer)})
+		ImageTag: maybe(image), WorkspacePath: workspaceMount, Status: statusOf(computer), Message: newerImage(computer)})
 	return nil
 }
 
@@ -318,9 +318,14 @@ func (a *API) stopEnvironment(c *gin.Context) error {
 	return nil
 }
 
-// newerImage is what is told of a computer that runs an older image than its
-// environment's newest.
-const newerImage = "a newer image is ready; it is used from the next start"
+// newerImage tells of a computer that it runs an older image than its
+// environment's newest; else it is nil.
+func newerImage(c state.Computer) *string {
+	if !c.Outdated() {
+		return nil
+	}
+	return maybe("a newer image is ready; it is used from the next start")
+}
 
 // environmentStatus serves GET /environments/:id/status.
 func (a *API) environmentStatus(c *gin.Context) error {
@@ -334,8 +339,8 @@ func (a *API) environmentStatus(c *gin.Context) error {
 	}
 	a.OwnerNow(c, computer.ID)
 	reply := wire.EnvironmentStatus{Status: statusOf(computer), Message: maybe(computer.Error)}
-	if computer.Outdated() && reply.Message == nil {
-		reply.Message = maybe(newerImage)
+	if reply.Message == nil {
+		reply.Message = newerImage(computer)
 	}
 	if computer.Phase.Up() {
 		uptime := int64(load.Uptime / time.Second)

@@ -88,13 +88,9 @@ func remote(at string, s wire.MCPServer) error {
 func serversOf(list []actors.MCPServer) []wire.MCPServer {
 	out := []wire.MCPServer{}
 	for _, s := range list {
-		w := wire.MCPServer{Type: s.Type, Name: s.Name, Command: s.Command, Args: s.Args, Env: s.Env, Cwd: s.Cwd,
-			URL: s.URL, BearerToken: s.Bearer, Headers: s.Headers, AllowedTools: s.AllowedTools}
-		if s.Disabled {
-			off := false
-			w.Enabled = &off
-		}
-		out = append(out, w)
+		enabled := !s.Disabled
+		out = append(out, wire.MCPServer{Type: s.Type, Name: s.Name, Command: s.Command, Args: s.Args, Env: s.Env, Cwd: s.Cwd,
+			URL: s.URL, BearerToken: s.Bearer, Headers: s.Headers, AllowedTools: s.AllowedTools, Enabled: &enabled})
 	}
 	return out
 }

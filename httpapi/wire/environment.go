@@ -93,6 +93,7 @@ type StartedEnvironment struct {
 	ImageTag      *string `json:"imageTag"`
 	WorkspacePath string  `json:"workspacePath"`
 	Status        string  `json:"status"`
+	Message       *string `json:"message"` // what its next start changes
 }
 
 // StopEnvironment stops an environment's computer.
