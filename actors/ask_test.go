@@ -118,10 +118,14 @@ func TestALoneComputerIdlesWhereThatIsConfigured(t *testing.T) {
 		}
 		return nil
 	}
+	first := h.computer(t, id).StartedAt
 	if exit, err := h.Computers.Exec(t.Context(), h.caller, id, Command{Argv: []string{"true"}}); err != nil || exit.Code != 0 {
 		t.Fatalf("%+v, %v", exit, err)
 	}
-	waitFor(t, func() bool { c := h.computer(t, id); return c.Phase == state.Stopped && c.IdleStopped })
+	waitFor(t, func() bool {
+		c := h.computer(t, id)
+		return c.Phase == state.Stopped && c.IdleStopped && c.StartedAt.After(first)
+	})
 	if n := records.Load(); n > 8 {
 		t.Errorf("%d records for one wake and one stop", n)
 	}

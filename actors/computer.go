@@ -81,10 +81,11 @@ type computer struct {
 	asked  asked          // as last read
 	woke   bool           // started for a caller, and the wish does not say so yet
 
-	busy    bool // a look or an action is aside
-	again   bool // something changed while busy
-	failed  int  // tries of the present action that failed
-	waiting []func(any, error)
+	busy    bool               // a look or an action is aside
+	again   bool               // something changed while busy
+	failed  int                // tries of the present action that failed
+	waiting []func(any, error) // since before the last look
+	late    []func(any, error) // since then: what was seen may be older than they are
 	laying  []func(any, error) // those who need only its disk
 	laid    bool               // the disk was made for them, and no record says so yet
 	users   int
@@ -151,14 +152,14 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 // idle lets the actor go once its computer is down and nothing is going on; the
 // next change of its record, or the next caller, makes it anew.
 func (c *computer) idle() bool {
-	return !c.busy && len(c.waiting)+len(c.laying) == 0 && c.users == 0 && !c.laid && c.calloff == nil && c.fact != runtime.Running
+	return !c.busy && len(c.waiting)+len(c.late)+len(c.laying) == 0 && c.users == 0 && !c.laid && c.calloff == nil && c.fact != runtime.Running
 }
 
 func (c *computer) stopped() {
 	if c.calloff != nil {
 		c.calloff()
 	}
-	c.refuse(fault.New(fault.Unavailable, "the computer's owner is stopping").WithRetry(retryMailbox))
+	c.refuseAll(fault.New(fault.Unavailable, "the computer's owner is stopping").WithRetry(retryMailbox))
 }
 
 // look finds out wish and fact aside.
@@ -168,6 +169,7 @@ func (c *computer) look() {
 		return
 	}
 	c.busy, c.again = true, false
+	c.waiting, c.late = append(c.waiting, c.late...), nil
 	c.cell.do(func(ctx context.Context) any {
 		record, owner, err := c.deps.owned(c.id)
 		if err != nil || !owner {
@@ -212,12 +214,12 @@ func (c *computer) saw(m seen) {
 	c.busy = false
 	if m.err != nil {
 		c.log.Warn("look at computer", "err", m.err)
-		c.refuse(m.err)
+		c.refuseAll(m.err)
 		return
 	}
 	c.record = m.record
 	if !m.owner {
-		c.refuse(fault.New(fault.Moved, "computer %s belongs to another node", c.id))
+		c.refuseAll(fault.New(fault.Moved, "computer %s belongs to another node", c.id))
 		return
 	}
 	c.fact, c.image = m.fact, m.status.Spec.Image
@@ -287,6 +289,12 @@ func (c *computer) refuse(err error) {
 	c.waiting, c.laying = nil, nil
 }
 
+// refuseAll refuses those too who came since the last look.
+func (c *computer) refuseAll(err error) {
+	c.waiting, c.late = append(c.waiting, c.late...), nil
+	c.refuse(err)
+}
+
 // wake parks a caller until the computer runs; of one that is known to run
 // nothing is asked again.
 func (c *computer) wake(answer func(any, error)) {
@@ -295,7 +303,7 @@ func (c *computer) wake(answer func(any, error)) {
 		answer(grant{epoch: c.record.Epoch, lost: c.lost}, nil)
 		return
 	}
-	c.waiting = append(c.waiting, answer)
+	c.late = append(c.late, answer)
 	c.look()
 }
 

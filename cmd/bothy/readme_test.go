@@ -52,7 +52,8 @@ func TestReadmeCommandsWork(t *testing.T) {
 		said += string(out)
 	}
 	for _, text := range []string{"hello from ", "stream.completed", "the file is still here:", "uid=1000(node)", `"leader": "data"`,
-		`"handle":"my-box"`, `"stdout":"Linux`, `/p/my-box/8000/`, `"state":"creating"`, `"ssh_user":"my-box"`} {
+		`"handle":"my-box"`, `"stdout":"Linux`, `/p/my-box/8000/`, `"state":"creating"`, `"ssh_user":"my-box"`,
+		"STEP 1/", "FROM testbase-base", `jq-1.`} {
 		if !strings.Contains(said, text) {
 			t.Errorf("%q is not in:\n%s", text, said)
 		}

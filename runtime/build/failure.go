@@ -31,8 +31,9 @@ func StepFailure(number, steps int, output string) string {
 			break // pip finds nothing where it reaches nothing
 		}
 		for _, absent := range absences() {
-			if found := absent.FindStringSubmatch(line); found != nil {
-				return fmt.Sprintf("Package not found: %s: %s", withoutRange(found[1]), line)
+			if found := absent.FindStringSubmatchIndex(line); found != nil {
+				// What apt says it was at comes by another way, and may lack its end.
+				return fmt.Sprintf("Package not found: %s: %s", withoutRange(line[found[2]:found[3]]), strings.TrimLeft(line[found[0]:], ". "))
 			}
 		}
 	}
@@ -49,9 +50,9 @@ func absences() []*regexp.Regexp {
 }
 
 var (
-	aptUnknown     = regexp.MustCompile(`^E: Unable to locate package (\S+)`)
-	aptNoCandidate = regexp.MustCompile(`^E: Package '([^']+)' has no installation candidate`)
-	aptNoVersion   = regexp.MustCompile(`^E: Version '[^']*' for '([^']+)' was not found`)
+	aptUnknown     = regexp.MustCompile(`(?:^|\.\.\. ?)E: Unable to locate package (\S+)`)
+	aptNoCandidate = regexp.MustCompile(`(?:^|\.\.\. ?)E: Package '([^']+)' has no installation candidate`)
+	aptNoVersion   = regexp.MustCompile(`(?:^|\.\.\. ?)E: Version '[^']*' for '([^']+)' was not found`)
 	apkUnknown     = regexp.MustCompile(`^(\S+) \(no such package\):`)
 	pipUnknown     = regexp.MustCompile(`^ERROR: No matching distribution found for (.+?)(?: \(from .*)?$`)
 	npmUnknown     = regexp.MustCompile(`^npm (?:ERR!|error) 404 +(?:The requested resource )?'(.+?)' (?:is not in (?:this|the npm) registry|could not be found)`)

@@ -13,9 +13,10 @@ func TestStepFailure(t *testing.T) {
 			"Reading package lists...\nBuilding dependency tree...\nE: Unable to locate package nosuch\n",
 			"Package not found: nosuch: E: Unable to locate package nosuch",
 		},
-		"apt without a candidate": {"E: Package 'python2' has no installation candidate\n", "Package not found: python2: E: Package 'python2' has no installation candidate"},
-		"apt without the version": {"E: Version '9' for 'curl' was not found\n", "Package not found: curl: E: Version '9' for 'curl' was not found"},
-		"apk":                     {"ERROR: unable to select packages:\n  nosuch (no such package):\n    required by: world[nosuch]\n", "Package not found: nosuch: nosuch (no such package):"},
+		"apt beside what it was at": {"Reading state information...E: Unable to locate package nosuch\n", "Package not found: nosuch: E: Unable to locate package nosuch"},
+		"apt without a candidate":   {"E: Package 'python2' has no installation candidate\n", "Package not found: python2: E: Package 'python2' has no installation candidate"},
+		"apt without the version":   {"E: Version '9' for 'curl' was not found\n", "Package not found: curl: E: Version '9' for 'curl' was not found"},
+		"apk":                       {"ERROR: unable to select packages:\n  nosuch (no such package):\n    required by: world[nosuch]\n", "Package not found: nosuch: nosuch (no such package):"},
 		"pip": {
 			"ERROR: Could not find a version that satisfies the requirement nosuch (from versions: none)\nERROR: No matching distribution found for nosuch\n\n[notice] A new release of pip is available\n",
 			"Package not found: nosuch: ERROR: No matching distribution found for nosuch",
