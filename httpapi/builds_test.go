@@ -179,6 +179,7 @@ func TestBuildsOneAtATime(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	c.do("POST", path+"/build?force=true", nil).refused(409, "Build already in progress")
+	c.do("GET", path+"/status", nil).is(200).like(`{"status":"building"}`)
 	release()
 	first := c.built(path)
 	c.do("POST", path+"/build", `{}`).is(200).like(`{"message":"Environment is up to date","buildStatus":"ready","environmentId":"` + e.ID + `"}`)

@@ -338,7 +338,11 @@ func (a *API) environmentStatus(c *gin.Context) error {
 		return err
 	}
 	a.OwnerNow(c, computer.ID)
-	reply := wire.EnvironmentStatus{Status: statusOf(computer), Message: maybe(computer.Error)}
+	e, err := a.environment(c)
+	if err != nil {
+		return err
+	}
+	reply := wire.EnvironmentStatus{Status: environmentStatusOf(e, computer), Message: maybe(computer.Error)}
 	if reply.Message == nil {
 		reply.Message = newerImage(computer)
 	}
@@ -387,6 +391,15 @@ func (a *API) putConfig(c *gin.Context) error {
 	}
 	a.ok(c, wire.EnvironmentConfig{Config: e.Config})
 	return nil
+}
+
+// environmentStatusOf is what its computer does or, while that is down, that an
+// image for it is made.
+func environmentStatusOf(e state.Environment, c state.Computer) string {
+	if !c.Phase.Up() && e.Build.Status == state.EnvironmentBuilding {
+		return "building"
+	}
+	return statusOf(c)
 }
 
 // statusOf is a computer's phase in this dialect's four words.

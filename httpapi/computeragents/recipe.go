@@ -143,7 +143,7 @@ func (a *API) environmentOf(v *state.View, e state.Environment) (wire.Environmen
 		InternetAccess: !e.NoInternet, NetworkAccess: rawOrNull(e.NetworkAccess), Metadata: rawObject(e.Metadata),
 		BuildStatus: e.Build.Status, BuildHash: maybe(e.Build.Hash), BuildError: maybe(e.Build.Error),
 		LastBuildAt: wire.Maybe(e.Build.At), ImageTag: maybe(e.Build.Tag), IsDefault: e.Default, IsActive: !e.Inactive,
-		Status: statusOf(computer), ComputerID: string(e.Computer), AppID: maybe(e.App),
+		Status: environmentStatusOf(e, computer), ComputerID: string(e.Computer), AppID: maybe(e.App),
 		CreatedAt: wire.At(e.CreatedAt), UpdatedAt: wire.At(e.UpdatedAt),
 	}
 	if w.Runtimes == nil {
