@@ -248,11 +248,11 @@ func TestCallersShareAFetch(t *testing.T) {
 			}
 		})
 	}
-	for waiting := 0; waiting < 5; time.Sleep(time.Millisecond) {
+	becomes(t, "five who wait", func() bool {
 		to.fetches.mu.Lock()
-		waiting = to.fetches.all[imported].waiting
-		to.fetches.mu.Unlock()
-	}
+		defer to.fetches.mu.Unlock()
+		return to.fetches.all[imported].waiting == 5
+	})
 	leave()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Errorf("who left: %v", err)
@@ -264,6 +264,16 @@ func TestCallersShareAFetch(t *testing.T) {
 	}
 }
 
+// becomes waits for a fact.
+func becomes(t *testing.T, what string, fact func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !fact(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came true: %s", what)
+		}
+	}
+}
+
 func TestAFetchEndsWithItsCallers(t *testing.T) {
 	p, to, imported, _, _ := twoStores(t)
 	p.layer = always(io.ErrUnexpectedEOF)
@@ -271,9 +281,7 @@ func TestAFetchEndsWithItsCallers(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() { gone <- to.Fetch(ctx, imported, p) }()
-	for p.sent.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	becomes(t, "a stream that was asked for", func() bool { return p.sent.Load() > 0 })
 	leave()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)

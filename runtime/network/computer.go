@@ -306,10 +306,11 @@ func (n *Network) recall(index int, now time.Time) (memory, error) {
 	until := map[netip.Addr]time.Time{}
 	for _, set := range b.all() {
 		set.Table = n.table()
-		elements, err := c.GetSetElements(set)
-		if errors.Is(err, unix.ENOENT) {
+		// What GetSetElements says of a set that is not there has lost its cause.
+		if _, err := c.GetSetByName(set.Table, set.Name); errors.Is(err, unix.ENOENT) {
 			return nil, nil
 		}
+		elements, err := c.GetSetElements(set)
 		if err != nil {
 			return nil, fmt.Errorf("read set %s: %w", set.Name, err)
 		}

@@ -458,6 +458,27 @@ func TestANodeTakesUpItsComputers(t *testing.T) {
 	w.check(s, map[string]bool{"198.51.100.11": true, "198.51.100.12": false})
 }
 
+// Somebody may flush the machine's rules, or a node may die before it has written
+// them: its next life writes them anew.
+func TestANodeTakesUpAComputerWithoutRules(t *testing.T) {
+	w := newTown(t)
+	s := newSpace(t)
+	rules := egress([]string{"198.51.100.11"}, nil)
+	w.attach(t, 7, s, rules)
+	c, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.DelTable(w.table())
+	if err := errors.Join(c.Flush(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	w.Network = newNetwork(t, "node-a")
+	w.Servers = []netip.AddrPort{w.server}
+	w.attach(t, 7, s, rules)
+	w.check(s, map[string]bool{"198.51.100.11": true, "198.51.100.12": false})
+}
+
 func TestOtherNameServersWhereNamesMatter(t *testing.T) {
 	w := newTown(t)
 	for _, addr := range []string{":53", ":853"} {
