@@ -142,7 +142,10 @@ func (w *work) all() (string, error) {
 // base describes a base image for the plan.
 func (w *work) base(name string) (Base, error) {
 	if other, ok := w.Aliases[name]; ok {
-		name = other
+		name = other // the operator's, so it may be any
+	} else if IsTag(name) || strings.HasPrefix(name, keyPrefix) {
+		// The store does not know whose an image is; tags and digests get around.
+		return Base{}, fmt.Errorf("%w: %s is no image to build on: name a base image", runtime.ErrNoImage, quoted(name))
 	}
 	digest, err := w.Images.Resolve(w.ctx, name)
 	if err == nil {

@@ -88,6 +88,25 @@ func TestADockerfileBecomesAnImage(t *testing.T) {
 	}
 }
 
+// Tags and digests of other accounts' images get around: in logs, by former
+// members.
+func TestABuildStandsOnNoImageOfAnEnvironment(t *testing.T) {
+	n := newNode(t, 0)
+	tag := "env-" + strings.Repeat("a", 22) + ":0123456789ab"
+	digest, log, err := n.built(t.Context(), runtime.Build{Dockerfile: "FROM host\nRUN echo secret > /srv/secret\n", Name: tag})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	for _, other := range []string{tag, digest} {
+		for _, file := range []string{"FROM " + other + "\nRUN cat /srv/secret\n", "FROM host\nCOPY --from=" + other + " /srv/secret /srv/\n"} {
+			_, log, err := n.built(t.Context(), runtime.Build{Dockerfile: file})
+			if err == nil || !strings.Contains(err.Error(), "no image to build on") {
+				t.Errorf("%q: %v\n%s", file, err, log)
+			}
+		}
+	}
+}
+
 const stagedDockerfile = `FROM host AS tools
 RUN mkdir -p /opt/t/sub && echo one > /opt/t/a.txt && echo two > /opt/t/b.txt && echo three > /opt/t/sub/c && ln -s a.txt /opt/t/l && chown 33:44 /opt/t/sub/c && chmod 750 /opt/t/sub
 FROM host

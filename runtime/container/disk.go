@@ -102,7 +102,9 @@ func overlay(target string, lower []string, part string) error {
 	for i, dir := range lower {
 		short[i] = fmt.Sprintf("/proc/self/fd/%d/%s", below, filepath.Base(dir))
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s",
+	// Whatever the kernel's default: an upper directory with redirects or without
+	// its files' data is no layer that an image can be made of.
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=off,metacopy=off",
 		strings.Join(short, ":"), filepath.Join(part, "upper"), filepath.Join(part, "work"))
 	err = unix.Mount("overlay", fmt.Sprintf("/proc/self/fd/%d", fd), "overlay", unix.MS_NODEV, options)
 	if err != nil {

@@ -144,6 +144,9 @@ func (u *unpacker) match(pattern string) ([]string, error) {
 					next = append(next, path.Join(dir, n))
 				}
 			}
+			if len(next) > maxMatches {
+				break // said below; links in a tree can multiply what is listed
+			}
 		}
 		if found = next; len(found) == 0 {
 			return nil, fmt.Errorf("%w: nothing has such a name", runtime.ErrInvalid)
