@@ -66,6 +66,9 @@ func (r *reign) waitingBuilds() ([]state.Build, map[state.NodeID]int, error) {
 	if err != nil || len(waiting) == 0 {
 		return nil, nil, err
 	}
+	if waiting, err = mayBegin(v, waiting); err != nil {
+		return nil, nil, err
+	}
 	count := map[state.NodeID]int{}
 	for _, n := range r.c.roster.all() {
 		err := v.BuildsOn(n.ID, func(state.Build) bool { count[n.ID]++; return true })
@@ -74,6 +77,22 @@ func (r *reign) waitingBuilds() ([]state.Build, map[state.NodeID]int, error) {
 		}
 	}
 	return waiting, count, nil
+}
+
+// mayBegin leaves out the builds that wait for another one of their environment:
+// to claim one would be refused, and said again at every look.
+func mayBegin(v *state.View, waiting []state.Build) ([]state.Build, error) {
+	var ready []state.Build
+	for _, b := range waiting {
+		e, err := v.Environment(b.Account, b.Environment)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return nil, err
+		}
+		if b.Test || err != nil || e.Build.Running == "" || e.Build.Running == b.ID {
+			ready = append(ready, b)
+		}
+	}
+	return ready, nil
 }
 
 // busyWith is the nodes that make as many builds as they may.

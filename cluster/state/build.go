@@ -129,14 +129,14 @@ type Built struct {
 	Status string    `cbor:"1,keyasint"` // one of the above
 	Hash   string    `cbor:"2,keyasint"` // of the recipe that the image was made by; "" for the base itself
 	Error  string    `cbor:"3,keyasint"` // of the last build, if it failed
-	At     time.Time `cbor:"4,keyasint"` // when the last build ended
-	Tag    string    `cbor:"5,keyasint"` // of the newest good image, with Digest
-	Digest string    `cbor:"6,keyasint"`
-	Wanted string    `cbor:"7,keyasint"` // hash of the recipe as it is
+	At     time.Time `cbor:"5,keyasint"` // when the last build ended
+	Tag    string    `cbor:"7,keyasint"` // of the newest good image, with Digest
+	Digest string    `cbor:"8,keyasint"`
+	Wanted string    `cbor:"9,keyasint"` // hash of the recipe as it is
 	// Running and Queued are the builds under way; a test is neither.
-	Running BuildID `cbor:"8,keyasint"`
-	Queued  BuildID `cbor:"9,keyasint"`
-	Last    BuildID `cbor:"10,keyasint"` // the newest of all
+	Running BuildID `cbor:"10,keyasint"`
+	Queued  BuildID `cbor:"11,keyasint"`
+	Last    BuildID `cbor:"12,keyasint"` // the newest of all
 }
 
 // Recipe is what an environment's image is to be made by.
@@ -402,6 +402,9 @@ func (tx *Tx) rebuild(e *Environment, r Recipe) error {
 		}
 		return tx.endBuilds(e, "the environment was deleted")
 	}
+	if r.Hash == "" && r.Base == "" && e.Build.Status != "" {
+		return nil // a command that says nothing of the recipe
+	}
 	if e.Build.Wanted == r.Hash && r.Hash != "" {
 		return nil
 	}
@@ -453,8 +456,8 @@ func (tx *Tx) queueAutomatic(e *Environment, r Recipe) error {
 		return err
 	}
 	e.Build.Queued, e.Build.Last = b.ID, b.ID
-	if e.Build.Running == "" {
-		e.Build.Status = EnvironmentPending
+	if e.Build.Status = EnvironmentPending; e.Build.Running != "" {
+		e.Build.Status = EnvironmentBuilding
 	}
 	return nil
 }

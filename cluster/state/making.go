@@ -214,7 +214,9 @@ func (tx *Tx) endBuild(b Build, to BuildPhase, digest, reason string) (err error
 			return err
 		}
 	}
-	e.Build.Status = e.Build.status(b)
+	if e.Build.Status = e.Build.status(b); e.Build.Status == EnvironmentReady {
+		e.Build.Error = "" // of a recipe that is not the environment's any more
+	}
 	return tx.putBuilt(e)
 }
 
@@ -277,12 +279,34 @@ func releaseBuilds(tx *Tx, node NodeID) error {
 	return err
 }
 
+// behindAnother reports whether a build waits for another one of its
+// environment, and not for a node.
+func (tx *Tx) behindAnother(b Build) (bool, error) {
+	if b.Node != "" || b.Test {
+		return false, nil
+	}
+	e, err := tx.Environment(b.Account, b.Environment)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return e.Build.Running != "" && e.Build.Running != b.ID, err
+}
+
 // expireBuilds fails builds that nobody ended in their time.
 func expireBuilds(tx *Tx, n int) (int, error) {
 	due, err := builds.before(tx.w, "deadline", tx.now, n)
 	for i, b := range due {
 		if err != nil {
 			return i, err
+		}
+		behind, behindErr := tx.behindAnother(b)
+		if behindErr != nil {
+			return i, behindErr
+		}
+		if behind {
+			b.Deadline = tx.now.Add(BuildQueueTime)
+			err = tx.putBuild(b)
+			continue
 		}
 		reason := fmt.Sprintf("Build timeout after %d s", int64(b.Limit/time.Second))
 		if b.Node == "" {
