@@ -52,7 +52,8 @@ type Engine struct {
 	// Aliases are names of base images that stand for others.
 	Aliases map[string]string
 	// Env is what every step sees besides its own variables, KEY=value: the
-	// mirrors that installers are to use. It is in no image, key or log.
+	// mirrors that installers are to use. Nothing here writes it to an image, key or
+	// log, but a step can read it: it holds no credentials.
 	Env []string
 	// Resources bound the computer that a step runs in.
 	Resources runtime.Resources

@@ -84,7 +84,7 @@ type Copy struct {
 	// Dest is absolute. It ends in / when it is a directory that sources go
 	// into; otherwise it is what the one source becomes.
 	Dest  string
-	Owner string // as --chown has it; "" is root
+	Owner string // as --chown has it; "" leaves each file its own
 	Mode  uint32 // permission bits; 0 leaves them as they are
 }
 

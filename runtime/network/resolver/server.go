@@ -102,7 +102,11 @@ func (s *Server) serveUDP() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil || n > maxQueryBytes || !s.queries.take(from.Addr()) {
+		if err != nil {
+			s.troubled("read name query", err)
+			continue
+		}
+		if n > maxQueryBytes || !s.queries.take(from.Addr()) {
 			continue
 		}
 		query := slices.Clone(buf[:n])
@@ -122,11 +126,7 @@ func (s *Server) serveTCP() {
 			return
 		}
 		if err != nil {
-			s.Log.Warn("accept name query", "err", err) // such as no descriptors left
-			select {
-			case <-s.life.Done():
-			case <-time.After(time.Second):
-			}
+			s.troubled("accept name query", err) // such as no descriptors left
 			continue
 		}
 		client := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
@@ -140,6 +140,15 @@ func (s *Server) serveTCP() {
 			defer context.AfterFunc(s.life, func() { conn.Close() })()
 			s.converse(client, conn)
 		})
+	}
+}
+
+// troubled says what failed, and waits: it may last.
+func (s *Server) troubled(doing string, err error) {
+	s.Log.Warn(doing, "err", err)
+	select {
+	case <-s.life.Done():
+	case <-time.After(time.Second):
 	}
 }
 
