@@ -9,6 +9,7 @@
 //
 //	path.go    from what a user writes to a name in the workspace
 //	fs.go      opening a workspace, reading
+//	draft.go   content on its way to its place
 //	write.go   writing, directories, moving
 //	range.go   reading and writing in the middle of a file
 //	overwrite.go  what a full disk must not spoil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +42,9 @@ type Entry struct {
 	Mode      fs.FileMode
 	Modified  time.Time
 	Target    string // of symlinks, as the computer wrote it
+	// Stamp changes whenever the content of a file may have, and with its
+	// permissions and names. Only files that were opened or written have one.
+	Stamp string
 }
 
 // Name is the last part of the entry's path.
@@ -124,7 +128,7 @@ func (w *FS) openFile(clean string) (*os.File, Entry, error) {
 		f.Close()
 		return nil, Entry{}, plain("open", clean, err)
 	}
-	return f, entryOf(clean, info), nil
+	return f, stamped(clean, info), nil
 }
 
 func regular(info fs.FileInfo) error {
@@ -160,6 +164,16 @@ func entryOf(clean string, info fs.FileInfo) Entry {
 	e := Entry{Path: clean, Kind: kindOf(info.Mode()), Mode: info.Mode().Perm(), Modified: info.ModTime()}
 	if e.Kind == File {
 		e.SizeBytes = info.Size()
+	}
+	return e
+}
+
+// stamped is an entry with its stamp. No program can set the time of a file's
+// last change, and the kernel tells apart changes between which somebody looked.
+func stamped(clean string, info fs.FileInfo) Entry {
+	e := entryOf(clean, info)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		e.Stamp = fmt.Sprintf("%x-%x-%x", st.Ino, st.Ctim.Nano(), st.Size)
 	}
 	return e
 }

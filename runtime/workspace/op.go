@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/bothy-computer/bothy/runtime"
 )
@@ -46,8 +47,11 @@ type Op struct {
 	ContentBase64 []byte `json:"content_base64,omitempty"`
 	// Mode is a written file's permissions, a decimal number in JSON; 0 or less
 	// means 0644.
-	Mode        int64   `json:"mode,omitempty"`
-	Recursive   bool    `json:"recursive,omitempty"`
+	Mode      int64 `json:"mode,omitempty"`
+	Recursive bool  `json:"recursive,omitempty"`
+	// Depth is how many levels a list shows that is not recursive; less than 1
+	// means 1. It is not in that JSON.
+	Depth       int     `json:"-" cbor:"depth,omitempty"`
 	Offset      int64   `json:"offset,omitempty"`
 	Length      int64   `json:"length,omitempty"`
 	Edits       []Edit  `json:"edits,omitempty"`
@@ -80,10 +84,12 @@ type Item struct {
 	Type      Kind   `json:"type"`           // File or Directory
 	SizeBytes *int64 `json:"size_bytes,omitempty"`
 	Mode      uint32 `json:"mode"` // permissions only
+	// Modified is when the content changed last. It is not in that JSON.
+	Modified time.Time `json:"-" cbor:"modified"`
 }
 
 func itemOf(e Entry) Item {
-	item := Item{Path: e.Path, Type: File, Mode: uint32(e.Mode.Perm())}
+	item := Item{Path: e.Path, Type: File, Mode: uint32(e.Mode.Perm()), Modified: e.Modified}
 	switch e.Kind {
 	case Directory:
 		item.Type = Directory

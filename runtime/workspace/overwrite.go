@@ -11,7 +11,7 @@ import (
 // putRange writes a range so that a full disk leaves what was. All room is taken
 // before a byte of the file changes: what it grows by, and, where the file
 // system writes what is new beside what is old, the new blocks.
-func (w *FS) putRange(clean string, f *os.File, size, offset int64, data []byte) error {
+func (w *FS) putRange(f *os.File, size, offset int64, data []byte) error {
 	end := offset + int64(len(data))
 	inside := min(int64(len(data)), max(0, size-offset))
 	before := make([]byte, inside)
@@ -19,7 +19,7 @@ func (w *FS) putRange(clean string, f *os.File, size, offset int64, data []byte)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	fresh, err := w.stage(clean, f, offset, data[:inside])
+	fresh, err := w.stage(f, offset, data[:inside])
 	if err != nil {
 		return err
 	}
@@ -47,10 +47,9 @@ type staged struct {
 	at, length int64 // where they belong
 }
 
-// stage writes the whole blocks of a range into a file beside it. Only btrfs
-// needs that: others write over a block where it is. The file has no name by
-// the time that it is returned.
-func (w *FS) stage(clean string, f *os.File, offset int64, data []byte) (staged, error) {
+// stage writes the whole blocks of a range into a file that has no name. Only
+// btrfs needs that: others write over a block where it is.
+func (w *FS) stage(f *os.File, offset int64, data []byte) (staged, error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil {
 		return staged{}, err
@@ -61,17 +60,12 @@ func (w *FS) stage(clean string, f *os.File, offset int64, data []byte) (staged,
 	if fs.Type != unix.BTRFS_SUPER_MAGIC || length <= 0 {
 		return staged{}, nil
 	}
-	name := partOf(clean)
-	part, err := w.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	part, err := w.unnamed()
 	if err != nil {
 		return staged{}, err
 	}
 	s := staged{part, at, length}
-	err = w.discard(name)
-	if err == nil {
-		err = pwrite(part, data[at-offset:at-offset+length], 0)
-	}
-	if err != nil {
+	if err := pwrite(part, data[at-offset:at-offset+length], 0); err != nil {
 		s.close()
 		return staged{}, err
 	}

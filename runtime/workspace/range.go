@@ -97,21 +97,29 @@ func (w *FS) overwrite(clean string, offset int64, data []byte) error {
 			return err
 		}
 	}
-	return errors.Join(w.putRange(clean, f, info.Size(), offset, data), f.Close())
+	return errors.Join(w.putRange(f, info.Size(), offset, data), f.Close())
 }
 
 // create makes a file, or fails with fs.ErrExist.
 func (w *FS) create(clean string, offset int64, data []byte) error {
+	f, err := w.unnamed()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := pwrite(f, data, offset); err != nil {
+		return err
+	}
 	if err := w.makeAll(path.Dir(clean)); err != nil {
 		return err
 	}
-	part := partOf(clean)
-	_, err := w.writePart(part, defaultFileMode, func(f *os.File) error {
-		_, err := f.WriteAt(data, offset)
+	dir, err := w.openDir(path.Dir(clean))
+	if err != nil {
 		return err
-	})
-	if err == nil {
-		err = w.root.Link(part, clean)
 	}
-	return errors.Join(err, w.discard(part))
+	defer dir.Close()
+	if err := w.own(f, defaultFileMode); err != nil {
+		return err
+	}
+	return nameIn(dir, f, path.Base(clean))
 }

@@ -128,7 +128,7 @@ func (w *FS) doWriteRange(ctx context.Context, op Op) (Result, error) {
 }
 
 func (w *FS) doList(ctx context.Context, op Op) (Result, error) {
-	opts := ListOptions{Depth: 1}
+	opts := ListOptions{Depth: max(1, op.Depth)}
 	if op.Recursive {
 		opts.Depth = MaxDepth
 	}

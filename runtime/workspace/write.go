@@ -2,7 +2,6 @@ package workspace
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +18,8 @@ import (
 const (
 	// MaxFileBytes bounds a written file unless the caller says less.
 	MaxFileBytes = 16 << 30
-	// partPrefix begins the names of files that are still being written.
-	// Listings leave them out.
+	// partPrefix begins the names of what is still being put in its place.
+	// Listings leave it out.
 	partPrefix = ".bothy-part-"
 
 	defaultFileMode = 0o644
@@ -45,44 +44,15 @@ func (w *FS) Write(ctx context.Context, name string, content io.Reader, opts Wri
 	if err != nil {
 		return Entry{}, err
 	}
-	if opts.MaxBytes <= 0 {
-		opts.MaxBytes = MaxFileBytes
-	}
 	if opts.Mode, err = w.modeFor(clean, opts.Mode); err != nil {
 		return Entry{}, err
 	}
-	if err := w.makeAll(path.Dir(clean)); err != nil {
-		return Entry{}, err
-	}
-	part := partOf(clean)
-	info, err := w.writePart(part, opts.Mode, func(f *os.File) error {
-		n, err := io.Copy(f, &bounded{ctx: ctx, from: content, left: opts.MaxBytes + 1})
-		if err == nil && n > opts.MaxBytes {
-			err = fmt.Errorf("%w: the content has more than %d bytes", runtime.ErrInvalid, opts.MaxBytes)
-		}
-		return err
-	})
-	if err == nil {
-		err = ctx.Err() // whoever may no longer act changes nothing
-	}
-	if err == nil {
-		err = w.root.Rename(part, clean)
-	}
+	d, err := w.Draft(ctx, content, opts.MaxBytes)
 	if err != nil {
-		return Entry{}, plain("write", clean, errors.Join(err, w.discard(part)))
+		return Entry{}, fmt.Errorf("%s: %w", clean, err)
 	}
-	return entryOf(clean, info), nil
-}
-
-// partOf is a new name, beside a file's own, for the time that it is written.
-func partOf(clean string) string { return path.Join(path.Dir(clean), partPrefix+rand.Text()) }
-
-// discard removes a part that is not needed.
-func (w *FS) discard(part string) error {
-	if err := w.root.Remove(part); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	defer d.Close()
+	return w.Adopt(ctx, d, clean, opts.Mode)
 }
 
 // modeFor looks at what is there before anything is written.
@@ -101,27 +71,6 @@ func (w *FS) modeFor(clean string, mode fs.FileMode) (fs.FileMode, error) {
 		mode = defaultFileMode
 	}
 	return mode.Perm(), nil // never setuid: the content came from outside
-}
-
-func (w *FS) writePart(part string, mode fs.FileMode, fill func(*os.File) error) (fs.FileInfo, error) {
-	// Until it is whole the file is this machine's root's: the computer cannot
-	// open it, so it cannot change what we are writing.
-	f, err := w.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if err := fill(f); err != nil {
-		return nil, err
-	}
-	if err := f.Chown(w.uid, w.gid); err != nil {
-		return nil, err
-	}
-	if err := f.Chmod(mode); err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	return info, errors.Join(err, f.Close())
 }
 
 // bounded reads until a number of bytes or the end of a context.
