@@ -36,6 +36,7 @@ type Remote interface {
 	Load(ctx context.Context, node state.NodeID, computer state.ComputerID) (Load, error)
 	// Files does an operation on the files of a computer.
 	Files(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, op FileOp) (FileResult, error)
+	contents
 	// Guest passes a request on to the guest of a computer.
 	Guest(req *http.Request, node state.NodeID, account state.AccountID, id state.ComputerID) (*http.Response, error)
 	// Dial connects to a port of a computer.
@@ -172,7 +173,9 @@ func (s *Computers) Load(ctx context.Context, c state.Computer) (Load, error) {
 type local struct {
 	deps   *ownership
 	system *system
-	files  *fileRoom
+	files  *fileRoom // operations
+	// streams are the contents that are read or written as they come.
+	streams *fileRoom
 }
 
 // hold asks the computer's actor to have it running and keeps it from idling

@@ -26,15 +26,18 @@ const (
 // fileRoom is where operations on files take place: it bounds how many there
 // are, and has those that change one file take turns.
 type fileRoom struct {
-	mu    sync.Mutex
-	all   int
-	each  map[state.ComputerID]int
-	seed  maphash.Seed
-	turns [fileTurns]chan struct{} // each holds who has the turn
+	most, mostEach int
+	mu             sync.Mutex
+	all            int
+	each           map[state.ComputerID]int
+	seed           maphash.Seed
+	turns          [fileTurns]chan struct{} // each holds who has the turn
 }
 
-func newFileRoom() *fileRoom {
-	r := &fileRoom{each: map[state.ComputerID]int{}, seed: maphash.MakeSeed()}
+// newFileRoom makes a room for most operations, of which mostEach on one
+// computer.
+func newFileRoom(most, mostEach int) *fileRoom {
+	r := &fileRoom{most: most, mostEach: mostEach, each: map[state.ComputerID]int{}, seed: maphash.MakeSeed()}
 	for i := range r.turns {
 		r.turns[i] = make(chan struct{}, 1)
 	}
@@ -45,11 +48,11 @@ func newFileRoom() *fileRoom {
 func (r *fileRoom) enter(id state.ComputerID) (leave func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.each[id] >= maxFileOpsEach {
-		return nil, fault.New(fault.Unavailable, "%d operations on the computer's files go on already", maxFileOpsEach).WithRetry(retryMailbox)
+	if r.each[id] >= r.mostEach {
+		return nil, fault.New(fault.Unavailable, "%d operations on the computer's files go on already", r.mostEach).WithRetry(retryMailbox)
 	}
-	if r.all >= maxFileOps {
-		return nil, fault.New(fault.Unavailable, "the node is busy with %d operations on files", maxFileOps).WithRetry(retryMailbox)
+	if r.all >= r.most {
+		return nil, fault.New(fault.Unavailable, "the node is busy with %d operations on files", r.most).WithRetry(retryMailbox)
 	}
 	r.all++
 	r.each[id]++

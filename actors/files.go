@@ -98,12 +98,9 @@ func (l *local) Files(ctx context.Context, account state.AccountID, id state.Com
 
 // filesIn is Files for who has a place in the room.
 func (l *local) filesIn(ctx context.Context, account state.AccountID, id state.ComputerID, op FileOp) (FileResult, error) {
-	if err := l.deps.held(); err != nil {
-		return FileResult{}, err
-	}
 	leased, cancel := l.deps.lease(ctx)
 	defer cancel()
-	w, err := l.workspace(leased, account, id, op)
+	w, err := l.workspaceNow(leased, account, id, op)
 	if err != nil || w == nil {
 		return blankResult(op, err)
 	}

@@ -41,6 +41,7 @@ func (l *lines) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("no line to %s", r.URL.Host)
 	}
 	out := r.Clone(r.Context())
+	out.Trailer = r.Trailer // is filled while the body is read
 	out.URL.Scheme, out.URL.Host = to.Scheme, to.Host
 	return http.DefaultTransport.RoundTrip(out)
 }
@@ -375,7 +376,7 @@ func TestPatchesOfOneFileTakeTurns(t *testing.T) {
 }
 
 func TestTheRoomForFilesIsBounded(t *testing.T) {
-	r := newFileRoom()
+	r := newFileRoom(maxFileOps, maxFileOpsEach)
 	var leaves []func()
 	for range maxFileOpsEach {
 		leave, err := r.enter("one")

@@ -127,7 +127,8 @@ func Open(o Options) (*System, error) {
 	own := &ownership{cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
-	s.local = &local{deps: own, system: s.system, files: newFileRoom()}
+	s.local = &local{deps: own, system: s.system, files: newFileRoom(maxFileOps, maxFileOpsEach),
+		streams: newFileRoom(maxFileStreams, maxFileStreamsEach)}
 	safe := vault{o.Sealer}
 	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell}
 	s.Images = &Images{driver: o.Driver, cluster: o.Cluster}
@@ -162,6 +163,8 @@ func (s *System) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+execPath, s.local.serveExec)
 	mux.HandleFunc("POST "+filesPath+"{account}/{computer}", s.local.serveFiles)
+	mux.HandleFunc("GET "+contentPath+"{account}/{computer}", s.local.serveContent)
+	mux.HandleFunc("PUT "+contentPath+"{account}/{computer}", s.local.takeContent)
 	mux.HandleFunc(guestPath+"{account}/{computer}/{path...}", s.local.serveGuest)
 	mux.HandleFunc("POST "+dialPath+"{account}/{computer}/{port}", s.local.serveDial)
 	mux.HandleFunc("POST "+desktopPath+"{account}/{computer}", s.local.serveDesktop)
