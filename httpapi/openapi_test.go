@@ -56,11 +56,11 @@ func routeOf(doc *openapi3.T, method, path string) (*routers.Route, map[string]s
 	return nil, nil
 }
 
-// rest names the parameter that takes all that is left of a path.
-const rest = "{name}"
+// rest names the parameters that take all that is left of a path.
+var rest = map[string]bool{"{name}": true, "{path}": true}
 
 func match(template, parts []string) (map[string]string, bool) {
-	if n := len(template); template[n-1] == rest && len(parts) > n {
+	if n := len(template); rest[template[n-1]] && len(parts) > n {
 		parts = append(parts[:n-1:n-1], strings.Join(parts[n-1:], "/"))
 	}
 	if len(template) != len(parts) {

@@ -99,6 +99,7 @@ type Nouns struct {
 	Agents       Agents
 	Environments Environments
 	Builds       Builds
+	Files        Files
 	Machines     Machines
 	Money        Money
 	Models       Models
@@ -141,7 +142,7 @@ var Prefixes = []string{"", "/v1"}
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.threadRoutes(), a.agentRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
-		a.buildRoutes(), a.budgetRoutes(), a.healthRoutes()} {
+		a.buildRoutes(), a.fileRoutes(), a.budgetRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}
 	return all
