@@ -35,8 +35,8 @@ func (cmd Append) apply(tx *Tx) error {
 	if _, err := tx.own(r.Computer, cmd.Epoch); err != nil {
 		return err
 	}
-	if r.Status.Over() {
-		return fault.New(fault.Moved, "run %s has ended", r.ID)
+	if !r.Status.live() {
+		return fault.New(fault.Moved, "run %s is %s", r.ID, r.Status)
 	}
 	t, ok, err := tx.AnyThread(cmd.Thread)
 	if err != nil || !ok {

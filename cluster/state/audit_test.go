@@ -136,9 +136,12 @@ func auditMoney(r Reader) error {
 func auditRuns(r Reader) error {
 	recs, err := all(r, &runs)
 	errs := []error{err}
-	live, busy := map[ComputerID]int{}, map[ThreadID]RunID{}
+	live, busy, waiting := map[ComputerID]int{}, map[ThreadID]RunID{}, map[ThreadID]int{}
 	for _, run := range recs {
-		if run.Status.Over() {
+		if run.Status == RunQueued {
+			waiting[run.Thread]++
+		}
+		if !run.Status.live() {
 			continue
 		}
 		live[run.Computer]++
@@ -162,6 +165,9 @@ func auditRuns(r Reader) error {
 	for _, t := range ts {
 		if t.Run != busy[t.ID] || (t.Run != "") != (t.Status == ThreadRunning) {
 			errs = append(errs, fmt.Errorf("thread %s is %s with run %q; its live run is %q", t.ID, t.Status, t.Run, busy[t.ID]))
+		}
+		if n := waiting[t.ID]; n > MaxQueuedRuns || n > 0 && t.Run == "" {
+			errs = append(errs, fmt.Errorf("%d runs of thread %s wait for run %q", n, t.ID, t.Run))
 		}
 	}
 	return errors.Join(errs...)

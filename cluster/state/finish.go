@@ -10,7 +10,7 @@ type Finish struct {
 	Error   string    `cbor:"4,keyasint"`
 }
 
-// finishRun ends a run and frees its thread; the caller puts both. What is
+// finishRun ends a run and frees its thread for what waits; the caller puts both. What is
 // still reserved for it goes back: its last model call was never answered.
 func (tx *Tx) finishRun(t *Thread, r *Run, f Finish) error {
 	if !f.Status.Over() {
@@ -37,7 +37,10 @@ func (tx *Tx) finishRun(t *Thread, r *Run, f Finish) error {
 		}
 	}
 	t.Run, t.Status, t.UpdatedAt = "", afterRun[r.Status], tx.now
-	return tx.runEnded(*r)
+	if err := tx.runEnded(*r); err != nil {
+		return err
+	}
+	return tx.beginNext(t)
 }
 
 // afterRun is what a thread is once its run has ended.

@@ -92,7 +92,7 @@ func (h *history) answered(p Proposal, r Result) {
 func (h *history) command() (NodeID, Command) {
 	n := pick(h, "node", n1, n2, n3)
 	groups := [][]func(NodeID) Command{
-		{h.start, h.start, h.append, h.append, h.append, h.append, h.finish, h.cancel},
+		{h.start, h.start, h.task, h.append, h.append, h.append, h.append, h.finish, h.cancel},
 		{h.claim, h.claim, h.phase, h.wish, h.usage, h.usage, h.keepDisk},
 		{h.renew, h.expire, h.life},
 		{h.environment, h.makeDefault, h.deleteEnvironment, h.patch, h.deleteThread, h.copy},
@@ -120,6 +120,22 @@ func (h *history) start(NodeID) Command {
 	}
 	if h.chance(30, "keyed") {
 		cmd.Idempotency = &Idempotency{Key: pick(h, "key", "x", "y"), Hash: pick(h, "hash", "1", "1", "2")}
+	}
+	return cmd
+}
+
+// task makes a task, on a computer of its own or one that is there, or gives it
+// one more prompt.
+func (h *history) task(n NodeID) Command {
+	cmd := StartTask{Start: h.start(n).(StartRun)}
+	if cmd.Start.Create == nil {
+		return cmd
+	}
+	cmd.Start.Create.Environment, cmd.Start.Create.Task = "", &Task{Visibility: TaskShared}
+	cmd.Start.Create.Computer = h.anyComputer().ID
+	if h.chance(50, "own computer") {
+		cmd.Computer = &Computer{ID: ComputerID(h.id("comp")), Origin: OriginRebyte}
+		cmd.Start.Create.Computer = cmd.Computer.ID
 	}
 	return cmd
 }

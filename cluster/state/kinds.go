@@ -69,6 +69,8 @@ var kinds = map[string]kind{
 	"finish-build":            of[FinishBuild](3),
 	"release-build":           of[ReleaseBuild](3),
 	"cancel-build":            of[CancelBuild](3),
+	"start-task":              of[StartTask](4),
+	"show-task":               of[ShowTask](4),
 	"sweep":                   of[Sweep](1),
 }
 

@@ -28,6 +28,9 @@ type Run struct {
 	Pruned    bool      `cbor:"17,keyasint"` // its text pieces are gone
 	// Epoch is that of the owner whose batch was last accepted.
 	Epoch Epoch `cbor:"18,keyasint"`
+	// Waiting is what a queued run's user said; it becomes a message of the
+	// thread when the run begins.
+	Waiting *Message `cbor:"19,keyasint,omitempty"`
 }
 
 // RunConfig is what a run was asked to do with, fixed when it began: later
@@ -51,6 +54,7 @@ type RunConfig struct {
 type RunStatus string
 
 const (
+	RunQueued    RunStatus = "queued"  // waits for its thread's present run
 	RunPending   RunStatus = "pending" // no owner has begun it
 	RunRunning   RunStatus = "running"
 	RunSuccess   RunStatus = "success"
@@ -61,6 +65,9 @@ const (
 // Over reports whether the run has ended.
 func (s RunStatus) Over() bool { return s == RunSuccess || s == RunFailed || s == RunCancelled }
 
+// live reports whether the run is its thread's present one.
+func (s RunStatus) live() bool { return s == RunPending || s == RunRunning }
+
 // PruneAfter is how long a run's text pieces are kept after its end. Replay
 // from before then gives the completed items, which hold the whole text.
 const PruneAfter = 10 * time.Minute
@@ -70,7 +77,10 @@ var runs = table[Run]{
 	id: func(r Run) string { return string(r.ID) },
 	indexes: []index[Run]{
 		{"live", func(r Run) ([]string, string, bool) {
-			return []string{string(r.Computer)}, stampText(r.CreatedAt), !r.Status.Over()
+			return []string{string(r.Computer)}, stampText(r.CreatedAt), r.Status.live()
+		}},
+		{"queued", func(r Run) ([]string, string, bool) {
+			return []string{string(r.Thread)}, stampText(r.CreatedAt), r.Status == RunQueued
 		}},
 		{"status", func(r Run) ([]string, string, bool) {
 			return []string{string(r.Status)}, stampText(r.CreatedAt), !r.Status.Over()
@@ -130,42 +140,70 @@ func (cmd StartRun) apply(tx *Tx) error {
 	if done, err := tx.once(cmd.Account, cmd.Idempotency, Resource{"run", string(cmd.Run.ID)}); err != nil || done {
 		return err
 	}
-	if cmd.Message != nil && len(cmd.Message.Content) > MaxMessageBytes {
-		return fault.New(fault.TooLarge, "content is %d bytes; the limit is %d", len(cmd.Message.Content), MaxMessageBytes).WithField("content")
-	}
-	t, err := cmd.thread(tx)
+	t, err := cmd.admitted(tx)
 	if err != nil {
 		return err
 	}
 	if t.Run != "" {
 		return fault.New(fault.Conflict, "Thread is busy (execution in progress)").WithCode(CodeBusy)
 	}
+	return cmd.begin(tx, t)
+}
+
+// admitted is the thread, if a run may be begun in it.
+func (cmd StartRun) admitted(tx *Tx) (Thread, error) {
+	if cmd.Message != nil && len(cmd.Message.Content) > MaxMessageBytes {
+		return Thread{}, fault.New(fault.TooLarge, "content is %d bytes; the limit is %d", len(cmd.Message.Content), MaxMessageBytes).WithField("content")
+	}
+	t, err := cmd.thread(tx)
+	if err != nil || t.Task != nil {
+		return t, err
+	}
 	if _, err := tx.activeEnvironment(cmd.Account, t.Environment); err != nil {
 		if fault.Is(err, fault.NotFound) {
 			err = fault.New(fault.Conflict, "the environment of thread %s was deleted", t.ID)
 		}
-		return err
+		return t, err
 	}
+	return t, nil
+}
+
+// begin reserves what the run's first model call may cost, and begins it.
+func (cmd StartRun) begin(tx *Tx, t Thread) error {
 	if err := cmd.reserve(tx, t); err != nil {
 		return err
 	}
-	r := cmd.Run
-	r.Thread, r.Account, r.Computer, r.Status = t.ID, t.Account, t.Computer, RunPending
-	r.FirstSeq, r.CreatedAt = t.LastSeq+1, tx.now
-	if err := runs.create(tx.w, r); err != nil {
+	r := cmd.run(tx, t)
+	r.Waiting = cmd.Message
+	if err := tx.beginRun(&t, r, runs.create); err != nil {
 		return err
 	}
-	if cmd.Message != nil {
-		m := *cmd.Message
+	return threads.put(tx.w, t)
+}
+
+// run is the run that is asked for, in its thread.
+func (cmd StartRun) run(tx *Tx, t Thread) Run {
+	r := cmd.Run
+	r.Thread, r.Account, r.Computer, r.CreatedAt = t.ID, t.Account, t.Computer, tx.now
+	return r
+}
+
+// beginRun makes a run the present one of a thread that has none, and says what
+// its user said. The caller puts the thread.
+func (tx *Tx) beginRun(t *Thread, r Run, store func(Writer, Run) error) error {
+	said := r.Waiting
+	r.Status, r.FirstSeq, r.Waiting = RunPending, t.LastSeq+1, nil
+	if err := store(tx.w, r); err != nil {
+		return err
+	}
+	if said != nil {
+		m := *said
 		m.Run = r.ID
-		if err := tx.say(&t, m); err != nil {
+		if err := tx.say(t, m); err != nil {
 			return err
 		}
 	}
 	t.Run, t.LastRun, t.Status, t.UpdatedAt = r.ID, r.ID, ThreadRunning, tx.now
-	if err := threads.put(tx.w, t); err != nil {
-		return err
-	}
 	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
 	return tx.runBegan(r)
 }
@@ -212,7 +250,11 @@ func (tx *Tx) runsChanged(c Computer) error {
 	})
 }
 
-// CancelRun asks a thread's run to stop; its owner ends it.
+// cancelledRunText is why a run ended that its user cancelled before it began.
+const cancelledRunText = "Execution cancelled by user"
+
+// CancelRun asks a thread's run to stop; its owner ends it. What waits for it
+// ends at once.
 type CancelRun struct {
 	Account AccountID `cbor:"1,keyasint"`
 	Thread  ThreadID  `cbor:"2,keyasint"`
@@ -225,6 +267,9 @@ func (cmd CancelRun) apply(tx *Tx) error {
 	}
 	if t.Run == "" {
 		return fault.New(fault.Invalid, "No active execution to cancel")
+	}
+	if err := tx.dropQueued(t.ID, cancelledRunText); err != nil {
+		return err
 	}
 	return tx.requestCancel(t.Run)
 }

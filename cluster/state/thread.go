@@ -31,6 +31,8 @@ type Thread struct {
 	UpdatedAt    time.Time     `cbor:"19,keyasint"`
 	// Deleted hides it from everybody; Sweep removes it once its run has ended.
 	Deleted bool `cbor:"20,keyasint"`
+	// Task is set for a thread that was made as a task: it has no environment.
+	Task *Task `cbor:"21,keyasint,omitempty"`
 }
 
 // ThreadStatus is what a thread is doing, or how its last run ended.
@@ -61,6 +63,12 @@ var threads = table[Thread]{
 		}},
 		{"status", func(t Thread) ([]string, string, bool) {
 			return []string{string(t.Account), string(t.Status)}, byAge(t), !t.Deleted
+		}},
+		{"task", func(t Thread) ([]string, string, bool) {
+			return []string{string(t.Account)}, byAge(t), t.Task != nil && !t.Deleted
+		}},
+		{"computertask", func(t Thread) ([]string, string, bool) {
+			return []string{string(t.Account), string(t.Computer)}, byAge(t), t.Task != nil && !t.Deleted
 		}},
 		{"deleted", func(t Thread) ([]string, string, bool) {
 			return nil, stampText(t.UpdatedAt), t.Deleted && t.Run == ""
@@ -124,15 +132,29 @@ func (cmd CreateThread) apply(tx *Tx) error {
 }
 
 func (tx *Tx) createThread(t Thread) (Thread, error) {
-	e, err := tx.activeEnvironment(t.Account, t.Environment)
+	home, err := tx.home(t)
 	if err != nil {
 		return t, err
 	}
-	t.Computer, t.Status, t.CreatedAt, t.UpdatedAt = e.Computer, ThreadActive, tx.now, tx.now
+	t.Computer, t.Status, t.CreatedAt, t.UpdatedAt = home, ThreadActive, tx.now, tx.now
 	t.Messages, t.LastSeq, t.Run, t.LastRun, t.Deleted = 0, 0, "", "", false
 	t.InputTokens, t.OutputTokens, t.Cost = 0, 0, 0
 	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
 	return t, threads.create(tx.w, t)
+}
+
+// home is the computer that a new thread lives with: its environment's or, for
+// a task, the one it names.
+func (tx *Tx) home(t Thread) (ComputerID, error) {
+	if t.Task == nil {
+		e, err := tx.activeEnvironment(t.Account, t.Environment)
+		return e.Computer, err
+	}
+	c, err := tx.Computer(t.Account, t.Computer)
+	if err == nil && c.Phase == Failed {
+		err = fault.New(fault.Conflict, "computer %s could not be made: %s", c.ID, c.Error)
+	}
+	return c.ID, err
 }
 
 func (tx *Tx) activeEnvironment(account AccountID, id EnvironmentID) (Environment, error) {
