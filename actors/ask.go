@@ -23,17 +23,8 @@ const maxHandles = 5
 // the rest. Without a handle it is given one. It is refused with Payment when
 // the account cannot pay for its first minutes.
 func (s *Computers) Create(ctx context.Context, c Caller, spec state.Computer) (Asked, error) {
-	spec.ID, spec.Account, spec.Wish, spec.IdleStop = newComputerID(), c.Account, state.WishRunning, s.shape.ComputerIdle
-	var err error
-	if spec.Image == "" {
-		spec.Image = s.shape.Image
-	} else if spec.Image, err = s.images.choose(ctx, c.Account, spec.Image); err != nil {
-		return Asked{}, err
-	}
-	if spec.MilliCPU == 0 {
-		spec.MilliCPU = s.shape.MilliCPU
-	}
-	if err := s.local.deps.meter.affordsNew(ctx, spec); err != nil {
+	spec, err := s.specify(ctx, c, spec)
+	if err != nil {
 		return Asked{}, err
 	}
 	kind := state.CreateOperation
@@ -52,6 +43,20 @@ func (s *Computers) Create(ctx context.Context, c Caller, spec state.Computer) (
 		s.settle(ctx, id)
 	}
 	return s.asked(c.Account, id, o.ID)
+}
+
+// specify gives a new computer its id and what was not asked for.
+func (s *Computers) specify(ctx context.Context, c Caller, spec state.Computer) (_ state.Computer, err error) {
+	spec.ID, spec.Account, spec.Wish, spec.IdleStop = newComputerID(), c.Account, state.WishRunning, s.shape.ComputerIdle
+	if spec.Image == "" {
+		spec.Image = s.shape.Image
+	} else if spec.Image, err = s.images.choose(ctx, c.Account, spec.Image); err != nil {
+		return spec, err
+	}
+	if spec.MilliCPU == 0 {
+		spec.MilliCPU = s.shape.MilliCPU
+	}
+	return spec, s.local.deps.meter.affordsNew(ctx, spec)
 }
 
 // create makes up handles until one is free, if none is given.

@@ -22,35 +22,17 @@ const (
 type recipe struct {
 	env   state.Environment
 	agent *state.Agent // nil when none is named, or it was deleted
+	told  string       // a task's computer's own instructions
 }
 
 // configure fixes what a run works with: the message over the agent over the
 // environment, sealed values staying sealed.
 func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, n NewRun) (state.RunConfig, error) {
-	r, err := view(ctx, t.cluster, func(v *state.View) (r recipe, err error) {
-		if r.env, err = v.Environment(c.Account, thread.Environment); err != nil {
-			if fault.Is(err, fault.NotFound) && n.Create == nil {
-				err = fault.New(fault.Conflict, "the environment of thread %s was deleted", thread.ID)
-			}
-			return r, err
-		}
-		if thread.Agent == "" {
-			return r, nil
-		}
-		agent, err := v.Agent(c.Account, thread.Agent)
-		if fault.Is(err, fault.NotFound) {
-			return r, nil // a deleted agent's threads go on without it
-		}
-		r.agent = &agent
-		return r, err
-	})
+	r, err := view(ctx, t.cluster, func(v *state.View) (recipe, error) { return readRecipe(v, c, thread, n) })
 	if err != nil {
 		return state.RunConfig{}, err
 	}
-	if _, err := unbuilt(r.env); err != nil {
-		return state.RunConfig{}, err
-	}
-	config := state.RunConfig{Timeout: DefaultTimeout, SetupScripts: n.SetupScripts, NoInternet: r.env.NoInternet}
+	config := state.RunConfig{Timeout: DefaultTimeout, SetupScripts: n.SetupScripts, NoInternet: r.env.NoInternet, Instructions: r.told}
 	if r.agent != nil {
 		adoptAgent(&config, *r.agent)
 	}
@@ -62,6 +44,31 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 		return config, err
 	}
 	return config, t.entrust(&config, c.Account, r, n)
+}
+
+// readRecipe reads what a run's configuration is made from; a task has no
+// environment, and its computer's instructions are its own.
+func readRecipe(v *state.View, c Caller, thread state.Thread, n NewRun) (r recipe, err error) {
+	if thread.Task != nil {
+		on, _, err := v.AnyComputer(thread.Computer) // not there yet, when it is made with the task
+		r.told = on.Instructions
+		return r, err
+	}
+	if r.env, err = v.Environment(c.Account, thread.Environment); err != nil {
+		if fault.Is(err, fault.NotFound) && n.Create == nil {
+			err = fault.New(fault.Conflict, "the environment of thread %s was deleted", thread.ID)
+		}
+		return r, err
+	}
+	if _, err := unbuilt(r.env); err != nil || thread.Agent == "" {
+		return r, err
+	}
+	agent, err := v.Agent(c.Account, thread.Agent)
+	if fault.Is(err, fault.NotFound) {
+		return r, nil // a deleted agent's threads go on without it
+	}
+	r.agent = &agent
+	return r, err
 }
 
 func adoptAgent(config *state.RunConfig, a state.Agent) {

@@ -67,6 +67,7 @@ type Options struct {
 // System is one node's actors and the nouns that doors call.
 type System struct {
 	Threads      *Threads
+	Tasks        *Tasks
 	Agents       *Agents
 	Environments *Environments
 	Builds       *Builds
@@ -138,6 +139,7 @@ func Open(o Options) (*System, error) {
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape, recipes: o.Recipes, images: s.Images}
 	s.Builds = &Builds{cluster: o.Cluster, environments: s.Environments, bell: s.bell}
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
+	s.Tasks = &Tasks{threads: s.Threads, computers: s.Computers}
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
 	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
 	s.Sessions = &Sessions{cluster: o.Cluster, bell: s.bell, vault: safe, now: o.Now}

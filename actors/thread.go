@@ -127,19 +127,19 @@ func (t *thread) begin(j job) {
 }
 
 // ended looks again: a run that could not go on here for a passing reason is
-// begun again, and one that is over leaves nothing to do.
+// begun again, and one that is over may have had another one wait for it.
 func (t *thread) ended(m ended) {
 	if m.run != t.run || m.epoch != t.epoch {
 		return
 	}
 	t.cancel(errSuperseded)
 	t.run, t.cancel = "", nil
-	if m.err == nil {
-		return
+	if m.err != nil {
+		t.log.Warn("run left undone", "run", m.run, "epoch", m.epoch, "err", m.err)
 	}
-	t.log.Warn("run left undone", "run", m.run, "epoch", m.epoch, "err", m.err)
-	if fault.Is(m.err, fault.Moved) {
-		// The records say who goes on; if that is this node, a look finds it.
+	if m.err == nil || fault.Is(m.err, fault.Moved) {
+		// The records say who goes on, and whether another run waited for this
+		// one; if that is this node's to do, a look finds it.
 		t.cell.tell(attend{})
 		return
 	}

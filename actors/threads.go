@@ -65,7 +65,6 @@ func (t *Threads) Start(ctx context.Context, c Caller, n NewRun) (Started, error
 	if err != nil {
 		return Started{}, err
 	}
-	cmd.Message = &state.Message{ID: newID[state.MessageID]("msg"), Role: "user", Content: n.Content, Attachments: n.Attachments}
 	return t.start(ctx, c, thread, n, cmd)
 }
 
@@ -79,18 +78,30 @@ func (t *Threads) thread(ctx context.Context, c Caller, n NewRun, cmd *state.Sta
 }
 
 func (t *Threads) start(ctx context.Context, c Caller, thread state.Thread, n NewRun, cmd state.StartRun) (Started, error) {
-	config, err := t.configure(ctx, c, thread, n)
-	if err != nil {
-		return Started{}, err
-	}
-	cmd.Run = state.Run{ID: newID[state.RunID]("run"), Config: config}
-	if cmd.Reserve, err = t.reserve(thread, n, config); err != nil {
+	if err := t.fill(ctx, c, thread, n, &cmd); err != nil {
 		return Started{}, err
 	}
 	made, err := propose[state.Made](ctx, t.cluster, cmd)
 	if err != nil {
 		return Started{}, err
 	}
+	return t.begun(ctx, c, made)
+}
+
+// fill puts the run, its message and its first reservation into a command.
+func (t *Threads) fill(ctx context.Context, c Caller, thread state.Thread, n NewRun, cmd *state.StartRun) error {
+	config, err := t.configure(ctx, c, thread, n)
+	if err != nil {
+		return err
+	}
+	cmd.Message = &state.Message{ID: newID[state.MessageID]("msg"), Role: "user", Content: n.Content, Attachments: n.Attachments}
+	cmd.Run = state.Run{ID: newID[state.RunID]("run"), Config: config}
+	cmd.Reserve, err = t.reserve(thread, n, config)
+	return err
+}
+
+// begun is the run that a command made, with an owner found for it.
+func (t *Threads) begun(ctx context.Context, c Caller, made state.Made) (Started, error) {
 	started, err := t.started(c.Account, state.RunID(made.Resource.ID))
 	started.Replayed = made.Replayed
 	if err != nil {
