@@ -52,19 +52,8 @@ func Copy(ctx context.Context, from, to string, ids idmap.Range, f Files) error 
 		return err
 	}
 	defer source.close()
-	r, w := io.Pipe()
-	packed := make(chan error, 1)
-	go func() {
-		err := source.send(ctx, w, ids, f, u.isDir(f.Dest))
-		w.CloseWithError(err)
-		packed <- err
-	}()
-	err = u.layer(r)
-	r.CloseWithError(err)
-	if packErr := <-packed; packErr != nil && (err == nil || errors.Is(err, packErr)) {
-		err = packErr
-	}
-	return full(err)
+	into := u.isDir(f.Dest)
+	return full(piped(func(to io.Writer) error { return source.send(ctx, to, ids, f, into) }, u.layer))
 }
 
 // isDir reports whether a path leads to a directory.

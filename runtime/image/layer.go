@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -103,19 +102,13 @@ func onTop(layers []string, id string) []string {
 }
 
 // unpackTrees makes a layer of trees, and reports what its files hold.
-func (s *Store) unpackTrees(ctx context.Context, c Change, fresh string) (Packed, int64, error) {
-	from, to := io.Pipe()
-	packed := make(chan error, 1)
-	go func() {
-		err := pack(ctx, to, c.Trees, c.IDs)
-		to.CloseWithError(err)
-		packed <- err
-	}()
-	layer, bytes, err := s.unpackAlone(ctx, from, fresh)
-	from.CloseWithError(err)
-	if packErr := <-packed; packErr != nil && (err == nil || errors.Is(err, packErr)) {
-		err = packErr
-	}
+func (s *Store) unpackTrees(ctx context.Context, c Change, fresh string) (layer Packed, bytes int64, err error) {
+	err = piped(
+		func(to io.Writer) error { return pack(ctx, to, c.Trees, c.IDs) },
+		func(from io.Reader) (err error) {
+			layer, bytes, err = s.unpackAlone(ctx, from, fresh)
+			return err
+		})
 	return layer, bytes, err
 }
 

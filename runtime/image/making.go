@@ -226,28 +226,15 @@ func (s *Store) bootstrapImage(ctx context.Context, r Recipe, say func(string)) 
 	return info.Digest, s.placeNamed(fresh, filepath.Join(s.dir, "images", hexDigest), r.Name, info.Digest)
 }
 
-// errCut ends the reading of a tar whose writer has failed.
-var errCut = errors.New("the bootstrap failed")
-
 // unpackBootstrap unpacks the root while it is written.
-func (s *Store) unpackBootstrap(ctx context.Context, b bootstrap, u *unpacker) (Packed, error) {
-	from, to := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		err := s.bootstrap(ctx, b, to)
-		if err != nil {
-			to.CloseWithError(errCut)
-		}
-		to.Close()
-		ended <- err
-	}()
-	digest, err := unpackTar(ctx, u, from)
-	from.CloseWithError(err) // so that the writer ends too; nil is as good
-	bootstrapErr := <-ended
-	if err == nil || errors.Is(err, errCut) {
-		err = bootstrapErr
-	}
-	return digest, err
+func (s *Store) unpackBootstrap(ctx context.Context, b bootstrap, u *unpacker) (packed Packed, err error) {
+	err = piped(
+		func(to io.Writer) error { return s.bootstrap(ctx, b, to) },
+		func(from io.Reader) (err error) {
+			packed, err = unpackTar(ctx, u, from)
+			return err
+		})
+	return packed, err
 }
 
 // layFiles puts a recipe's own files over the packages'.
