@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -67,10 +66,10 @@ func (u *unpacker) isDir(name string) bool {
 
 // send writes the sources as a tar, by the names they are to have.
 func (u *unpacker) send(ctx context.Context, to io.Writer, ids idmap.Range, f Files, into bool) error {
-	p := packer{ctx: ctx, out: tar.NewWriter(to), ids: ids, links: map[inode]string{}, owner: f.Owner, mode: f.Mode}
+	p := packer{ctx: ctx, out: tar.NewWriter(to), ids: ids, links: map[inode]string{}, room: u.names, owner: f.Owner, mode: f.Mode}
 	var found []string
 	for _, s := range f.Sources {
-		matches, err := u.match(s)
+		matches, err := u.match(ctx, s)
 		if err != nil {
 			return fmt.Errorf("%.200q: %w", s, err)
 		}
@@ -110,7 +109,7 @@ func (u *unpacker) sendOne(p *packer, name, dest string, into bool) error {
 }
 
 // match lists the paths that a pattern names, in their order.
-func (u *unpacker) match(pattern string) ([]string, error) {
+func (u *unpacker) match(ctx context.Context, pattern string) ([]string, error) {
 	found := []string{"/"}
 	for part := range strings.SplitSeq(strings.Trim(path.Clean("/"+pattern), "/"), "/") {
 		if part == "" {
@@ -122,7 +121,7 @@ func (u *unpacker) match(pattern string) ([]string, error) {
 				next = append(next, path.Join(dir, part))
 				continue
 			}
-			names, err := u.names(dir)
+			names, err := u.namesIn(ctx, dir)
 			if err != nil {
 				return nil, err
 			}
@@ -147,8 +146,11 @@ func (u *unpacker) match(pattern string) ([]string, error) {
 	return found, nil
 }
 
-// names lists a directory; none where there is no directory.
-func (u *unpacker) names(dir string) ([]string, error) {
+// namesIn lists a directory; none where there is no directory.
+func (u *unpacker) namesIn(ctx context.Context, dir string) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	fd, err := unix.Openat2(u.root, path.Clean("./"+dir), &unix.OpenHow{
 		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) {
@@ -159,9 +161,8 @@ func (u *unpacker) names(dir string) ([]string, error) {
 	}
 	f := os.NewFile(uintptr(fd), dir)
 	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	slices.Sort(names)
-	return names, err
+	room := u.names // let go with the list
+	return room.list(ctx, f)
 }
 
 // notThere is an error of a path that leads nowhere, for who named it.

@@ -309,7 +309,7 @@ func TestWhatAPackUnpacksToPacksToTheSame(t *testing.T) {
 			grow(r, dir)
 		}
 		var once, again bytes.Buffer
-		if err := pack(t.Context(), &once, []Tree{{Path: root, At: "."}, {Path: usr, At: "usr"}}, unshifted); err != nil {
+		if err := pack(t.Context(), &once, []Tree{{Path: root, At: "."}, {Path: usr, At: "usr"}}, unshifted, testLimits.names); err != nil {
 			t.Fatal(err)
 		}
 		got, _, err := s.unpackAlone(t.Context(), bytes.NewReader(once.Bytes()), fresh)

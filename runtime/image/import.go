@@ -15,17 +15,9 @@ import (
 	"github.com/bothy-computer/bothy/runtime"
 )
 
-// limits bound what an imported image may hold.
-type limits struct {
-	entries int   // names in all layers together
-	bytes   int64 // that files hold, in all layers together, or an archive
-}
-
 // maxApart bounds the layers that an imported image keeps apart, so that builds
 // have room for their own: of one with more, all lie in one root.
 const maxApart = 64
-
-var defaultLimits = limits{entries: 1_000_000, bytes: 32 << 30}
 
 // Import unpacks an image and gives it a name, which it takes from another
 // image if that has it. path is an OCI archive (tar, also compressed), an OCI
@@ -137,7 +129,7 @@ func (s *Store) unpackDiff(ctx context.Context, l layer, fresh string, left *lim
 	if err := unpackLayer(ctx, l, u); err != nil {
 		return packed, 0, err
 	}
-	left.entries, left.bytes = u.entries, u.bytes
+	*left = u.limits
 	if packed, err = s.measure(ctx, rootfs); err != nil {
 		return packed, 0, err
 	}

@@ -304,7 +304,7 @@ func TestImportRefuses(t *testing.T) {
 		{"a hostile layer", writeLayout(t, testImage(t, goruntime.GOARCH, tarOf(t, hardlink("a", "../../../../etc/passwd")))), ".."},
 		{"an empty directory", t.TempDir(), "no image"},
 	} {
-		s := openStore(t, Options{machine: testMachine(t), limits: limits{entries: 50, bytes: 1 << 20}})
+		s := openStore(t, Options{machine: testMachine(t), limits: limits{entries: 50, bytes: 1 << 20, names: roomFor(1 << 20)}})
 		_, err := s.Import(t.Context(), "x", tt.path)
 		if !errors.Is(err, runtime.ErrInvalid) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", tt.why, err)

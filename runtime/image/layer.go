@@ -104,7 +104,7 @@ func onTop(layers []string, id string) []string {
 // unpackTrees makes a layer of trees, and reports what its files hold.
 func (s *Store) unpackTrees(ctx context.Context, c Change, fresh string) (layer Packed, bytes int64, err error) {
 	err = piped(
-		func(to io.Writer) error { return pack(ctx, to, c.Trees, c.IDs) },
+		func(to io.Writer) error { return pack(ctx, to, c.Trees, c.IDs, s.limits.names) },
 		func(from io.Reader) (err error) {
 			layer, bytes, err = s.unpackAlone(ctx, from, fresh)
 			return err

@@ -51,7 +51,7 @@ var upperIDs = idmap.Range{Host: 200_000, Size: 65_536}
 func packed(t *testing.T, dir string) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	if err := pack(t.Context(), &out, []Tree{{Path: dir, At: ".", Skip: []string{"skipped"}}}, upperIDs); err != nil {
+	if err := pack(t.Context(), &out, []Tree{{Path: dir, At: ".", Skip: []string{"skipped"}}}, upperIDs, testLimits.names); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -85,7 +85,7 @@ func TestALayerComesBackAsItWasPacked(t *testing.T) {
 		t.Errorf("the opaque directory is %+v, %v", srv, err)
 	}
 	var again bytes.Buffer
-	if err := pack(t.Context(), &again, []Tree{{Path: root, At: "."}}, unshifted); err != nil || !bytes.Equal(again.Bytes(), bytes1) {
+	if err := pack(t.Context(), &again, []Tree{{Path: root, At: "."}}, unshifted, testLimits.names); err != nil || !bytes.Equal(again.Bytes(), bytes1) {
 		t.Errorf("packed again it is another layer: %d and %d bytes, %v", again.Len(), len(bytes1), err)
 	}
 }

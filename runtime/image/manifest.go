@@ -243,7 +243,7 @@ func (s *Store) measure(ctx context.Context, root string) (Packed, error) {
 
 // packRoot writes the tar of a tree of this store.
 func packRoot(ctx context.Context, to io.Writer, root string) error {
-	return pack(ctx, to, []Tree{{Path: root, At: "."}}, unshifted)
+	return pack(ctx, to, []Tree{{Path: root, At: "."}}, unshifted, defaultLimits.names)
 }
 
 // WriteLayer writes the tar of a layer, named by its digest, or of the root of

@@ -44,8 +44,8 @@ type Tree struct {
 // does what those unpack to: entries come by name, also where one tree lies in
 // another, and hold no time but that of content. What cannot be in a layer,
 // sockets, devices and names that mean a whiteout, is left out.
-func pack(ctx context.Context, to io.Writer, trees []Tree, ids idmap.Range) error {
-	p := packer{ctx: ctx, out: tar.NewWriter(to), ids: ids, links: map[inode]string{}, within: map[string]Tree{}}
+func pack(ctx context.Context, to io.Writer, trees []Tree, ids idmap.Range, room nameRoom) error {
+	p := packer{ctx: ctx, out: tar.NewWriter(to), ids: ids, room: room, links: map[inode]string{}, within: map[string]Tree{}}
 	for _, t := range trees {
 		p.within[path.Clean(t.At)] = t
 		p.skip = append(p.skip, t.Skip...)
@@ -69,6 +69,7 @@ type packer struct {
 	out   *tar.Writer
 	ids   idmap.Range
 	skip  []string
+	room  nameRoom         // for names of links, and of the directories it is in
 	links map[inode]string // files with several names, by their first
 	owner *Owner           // of all; nil leaves each its own
 	mode  uint32           // permission bits of all; 0 leaves each its own
@@ -89,14 +90,22 @@ func (p *packer) tree(name string, depth int) error {
 
 // names lists what a directory has, with the trees that belong in it, in order.
 func (p *packer) names(dir *os.File, name string) ([]string, error) {
-	all, err := dir.Readdirnames(-1)
+	all, err := p.room.list(p.ctx, dir)
+	if err != nil {
+		return nil, err
+	}
 	for at := range p.within {
-		if at != "." && path.Dir(at) == name {
-			all = append(all, path.Base(at))
+		if at == "." || path.Dir(at) != name {
+			continue
+		}
+		if i, there := slices.BinarySearch(all, path.Base(at)); !there {
+			if err := p.room.hold(len(path.Base(at))); err != nil {
+				return nil, err
+			}
+			all = slices.Insert(all, i, path.Base(at))
 		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all), err
+	return all, nil
 }
 
 // directory writes a directory and all below it, and closes it.
@@ -130,6 +139,7 @@ func (p *packer) children(dir *os.File, name string, depth int) error {
 	if err != nil {
 		return err
 	}
+	defer p.room.release(entries)
 	for _, e := range entries {
 		inside := path.Join(name, e)
 		if slices.Contains(p.skip, inside) || strings.HasPrefix(e, whiteout) {
@@ -186,6 +196,9 @@ func (p *packer) file(dir int, base, name string, st *unix.Stat_t) error {
 			h := p.header(tar.TypeLink, name, st)
 			h.Linkname = first
 			return p.out.WriteHeader(h)
+		}
+		if err := p.room.hold(len(name)); err != nil {
+			return err
 		}
 		p.links[node] = name
 	}

@@ -32,8 +32,7 @@ const (
 // they would lead inside, and nowhere else.
 type unpacker struct {
 	root    int // handle of the directory
-	entries int // how many more there may be
-	bytes   int64
+	limits      // what there may still be
 	skipped int
 	// shift is added to owners, for a root of shifted ids.
 	shift int
@@ -53,7 +52,7 @@ func newUnpacker(dir string, l limits) (*unpacker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the image's directory: %w", err)
 	}
-	return &unpacker{root: fd, entries: l.entries, bytes: l.bytes}, nil
+	return &unpacker{root: fd, limits: l}, nil
 }
 
 func (u *unpacker) close() { unix.Close(u.root) }
@@ -87,10 +86,8 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if h.Typeflag == tar.TypeDir {
-		u.dirs[name] = h.ModTime
-	}
 	if name == "." {
+		u.dirs[name] = h.ModTime
 		return u.describe(u.root, ".", h)
 	}
 	parent, err := u.directory(path.Dir(name))
@@ -107,7 +104,9 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	case strings.HasPrefix(base, whiteout):
 		return u.hide(parent, path.Dir(name), strings.TrimPrefix(base, whiteout))
 	}
-	u.claim(name)
+	if err := u.claim(name, h); err != nil {
+		return err
+	}
 	return u.put(parent, base, h, content)
 }
 
@@ -138,11 +137,26 @@ func isHiddenAt(parent int, base string) bool {
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
-// claim notes that this layer has put a name down.
-func (u *unpacker) claim(name string) {
-	for ; name != "." && !u.mine[name]; name = path.Dir(name) {
-		u.mine[name] = true
+// claim notes that this layer has put a name down. What is above it costs little,
+// but links make ever new names of the same directories.
+func (u *unpacker) claim(name string, h *tar.Header) error {
+	bytes := len(name) // those above are the beginning of the same text
+	for above := name; above != "." && !u.mine[above]; above = path.Dir(above) {
+		if err := u.names.hold(bytes); err != nil {
+			return err
+		}
+		u.mine[above], bytes = true, 0
 	}
+	if h.Typeflag != tar.TypeDir {
+		return nil
+	}
+	if _, known := u.dirs[name]; !known {
+		if err := u.names.hold(0); err != nil {
+			return err
+		}
+	}
+	u.dirs[name] = h.ModTime
+	return nil
 }
 
 func (u *unpacker) put(parent int, base string, h *tar.Header, content io.Reader) error {

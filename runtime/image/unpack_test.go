@@ -58,7 +58,7 @@ func hardlink(name, to string) tar.Header {
 	return tar.Header{Name: name, Typeflag: tar.TypeLink, Linkname: to}
 }
 
-var testLimits = limits{entries: 200, bytes: 1 << 20}
+var testLimits = limits{entries: 200, bytes: 1 << 20, names: roomFor(1 << 20)}
 
 // unpack lays layers over each other in a directory that has something beside
 // it, and checks that this is as it was.
