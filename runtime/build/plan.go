@@ -139,7 +139,7 @@ func NewPlan(dockerfile string, o Options) (Plan, error) {
 
 // keyVersion changes when the same action comes to have another effect, so
 // that nothing made before is taken for it.
-const keyVersion = "1"
+const keyVersion = "2"
 
 func beginKey(digest string) string { return nextKey("build "+keyVersion, "image", digest) }
 

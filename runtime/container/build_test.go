@@ -247,7 +247,7 @@ func TestLayStaysInside(t *testing.T) {
 	if err := n.Start(t.Context(), 1, spec.ID); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := n.says(spec.ID, "root", "cat /etc/inside; stat -c '%u %a' /etc/inside; stat -c '%F %u' /opt/passwd; stat -c '%u %a' /new /new/dir; head -c 4 /etc/passwd"), "a1000 644\nregular file 1000\n0 755\n1000 750\nroot"; got != want {
+	if got, want := n.says(spec.ID, "root", "cat /etc/inside; stat -c '%u %a' /etc/inside; stat -c '%F %u' /opt/passwd; stat -c '%u %a' /new /new/dir; head -c 4 /etc/passwd"), "a1000 644\nregular file 1000\n1000 755\n1000 750\nroot"; got != want {
 		t.Errorf("inside: %q, want %q", got, want)
 	}
 }

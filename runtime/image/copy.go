@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +27,9 @@ type Files struct {
 	Sources []string
 	// Dest is absolute. With more than one source, when it ends in / or when it
 	// is a directory, files keep their names in it; else it is what the one
-	// source becomes.
+	// source becomes. What is missing of it is made, for all to enter.
 	Dest  string
-	Owner *Owner // of what is copied; nil leaves each its own
+	Owner *Owner // of what is copied or made; nil leaves each its own, and is root
 	Mode  uint32 // permission bits; 0 leaves each its own
 }
 
@@ -51,8 +52,22 @@ func Copy(ctx context.Context, from, to string, ids idmap.Range, f Files) error 
 		return err
 	}
 	defer source.close()
-	into := u.isDir(f.Dest)
-	return full(piped(func(to io.Writer) error { return source.send(ctx, to, ids, f, into) }, u.layer))
+	found, err := source.find(ctx, f.Sources)
+	if err != nil {
+		return err
+	}
+	into := u.isDir(f.Dest) || len(found) > 1 || strings.HasSuffix(f.Dest, "/")
+	if f.Owner != nil {
+		u.above = *f.Owner
+	}
+	if slices.ContainsFunc(found, source.isDir) { // there may be nothing in it that brings the destination about
+		dest, err := u.directory(path.Clean("./" + f.Dest))
+		if err != nil {
+			return full(badTar(fmt.Errorf("%.200q: %w", f.Dest, err)))
+		}
+		unix.Close(dest)
+	}
+	return full(piped(func(to io.Writer) error { return source.send(ctx, to, ids, f, found, into) }, u.layer))
 }
 
 // isDir reports whether a path leads to a directory.
@@ -64,18 +79,21 @@ func (u *unpacker) isDir(name string) bool {
 	return unix.Close(fd) == nil
 }
 
-// send writes the sources as a tar, by the names they are to have.
-func (u *unpacker) send(ctx context.Context, to io.Writer, ids idmap.Range, f Files, into bool) error {
-	p := packer{ctx: ctx, out: tar.NewWriter(to), ids: ids, links: map[inode]string{}, room: u.names, owner: f.Owner, mode: f.Mode}
-	var found []string
-	for _, s := range f.Sources {
+// find lists what the sources name, in their order.
+func (u *unpacker) find(ctx context.Context, sources []string) (found []string, err error) {
+	for _, s := range sources {
 		matches, err := u.match(ctx, s)
 		if err != nil {
-			return fmt.Errorf("%.200q: %w", s, err)
+			return nil, fmt.Errorf("%.200q: %w", s, err)
 		}
 		found = append(found, matches...)
 	}
-	into = into || len(found) > 1 || strings.HasSuffix(f.Dest, "/")
+	return found, nil
+}
+
+// send writes what was found as a tar, by the names it is to have.
+func (u *unpacker) send(ctx context.Context, to io.Writer, ids idmap.Range, f Files, found []string, into bool) error {
+	p := packer{ctx: ctx, out: tar.NewWriter(to), ids: ids, links: map[inode]string{}, room: u.names, owner: f.Owner, mode: f.Mode}
 	for _, name := range found {
 		if err := u.sendOne(&p, name, path.Clean("./"+f.Dest), into); err != nil {
 			return fmt.Errorf("%.200q: %w", name, err)

@@ -25,8 +25,8 @@ type Entry struct {
 }
 
 // Lay puts entries into the root of a computer that does not run, whose ids are
-// shifted. Directories that are missing above one are made, root's and for all
-// to enter. The root may be hostile.
+// shifted. Directories that are missing above one are made, its owner's and for
+// all to enter. The root may be hostile.
 func Lay(root string, ids idmap.Range, entries []Entry) error {
 	u, err := newUnpacker(root, defaultLimits)
 	if err != nil {
@@ -58,6 +58,7 @@ func (u *unpacker) lay(e Entry) error {
 	if name == "." {
 		return fmt.Errorf("%w: the root is no file", runtime.ErrInvalid)
 	}
+	u.above = Owner{e.UID, e.GID}
 	parent, err := u.directory(path.Dir(name))
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return fmt.Errorf("%w: %w", runtime.ErrInvalid, err)

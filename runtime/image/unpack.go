@@ -36,6 +36,9 @@ type unpacker struct {
 	skipped int
 	// shift is added to owners, for a root of shifted ids.
 	shift int
+	// above owns the directories that are made because they are missing above
+	// something; the zero value is root.
+	above Owner
 	// alone is set for a layer that is unpacked by itself, for an overlay to lay
 	// over others: what it hides is then marked as overlays do, not removed.
 	alone bool
@@ -340,7 +343,7 @@ func (u *unpacker) directory(name string) (int, error) {
 	if err := unix.Fchmodat(parent, path.Base(name), 0o755, 0); err != nil {
 		return -1, err
 	}
-	if err := unix.Fchownat(parent, path.Base(name), u.owner(0), u.owner(0), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fchownat(parent, path.Base(name), u.owner(u.above.UID), u.owner(u.above.GID), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return -1, err
 	}
 	return u.open(name)
