@@ -144,6 +144,8 @@ func (s *Store) cached() (map[string]bool, error) {
 // forgetOldest forgets a quarter of the cache, and reports how many steps. What
 // a build may just have made stays.
 func (s *Store) forgetOldest() (int, error) {
+	s.placing.Lock() // nobody remembers a step meanwhile
+	defer s.placing.Unlock()
 	all, err := s.steps()
 	if err != nil {
 		return 0, err

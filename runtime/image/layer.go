@@ -220,8 +220,8 @@ func (s *Store) over(layers []string, base []Layer) []Layer {
 	return all
 }
 
-// sweepLayers deletes layers that no image has.
-func (s *Store) sweepLayers(needed map[string]bool) error {
+// sweepLayers sets aside the layers that no image has.
+func (s *Store) sweepLayers(needed map[string]bool, gone string) error {
 	entries, err := os.ReadDir(filepath.Join(s.dir, "layers"))
 	if err != nil {
 		return fmt.Errorf("list layers: %w", err)
@@ -230,7 +230,7 @@ func (s *Store) sweepLayers(needed map[string]bool) error {
 		if needed[digestPrefix+e.Name()] {
 			continue
 		}
-		if err := s.discard(filepath.Join(s.dir, "layers", e.Name())); err != nil {
+		if err := setAside(filepath.Join(s.dir, "layers", e.Name()), gone); err != nil {
 			return fmt.Errorf("delete layer %s: %w", e.Name(), err)
 		}
 	}

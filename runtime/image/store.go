@@ -72,6 +72,8 @@ type Store struct {
 	cutPause time.Duration
 	// disk is how much of the disk is free in tests; nil elsewhere.
 	disk func() int64
+	// removeAll is that of package os but in tests.
+	removeAll func(string) error
 }
 
 // Layer is a read-only directory of an image and where it belongs in the
@@ -93,6 +95,7 @@ func Open(opts Options) (*Store, error) {
 	s := &Store{
 		dir: opts.Dir, log: opts.Log, limits: opts.limits, makings: newMakings(opts.Recipes), bootstrap: system.bootstrap, keys: system.keys,
 		uses: map[string]int{}, fetches: newSharing(), fetching: make(chan struct{}, maxFetches), cutPause: cutPause,
+		removeAll: os.RemoveAll,
 	}
 	if opts.bootstrap != nil {
 		s.bootstrap, s.keys = opts.bootstrap, func() (map[string][]byte, error) { return nil, nil }
@@ -233,19 +236,6 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		return fmt.Errorf("remove image %s: %w", name, err)
 	}
 	return nil
-}
-
-// discard moves a directory away first, so that it is never half there.
-func (s *Store) discard(dir string) error {
-	away, err := s.temp("gone")
-	if err != nil {
-		return err
-	}
-	err = os.Rename(dir, filepath.Join(away, "x"))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, os.RemoveAll(away))
 }
 
 // temp makes a directory of its own for something unfinished.

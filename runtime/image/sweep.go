@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,16 +35,7 @@ func (s *Store) Sweep(ctx context.Context, keep Sweeping) (int, error) {
 	if _, err := s.host.ensure(); err != nil {
 		s.log.Warn("no host image", "err", err)
 	}
-	s.placing.Lock()
-	defer s.placing.Unlock()
-	var used []string
-	if keep.Used != nil {
-		var err error
-		if used, err = keep.Used(); err != nil {
-			return 0, fmt.Errorf("sweep images: %w", err)
-		}
-	}
-	deleted, err := s.sweep(ctx, used, keep.Spare)
+	deleted, err := s.pass(ctx, keep)
 	for err == nil && ctx.Err() == nil {
 		free, freeErr := s.free()
 		if freeErr != nil || free >= keep.FreeBytes {
@@ -55,36 +47,63 @@ func (s *Store) Sweep(ctx context.Context, keep Sweeping) (int, error) {
 		}
 		s.log.Info("the disk is nearly full: build steps forgotten", "count", forgotten, "free", free, "wanted", keep.FreeBytes)
 		var more int
-		more, err = s.sweep(ctx, used, keep.Spare)
+		more, err = s.pass(ctx, keep)
 		deleted += more
 	}
 	return deleted, errors.Join(err, ctx.Err())
 }
 
-// sweep is one pass. placing is held.
-func (s *Store) sweep(ctx context.Context, used []string, spare time.Duration) (int, error) {
+// pass sweeps once. Nobody who wants an image waits while files are removed,
+// which takes seconds for a large one.
+func (s *Store) pass(ctx context.Context, keep Sweeping) (deleted int, err error) {
+	gone, err := s.temp("gone") // Open clears it away if we do not
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if removeErr := s.removeAll(gone); removeErr != nil {
+			err = errors.Join(err, fmt.Errorf("remove swept images: %w", removeErr))
+		}
+	}()
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	var used []string
+	if keep.Used != nil {
+		if used, err = keep.Used(); err != nil {
+			return 0, fmt.Errorf("sweep images: %w", err)
+		}
+	}
 	all, err := s.active(ctx)
 	if err != nil {
 		return 0, err
 	}
-	needed, layers, err := s.needed(all, used, spare)
+	needed, layers, err := s.needed(all, used, keep.Spare)
 	if err != nil {
 		return 0, err
 	}
-	deleted := 0
 	for _, info := range all {
 		if needed[info.Digest] {
 			continue
 		}
 		hexDigest := strings.TrimPrefix(info.Digest, digestPrefix)
 		for _, kind := range []string{"host", "images"} {
-			if err := s.discard(filepath.Join(s.dir, kind, hexDigest)); err != nil {
+			if err := setAside(filepath.Join(s.dir, kind, hexDigest), gone); err != nil {
 				return deleted, fmt.Errorf("delete image %s: %w", info.Digest, err)
 			}
 		}
 		deleted++
 	}
-	return deleted, s.sweepLayers(layers)
+	return deleted, s.sweepLayers(layers, gone)
+}
+
+// setAside moves a directory, should there be one, to where it is removed. So it
+// is never half there.
+func setAside(dir, gone string) error {
+	err := os.Rename(dir, filepath.Join(gone, filepath.Base(filepath.Dir(dir))+"-"+filepath.Base(dir)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // needed reports which images stay, and which layers they have: those with a
@@ -140,11 +159,11 @@ func (s *Store) free() (int64, error) {
 	if s.disk != nil {
 		return s.disk(), nil
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.dir, &fs); err != nil {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.dir, &st); err != nil {
 		return 0, fmt.Errorf("look for room: %w", err)
 	}
-	return int64(fs.Bavail) * fs.Bsize, nil
+	return int64(st.Bavail) * st.Bsize, nil
 }
 
 // gate is a lock among the goroutines of this process and the processes that

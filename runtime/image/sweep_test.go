@@ -149,3 +149,58 @@ func TestTwoProcessesDoNotPlaceAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestNobodyWaitsWhileSweptFilesAreRemoved: a large image takes seconds, and each
+// Create takes hold of its image.
+func TestNobodyWaitsWhileSweptFilesAreRemoved(t *testing.T) {
+	s := openStore(t, Options{machine: testMachine(t)})
+	host, err := s.Resolve(t.Context(), Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := nameless(t, s, host, "a")
+	free := func(when string) {
+		t.Helper()
+		if !s.placing.mu.TryLock() {
+			t.Errorf("who wants an image waits %s", when)
+			return
+		}
+		s.placing.mu.Unlock()
+	}
+	s.removeAll = func(dir string) error {
+		free("while files are removed")
+		if s.has(t.Context(), digest) {
+			t.Error("the image is there while it is removed")
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, "*", "*")); err != nil || len(left) == 0 {
+			t.Errorf("nothing is removed: %v", err)
+		}
+		return os.RemoveAll(dir)
+	}
+	s.disk = func() int64 {
+		free("while a sweep looks for room")
+		expectNothingUnfinished(t, s)
+		return 1
+	}
+	if n, err := s.Sweep(t.Context(), Sweeping{}); err != nil || n != 1 {
+		t.Fatalf("swept %d: %v", n, err)
+	}
+}
+
+func TestWhatASweepLeftIsRemovedAtTheNextStart(t *testing.T) {
+	dir, machine := t.TempDir(), testMachine(t)
+	s := openStore(t, Options{Dir: dir, machine: machine})
+	host, err := s.Resolve(t.Context(), Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nameless(t, s, host, "a")
+	s.removeAll = func(string) error { return os.ErrPermission }
+	if n, err := s.Sweep(t.Context(), Sweeping{}); err == nil || n != 1 {
+		t.Fatalf("swept %d: %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectNothingUnfinished(t, openStore(t, Options{Dir: dir, machine: machine}))
+}
