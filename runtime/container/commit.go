@@ -36,7 +36,7 @@ func (d *Driver) Commit(ctx context.Context, epoch runtime.Epoch, id runtime.ID,
 
 // upperTrees are the directories that hold what a computer has changed.
 func (d *Driver) upperTrees(ctx context.Context, id runtime.ID, r record) ([]image.Tree, error) {
-	if err := d.rest(ctx, id, r); err != nil {
+	if err := d.rest(ctx, id, &r); err != nil {
 		return nil, err
 	}
 	volume, ok := d.Pool.Path(string(id))

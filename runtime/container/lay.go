@@ -63,7 +63,7 @@ func (d *Driver) inRoot(ctx context.Context, epoch runtime.Epoch, id runtime.ID,
 		return err
 	}
 	defer release()
-	if err := d.rest(ctx, id, r); err != nil {
+	if err := d.rest(ctx, id, &r); err != nil {
 		return err
 	}
 	volume, ok := d.Pool.Path(string(id))

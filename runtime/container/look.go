@@ -143,16 +143,19 @@ func (d *Driver) ids() ([]runtime.ID, error) {
 	return out, nil
 }
 
-// rest makes sure that a computer does not run, as whoever works on its layer
-// needs. A blank that became this computer and that nobody has started yet is
-// ended for it; one that was started is runtime.ErrInvalid.
-func (d *Driver) rest(ctx context.Context, id runtime.ID, r record) error {
-	f, err := d.look(id, r)
+// rest makes sure that a computer does not run and that its layer is one of its
+// image, as whoever works on that needs. A blank that became this computer and
+// that nobody has started yet is ended for it; one that was started is
+// runtime.ErrInvalid.
+func (d *Driver) rest(ctx context.Context, id runtime.ID, r *record) error {
+	f, err := d.look(id, *r)
 	switch {
-	case err != nil || f.pid == 0:
+	case err != nil:
 		return err
+	case f.pid == 0:
+		return d.bare(ctx, id, r)
 	case r.Started:
 		return fmt.Errorf("%w: it runs", runtime.ErrInvalid)
 	}
-	return d.dismantle(ctx, id, r)
+	return d.dismantle(ctx, id, *r)
 }

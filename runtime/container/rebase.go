@@ -22,7 +22,7 @@ func (d *Driver) Rebase(ctx context.Context, epoch runtime.Epoch, id runtime.ID,
 		return err
 	}
 	defer release()
-	if err := d.rest(ctx, id, r); err != nil {
+	if err := d.rest(ctx, id, &r); err != nil {
 		return fmt.Errorf("rebase %s: %w", id, err)
 	}
 	r.Spec.Image = image
@@ -32,14 +32,15 @@ func (d *Driver) Rebase(ctx context.Context, epoch runtime.Epoch, id runtime.ID,
 	if err := d.save(id, r); err != nil {
 		return fmt.Errorf("rebase %s: %w", id, err)
 	}
-	if err := d.bare(id, &r); err != nil {
+	if err := d.bare(ctx, id, &r); err != nil {
 		return fmt.Errorf("rebase %s: %w", id, err)
 	}
 	return nil
 }
 
-// bare empties the layer of a computer that stands on another image since.
-func (d *Driver) bare(id runtime.ID, r *record) error {
+// bare empties the layer of a computer that stands on another image since. The
+// record, which a power cut spares, says so only once that is on the disk.
+func (d *Driver) bare(ctx context.Context, id runtime.ID, r *record) error {
 	if !r.Bare {
 		return nil
 	}
@@ -53,6 +54,9 @@ func (d *Driver) bare(id runtime.ID, r *record) error {
 		}
 	}
 	if err := layOut(volume, r.Range); err != nil {
+		return err
+	}
+	if err := d.Pool.Settle(ctx, string(id)); err != nil {
 		return err
 	}
 	r.Bare = false

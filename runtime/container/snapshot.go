@@ -70,6 +70,9 @@ func (d *Driver) takeSnapshot(ctx context.Context, id runtime.ID, r record, name
 			err = errors.Join(err, d.Pool.RemoveSnapshot(context.WithoutCancel(ctx), string(id), name))
 		}
 	}()
+	if err := d.bare(ctx, id, &r); err != nil { // a note says nothing of half a rebase
+		return n, err
+	}
 	n = note{Image: r.Image, Range: r.Range, Prepared: r.Prepared, Hostname: r.Spec.Hostname}
 	if r.Named != "" {
 		n.Hostname = r.Named

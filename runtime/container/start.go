@@ -119,7 +119,7 @@ func (d *Driver) boot(ctx context.Context, id runtime.ID, r *record) (err error)
 	if !ok {
 		return fmt.Errorf("its volume is gone: %w", runtime.ErrNotFound)
 	}
-	if err := d.bare(id, r); err != nil {
+	if err := d.bare(ctx, id, r); err != nil {
 		return err
 	}
 	if err := d.mountRoot(ctx, id, *r, volume); err != nil {
