@@ -143,9 +143,9 @@ func attachLoop(image string) (*os.File, string, error) {
 // that one comes every few seconds and not, as by default, every thirty.
 const mountOptions = "nodiscard,commit=5"
 
-// grow adds bytes to the loop file, then to the device, then to btrfs. Any
-// step may be the last one before a crash: fit takes it from there.
-func (b backing) grow(bytes int64) error {
+// extend adds bytes to the loop file, or nothing. fit then gives them to btrfs,
+// also when a crash came in between.
+func (b backing) extend(bytes int64) error {
 	f, err := os.OpenFile(b.image, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("grow the pool: %w", err)
@@ -158,7 +158,7 @@ func (b backing) grow(bytes int64) error {
 	if err := unix.Fallocate(int(f.Fd()), 0, info.Size(), bytes); err != nil {
 		return errors.Join(fmt.Errorf("grow the pool: %w", full(err)), f.Truncate(info.Size()))
 	}
-	return b.fit()
+	return nil
 }
 
 // fit makes the device as large as the file, and btrfs as large as the device.

@@ -76,13 +76,19 @@ type limitArgs struct {
 }
 
 func ioctl[T any](dir *os.File, number uintptr, args *T) error {
+	_, err := answered(dir, number, args)
+	return err
+}
+
+// answered is ioctl for one whose answer says something.
+func answered[T any](dir *os.File, number uintptr, args *T) (uintptr, error) {
 	for {
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, dir.Fd(), number, uintptr(unsafe.Pointer(args)))
+		answer, _, errno := unix.Syscall(unix.SYS_IOCTL, dir.Fd(), number, uintptr(unsafe.Pointer(args)))
 		switch {
 		case errno == 0:
-			return nil
+			return answer, nil
 		case !errors.Is(errno, unix.EINTR):
-			return errno
+			return 0, errno
 		}
 	}
 }
@@ -94,7 +100,14 @@ func withName(parent, name string, number uintptr) error {
 		return fmt.Errorf("the name %.20q... is longer than %d bytes", name, maxVolumeNameBytes)
 	}
 	copy(args.name[:], name)
-	return onDir(parent, func(dir *os.File) error { return ioctl(dir, number, &args) })
+	return onDir(parent, func(dir *os.File) error {
+		refused, err := answered(dir, number, &args)
+		if err == nil && refused != 0 {
+			// Such as a balance that somebody has begun: that is no errno.
+			err = fmt.Errorf("%w: btrfs is busy with another operation (code %d)", unix.EBUSY, refused)
+		}
+		return err
+	})
 }
 
 func onDir(path string, do func(*os.File) error) error {

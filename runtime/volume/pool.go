@@ -7,12 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/bothy-computer/bothy/runtime"
 )
 
 const (
@@ -30,10 +27,6 @@ const (
 	// watchInterval is how often a pool looks whether it should grow: no
 	// kernel tells when room gets short.
 	watchInterval = 250 * time.Millisecond
-	// aheadSteps is how many steps a pool that holds volumes keeps free. Adding
-	// one takes seconds while computers write as fast as they can, and what they
-	// write over takes room until btrfs commits.
-	aheadSteps = 2
 	// sweepInterval is how long the quota group of a volume that is gone may stay.
 	sweepInterval = 5 * time.Second
 )
@@ -45,8 +38,8 @@ type Options struct {
 	// SizeBytes is the size at first; 0 means DefaultSizeBytes. Where the disk
 	// has less room, the pool begins smaller.
 	SizeBytes int64
-	// GrowBytes is added when less than two of it are free; 0 means
-	// DefaultGrowBytes.
+	// GrowBytes is added, as long as the disk has room, when less than two of it
+	// are free, or half of it while there is no volume; 0 means DefaultGrowBytes.
 	GrowBytes int64
 	Log       *slog.Logger
 }
@@ -60,7 +53,7 @@ type Pool struct {
 	reason  string
 	log     *slog.Logger
 
-	growing sync.Mutex // held while the pool grows
+	growth  growth
 	removed chan struct{}
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -237,22 +230,6 @@ func (p *Pool) watch(ctx context.Context) {
 	}
 }
 
-// stayAhead makes room ahead of the pool's writers.
-func (p *Pool) stayAhead() error {
-	if free, _ := room(p.backing.mount); free < p.ahead() {
-		return p.grow()
-	}
-	return nil
-}
-
-// ahead is how much is to be free: an empty pool waits for its first volume.
-func (p *Pool) ahead() int64 {
-	if volumes, err := p.List(); err == nil && len(volumes) == 0 {
-		return p.opts.GrowBytes / 2
-	}
-	return aheadSteps * p.opts.GrowBytes
-}
-
 // sweepRemoved removes the quota groups of volumes that are gone.
 func (p *Pool) sweepRemoved() error {
 	select {
@@ -261,39 +238,6 @@ func (p *Pool) sweepRemoved() error {
 	default:
 		return nil
 	}
-}
-
-// grow adds a step if the disk has room for one; else it leaves things as
-// they are.
-func (p *Pool) grow() error {
-	if _, plain := p.ground.(directories); plain {
-		return nil
-	}
-	p.growing.Lock()
-	defer p.growing.Unlock()
-	if free, _ := room(p.backing.mount); free >= p.ahead() || p.diskRoom() < p.opts.GrowBytes {
-		return nil
-	}
-	p.log.Info("volume pool grows", "dir", p.opts.Dir, "bytes", p.opts.GrowBytes)
-	return p.backing.grow(p.opts.GrowBytes)
-}
-
-// needRoom is runtime.ErrFull when no other volume or snapshot should be made.
-func (p *Pool) needRoom() error {
-	enough := func() bool {
-		free, total := room(p.backing.mount)
-		return free >= min(LowWaterBytes, total/lowWaterShare)
-	}
-	if enough() {
-		return nil
-	}
-	if err := p.grow(); err != nil {
-		return fmt.Errorf("make room: %w", err)
-	}
-	if !enough() {
-		return fmt.Errorf("%w: the pool is nearly full", runtime.ErrFull)
-	}
-	return nil
 }
 
 // diskRoom is how much of the disk the pool may still take.
