@@ -39,12 +39,14 @@ func (d *Driver) SetEgress(ctx context.Context, epoch runtime.Epoch, id runtime.
 func (d *Driver) Refuse(ctx context.Context, addrs []netip.Addr) error {
 	var blocks []netip.Prefix
 	for _, addr := range addrs {
-		if addr = addr.Unmap(); addr.Is4() { // there is no other way out
-			blocks = append(blocks, netip.PrefixFrom(addr, addr.BitLen()))
-		}
+		addr = addr.Unmap()
+		blocks = append(blocks, netip.PrefixFrom(addr.WithZone(""), addr.BitLen()))
 	}
 	return d.net.Refuse(ctx, blocks)
 }
+
+// Inside implements runtime.Border.
+func (d *Driver) Inside(addr netip.Addr) (bool, error) { return d.net.Inside(addr) }
 
 // checkEgress brings rules into their one form.
 func checkEgress(e runtime.Egress) (runtime.Egress, error) {

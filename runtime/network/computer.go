@@ -12,6 +12,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/network/resolver"
 )
 
@@ -211,7 +212,7 @@ func (n *Network) Resolved(client netip.Addr, name string, found []resolver.Addr
 	}
 	var public []resolver.Address
 	for _, a := range found {
-		if a.Addr.Is4() && !isNever(a.Addr) {
+		if a.Addr.Is4() && !runtime.IsInside(a.Addr) {
 			public = append(public, a)
 		}
 	}
@@ -227,15 +228,6 @@ func (n *Network) Resolved(client netip.Addr, name string, found []resolver.Addr
 	}
 	c.memory = after
 	return resolver.Admitted, nil
-}
-
-func isNever(addr netip.Addr) bool {
-	for _, block := range never {
-		if block.Contains(addr) {
-			return true
-		}
-	}
-	return false
 }
 
 // follow brings a computer's sets from what it knew to what it knows after it

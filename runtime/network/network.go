@@ -50,9 +50,9 @@ type Network struct {
 	mu       sync.Mutex       // held while rules or links change
 	resolver *resolver.Server // since the first Attach
 	ground   *ground          // of the rules as they are; nil for not known
-	refused  []netip.Prefix   // see Refuse
+	refused  []netip.Prefix   // see Refuse; written with both locks held
 
-	known     sync.RWMutex // over computers
+	known     sync.RWMutex // over computers and refused
 	computers map[int]*computer
 }
 
@@ -220,7 +220,9 @@ func (n *Network) Refuse(ctx context.Context, blocks []netip.Prefix) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	n.known.Lock()
 	n.refused = blocks
+	n.known.Unlock()
 	if n.ground == nil {
 		return nil // the first Attach writes it
 	}

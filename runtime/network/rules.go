@@ -13,16 +13,9 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-)
 
-// never are the ranges that lie on machines, between them, or nowhere. The
-// networks that this machine is part of are added to them.
-var never = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("224.0.0.0/3"),
-}
+	"github.com/bothy-computer/bothy/runtime"
+)
 
 var loopback = netip.MustParsePrefix("127.0.0.1/32")
 
@@ -67,7 +60,7 @@ func (n *Network) survey() (g ground, err error) {
 //	input        from a computer: name queries, so many a second; else refused
 //	forward      from a computer ─▶ out;  to a computer: replies only;
 //	             from outside to elsewhere: refused, unless the machine is a router
-//	out          not to computers, not to never; else as its own chain says
+//	out          not to computers, not inside; else as its own chain says
 //	cut          the end of what a computer may not do
 //	postrouting  from a computer to outside: as the machine
 //
@@ -84,7 +77,7 @@ func (n *Network) writeBase(s *ruleSet, g ground) error {
 	if err != nil {
 		return err
 	}
-	denied, err := s.blocks(slices.Concat(g.connected, never, g.denied))
+	denied, err := s.blocks(slices.Concat(g.connected, runtime.InsideRanges(), g.denied))
 	if err != nil {
 		return err
 	}
