@@ -15,11 +15,16 @@ var ErrComputerGone = errors.New("the computer is gone")
 // Command is a program to run in a computer.
 type Command struct {
 	Argv    []string
+	Env     []string      // besides what every program of the run is given, KEY=value
 	Dir     string        // "" is the workspace; else as a user of the computer names it
-	Timeout time.Duration // the whole process group is ended after it
-	// Output takes what the program writes to stdout and stderr together. It
-	// may be called from two goroutines.
+	Timeout time.Duration // the whole process group is ended after it; 0 is never
+	// Input is what the program reads; nil is nothing. A Read of it may still
+	// be under way when the program has ended.
+	Input io.Reader
+	// Output takes what the program writes to stdout, and to stderr unless
+	// Errors does. It may be called from two goroutines.
 	Output io.Writer
+	Errors io.Writer
 }
 
 // Exit is how a command ended.

@@ -14,10 +14,10 @@
 //	loop.go      Next decides: CallModel, Compact, RunTool or Finish
 //	view.go      what of the transcript a model is shown
 //	caller.go    calls a [Model], with retries that the driver sees
-//	toolbox.go   runs one tool on a [Computer]
+//	toolbox.go   runs one tool on a [Computer], or has a [Toolkit] run it
 //	compact.go   shortens a transcript that nears the model's window
 //
-// Models are in the sub-packages openai, anthropic and script; package
+// Package mcp brings tools of servers. Models are in the sub-packages openai, anthropic and script; package
 // catalog says which there are and what they cost. Nothing here knows of
 // actors, HTTP servers or the cluster.
 package agent

@@ -9,6 +9,15 @@ import (
 // MaxToolOutputBytes bounds how much of a tool's output a model is shown.
 const MaxToolOutputBytes = 16 << 10
 
+// OutputFile is the workspace file that holds a call's whole output, when that
+// is too long for a model.
+func OutputFile(call string) string { return OutputDir + "/" + call + ".txt" }
+
+// Abridge returns text unchanged when a model may be shown all of it, else its
+// head and tail, with a note between that says how much is left out and where
+// it is.
+func Abridge(text, where string) string { return headAndTail(text, MaxToolOutputBytes, where) }
+
 // headAndTail returns text unchanged when it fits in most bytes, else its
 // first and last halves with a note between that says how much is missing
 // and, when where is set, where it is.

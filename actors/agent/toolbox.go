@@ -27,7 +27,17 @@ type Toolbox struct {
 	// Computer gives the thread's computer, starting it if need be. It is
 	// asked only when a tool with sound arguments is about to run.
 	Computer func(context.Context) (Computer, error)
+	More     []Toolkit // beside the built-in ones
 	Now      func() time.Time
+}
+
+// Toolkit is tools of one kind beside the built-in ones, whose names they do
+// not share.
+type Toolkit interface {
+	// Has reports whether a call by this name is theirs.
+	Has(name string) bool
+	// Run runs a call, within their own time limit. Errors are as Toolbox.Run's.
+	Run(ctx context.Context, call Call) (Result, error)
 }
 
 // Run runs the call and returns the entry to commit, with the given id. The
@@ -49,6 +59,15 @@ func (t Toolbox) Run(ctx context.Context, step int, id string, call Call) (Entry
 }
 
 func (t Toolbox) run(ctx context.Context, call Call) (Result, error) {
+	for _, more := range t.More {
+		if more.Has(call.Name) {
+			return more.Run(ctx, call)
+		}
+	}
+	return t.builtIn(ctx, call)
+}
+
+func (t Toolbox) builtIn(ctx context.Context, call Call) (Result, error) {
 	args, err := ParseArguments(call)
 	if err != nil {
 		return Result{Status: Invalid, Text: "error: " + err.Error()}, nil
@@ -57,7 +76,7 @@ func (t Toolbox) run(ctx context.Context, call Call) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("get the computer: %w", err)
 	}
-	w := work{computer: computer, saved: OutputDir + "/" + call.ID + ".txt"}
+	w := work{computer: computer, saved: OutputFile(call.ID)}
 	limit := fileToolTimeout
 	if shell, ok := args.(ShellArgs); ok {
 		w.timeout = DefaultToolTimeout

@@ -59,7 +59,7 @@ func TestFileTools(t *testing.T) {
 		"an unknown argument":       {"read_file", map[string]string{"path": "a", "mode": "r"}, agent.Invalid, "unknown field"},
 		"an argument of wrong type": {"read_file", map[string]int{"path": 1}, agent.Invalid, "do not fit"},
 		"a missing argument":        {"write_file", map[string]string{"path": "a"}, agent.Invalid, `"content" is missing`},
-		"an unknown tool":           {"fly", map[string]string{}, agent.Invalid, "the tools are shell, read_file"},
+		"an unknown tool":           {"fly", map[string]string{}, agent.Invalid, "the built-in tools are shell, read_file"},
 		"a list of arguments":       {"shell", []string{"ls"}, agent.Invalid, "not a JSON object"},
 		"no time at all":            {"shell", map[string]any{"command": "ls", "timeout_ms": -1}, agent.Invalid, "timeout_ms"},
 		"a command too long":        {"shell", agent.ShellArgs{Command: strings.Repeat("x", 130<<10)}, agent.Invalid, "write a file"},

@@ -111,24 +111,42 @@ func ParseArguments(call Call) (any, error) {
 	for _, t := range Tools() {
 		names = append(names, t.Name)
 	}
-	return nil, fmt.Errorf("there is no tool %q; the tools are %s", call.Name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("there is no tool %q; the built-in tools are %s", call.Name, strings.Join(names, ", "))
+}
+
+// ObjectOf reads a call's arguments as a JSON object, for tools whose servers
+// check the rest. Some models write nothing where there are none. Errors are
+// worded for the model.
+func ObjectOf(call Call) (json.RawMessage, error) {
+	if call.Cut {
+		return nil, fmt.Errorf("your reply reached its length limit within the arguments of this call, so nothing was run; make smaller calls, such as a file in several parts")
+	}
+	if strings.TrimSpace(call.Arguments) == "" {
+		return json.RawMessage("{}"), nil
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(call.Arguments), &given); err != nil || given == nil {
+		return nil, fmt.Errorf("the arguments are not a JSON object: %s", reason(err))
+	}
+	return json.RawMessage(call.Arguments), nil
 }
 
 // parse decodes strictly. encoding/json alone would accept a missing field.
 func parse[T any](call Call, required ...string) (args T, err error) {
-	if call.Cut {
-		return args, fmt.Errorf("your reply reached its length limit within the arguments of this call, so nothing was run; make smaller calls, such as a file in several parts")
+	whole, err := ObjectOf(call)
+	if err != nil {
+		return args, err
 	}
 	var given map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(call.Arguments), &given); err != nil || given == nil {
-		return args, fmt.Errorf("the arguments are not a JSON object: %s", reason(err))
+	if err := json.Unmarshal(whole, &given); err != nil {
+		return args, err // ObjectOf read it just so
 	}
 	for _, name := range required {
 		if value, ok := given[name]; !ok || string(value) == "null" {
 			return args, fmt.Errorf("the argument %q is missing", name)
 		}
 	}
-	d := json.NewDecoder(bytes.NewReader([]byte(call.Arguments)))
+	d := json.NewDecoder(bytes.NewReader(whole))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&args); err != nil {
 		return args, fmt.Errorf("the arguments do not fit the tool's schema: %w", err)

@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,17 +45,19 @@ func (m *Model) params(req agent.Request) (sdk.MessageNewParams, error) {
 		p.CacheControl = sdk.NewCacheControlEphemeralParam()
 	}
 	for _, t := range req.Tools {
-		required, _ := t.Schema["required"].([]string)
 		p.Tools = append(p.Tools, sdk.ToolUnionParam{OfTool: &sdk.ToolParam{
-			Name: t.Name, Description: param.NewOpt(t.Description),
-			InputSchema: sdk.ToolInputSchemaParam{
-				Properties: t.Schema["properties"], Required: required,
-				ExtraFields: map[string]any{"additionalProperties": false},
-			},
+			Name: t.Name, Description: param.NewOpt(t.Description), InputSchema: schema(t.Schema),
 		}})
 	}
 	think(&p, req)
 	return p, nil
+}
+
+// schema is a tool's schema as it is; its type is always object.
+func schema(given map[string]any) sdk.ToolInputSchemaParam {
+	rest := maps.Clone(given)
+	delete(rest, "type")
+	return sdk.ToolInputSchemaParam{ExtraFields: rest}
 }
 
 // think asks for as much thinking as the effort says.

@@ -1,0 +1,178 @@
+package mcp_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/bothy-computer/bothy/actors/agent"
+	"github.com/bothy-computer/bothy/actors/agent/mcp"
+	"github.com/bothy-computer/bothy/actors/agent/mcp/mcptest"
+)
+
+func TestAProgramsToolsAreToldAndCalled(t *testing.T) {
+	d := newDesk()
+	s := started(t, d, clock())
+	if n := len(s.Tools()); n != 6 || len(s.Notes()) > 0 {
+		t.Fatalf("%d tools, notes %q", n, s.Notes())
+	}
+	tool := s.Tools()[0]
+	if !strings.HasPrefix(tool.Name, "mcp__clock__") || tool.Description == "" || tool.Schema["type"] != "object" || tool.Schema["properties"] == nil {
+		t.Errorf("a tool is told as %+v", tool)
+	}
+	if advice := strings.Join(s.Advice(), "\n"); !strings.Contains(advice, "Echo with care.") {
+		t.Errorf("advice %q", advice)
+	}
+	for _, tt := range []struct {
+		tool, text string
+		status     agent.ResultStatus
+		want       string
+	}{
+		{"echo", "hello", agent.Done, "hello"},
+		{"env", "HAND", agent.Done, "long"},
+		{"fail", "why", agent.Failed, "no: why"},
+		{"echo", "", agent.Done, "(no output)"},
+	} {
+		if r := call(t, s, "mcp__clock__"+tt.tool, tt.text); r.Status != tt.status || r.Text != tt.want {
+			t.Errorf("%s: %+v", tt.tool, r)
+		}
+	}
+	for arguments, want := range map[string]string{`[1]`: "not a JSON object", `{"text":1}`: "text", `{"no":"such"}`: "no"} {
+		r, err := s.Run(t.Context(), agent.Call{ID: "c", Name: "mcp__clock__echo", Arguments: arguments})
+		if err != nil || r.Status == agent.Done || !strings.Contains(r.Text, want) {
+			t.Errorf("%s: %+v, %v", arguments, r, err)
+		}
+	}
+	if d.starts() != 1 {
+		t.Errorf("it was started %d times", d.starts())
+	}
+}
+
+func TestWhatIsNoTextGoesToTheWorkspace(t *testing.T) {
+	d := newDesk()
+	s := started(t, d, clock())
+	r := call(t, s, "mcp__clock__picture", "")
+	if r.Status != agent.Done || string(d.files[".bothy/output/c1_1.png"]) != "\x89PNG" {
+		t.Fatalf("%+v, files %v", r, d.files)
+	}
+	for _, want := range []string{"image/png, 4 bytes", ".bothy/output/c1_1.png", "[resource clock://hand]\nat noon", "clock://face"} {
+		if !strings.Contains(r.Text, want) {
+			t.Errorf("no %q in %q", want, r.Text)
+		}
+	}
+	r = call(t, s, "mcp__clock__long", "tick ")
+	if len(r.Text) > agent.MaxToolOutputBytes+500 || r.Saved == "" || len(d.files[r.Saved]) != 50_000 || !strings.Contains(r.Text, r.Saved) {
+		t.Errorf("%d bytes told, %d saved in %q", len(r.Text), len(d.files[r.Saved]), r.Saved)
+	}
+}
+
+func TestAServerThatDiesIsStartedOnceMore(t *testing.T) {
+	d := newDesk()
+	s := started(t, d, clock())
+	r := call(t, s, "mcp__clock__die", "")
+	if r.Status != agent.Failed || !strings.Contains(r.Text, "exit code 3") || !strings.Contains(r.Text, "the clock stops") || !strings.Contains(r.Text, "started anew") {
+		t.Fatalf("%+v", r)
+	}
+	if r := call(t, s, "mcp__clock__echo", "again"); r.Text != "again" {
+		t.Fatalf("%+v", r)
+	}
+	if r := call(t, s, "mcp__clock__die", ""); !strings.Contains(r.Text, "not started again") {
+		t.Fatalf("%+v", r)
+	}
+	if r := call(t, s, "mcp__clock__echo", "no"); r.Status != agent.Failed || !strings.Contains(r.Text, "cannot be used") {
+		t.Fatalf("%+v", r)
+	}
+	if d.starts() != 2 {
+		t.Errorf("it was started %d times", d.starts())
+	}
+}
+
+func TestServersThatCannotBeStartedAreToldAndFailNothing(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you?", http.StatusUnauthorized) }))
+	t.Cleanup(locked.Close)
+	s := started(t, newDesk(), clock(),
+		mcp.Server{Name: "silent", Command: "true"},
+		mcp.Server{Name: "loud", Command: "sh", Args: []string{"-c", "echo 'no such package' >&2; exit 7"}},
+		mcp.Server{Name: "absent", Command: "/nowhere/at/all"},
+		mcp.Server{Name: "babble", Command: "echo", Args: []string{"this is no protocol"}},
+		mcp.Server{Name: "gone", URL: gone.URL + "/mcp?key=in-the-address"},
+		mcp.Server{Name: "locked", URL: locked.URL, Bearer: "hush-hush-hush"})
+	notes := strings.Join(s.Notes(), "\n")
+	for _, want := range []string{"silent could not be started", "exit code 0", "exit code 7: no such package", "absent could not be started", "babble could not",
+		"gone could not be started", "connection refused", "locked could not be started"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("no %q in:\n%s", want, notes)
+		}
+	}
+	for _, never := range []string{"in-the-address", "hush-hush"} {
+		if strings.Contains(notes, never) {
+			t.Errorf("%q in:\n%s", never, notes)
+		}
+	}
+	if r := call(t, s, "mcp__clock__echo", "still here"); r.Text != "still here" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestOnlyAllowedToolsAreTold(t *testing.T) {
+	c := clock()
+	c.AllowedTools = []string{"echo", "sing"}
+	s := started(t, newDesk(), c)
+	if len(s.Tools()) != 1 || s.Tools()[0].Name != "mcp__clock__echo" || s.Has("mcp__clock__die") {
+		t.Errorf("tools %+v", s.Tools())
+	}
+	if len(s.Notes()) != 1 || !strings.Contains(s.Notes()[0], "sing") {
+		t.Errorf("notes %q", s.Notes())
+	}
+}
+
+func TestHeadersGoToTheServerAlone(t *testing.T) {
+	var told []string
+	other, inner := mcptest.Handler(), mcptest.Handler()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told = append(told, r.Header.Get("Authorization"), r.Header.Get("X-Key"))
+		other.ServeHTTP(w, r)
+	}))
+	t.Cleanup(elsewhere.Close)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer hush-hush-hush" || r.Header.Get("X-Key") != "opensesame" {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(moved.Close)
+	signed := func(name, url string) mcp.Server {
+		return mcp.Server{Name: name, URL: url, Bearer: "hush-hush-hush", Headers: map[string]string{"X-Key": "opensesame"}}
+	}
+	s := started(t, newDesk(), signed("web", server.URL), signed("moved", moved.URL))
+	if r := call(t, s, "mcp__web__echo", "over http, hush-hush-hush"); r.Text != "over http, [hidden]" {
+		t.Errorf("%+v, notes %q", r, s.Notes())
+	}
+	for _, header := range told {
+		if header != "" {
+			t.Errorf("another host was told %q", header)
+		}
+	}
+	if len(told) == 0 {
+		t.Error("the redirect was not followed")
+	}
+}
+
+func TestWithoutAComputerThereIsNoServer(t *testing.T) {
+	gone := errors.New("moved")
+	s := mcp.New(t.Context(), mcp.Options{Servers: []mcp.Server{clock()}, Computer: func(context.Context) (agent.Computer, error) { return nil, gone }})
+	defer s.Close()
+	if err := s.Start(t.Context()); !errors.Is(err, gone) {
+		t.Errorf("got %v", err)
+	}
+}
