@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bothy-computer/bothy/actors/agent/mcp"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
@@ -130,6 +131,9 @@ func (t *Threads) entrust(config *state.RunConfig, account state.AccountID, r re
 		ofAgent = r.agent.MCPServers
 	}
 	config.MCPServers = byName(func(m state.MCPServer) string { return m.Name }, r.env.MCPServers, ofAgent, servers)
+	if n := len(config.MCPServers); n > mcp.MaxServers {
+		return fault.New(fault.TooLarge, "a run is given %d MCP servers by its environment, agent and message; the limit is %d", n, mcp.MaxServers).WithField("mcpServers")
+	}
 	return nil
 }
 

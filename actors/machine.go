@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -103,8 +104,13 @@ func (m *machine) explain(r *agent.Result) {
 // Exec runs a tool's command with the run's variables.
 func (m *machine) Exec(ctx context.Context, cmd agent.Command) (agent.Exit, error) {
 	out := &shared{w: cmd.Output}
+	errs := out
+	if cmd.Errors != nil {
+		errs = &shared{w: cmd.Errors}
+	}
 	exit, err := m.work.local.run(ctx, *m.grant, ExecRequest{Computer: m.work.computer.ID, Command: Command{
-		Argv: cmd.Argv, Env: m.work.variable, Dir: m.dir(cmd.Dir), Stdout: out, Stderr: out, Timeout: cmd.Timeout}})
+		Argv: cmd.Argv, Env: slices.Concat(m.work.variable, cmd.Env), Dir: m.dir(cmd.Dir),
+		Stdin: cmd.Input, Stdout: out, Stderr: errs, Timeout: cmd.Timeout}})
 	if err != nil {
 		return agent.Exit{}, gone(err)
 	}

@@ -61,7 +61,7 @@ func (m Models) free(name string) bool {
 
 // estimate is the most that the next call of a transcript can cost, and what
 // is due even if its answer is lost.
-func (m Models) estimate(config state.RunConfig, entries []agent.Entry) (*state.Reservation, error) {
+func (m Models) estimate(config state.RunConfig, k kit, entries []agent.Entry) (*state.Reservation, error) {
 	client, model, err := m.catalog.Open(config.Model)
 	if err != nil {
 		return nil, modelFault(err)
@@ -69,7 +69,7 @@ func (m Models) estimate(config state.RunConfig, entries []agent.Entry) (*state.
 	if model.Price.Zero() {
 		return nil, nil
 	}
-	input := m.counter.Request(client.Vendor(), request(config, model, entries))
+	input := m.counter.Request(client.Vendor(), request(config, model, k, entries))
 	most, err := model.Price.Reserve(input, model.MaxOutputTokens)
 	if err != nil {
 		return nil, err
@@ -82,9 +82,9 @@ func (m Models) estimate(config state.RunConfig, entries []agent.Entry) (*state.
 }
 
 // request is a model call for a transcript.
-func request(config state.RunConfig, model catalog.Model, entries []agent.Entry) agent.Request {
+func request(config state.RunConfig, model catalog.Model, k kit, entries []agent.Entry) agent.Request {
 	return agent.Request{
-		Model: model.VendorName, Instructions: instructions(config), Entries: agent.View(entries), Tools: agent.Tools(),
+		Model: model.VendorName, Instructions: instructions(config, k), Entries: agent.View(entries), Tools: k.tools,
 		MaxOutputTokens: model.MaxOutputTokens, Reasoning: model.Reasoning, Effort: agent.Effort(config.ReasoningEffort),
 	}
 }
@@ -94,8 +94,9 @@ const standing = `You are an agent with a computer of your own: a Linux machine 
 Your tools run there, as an unprivileged user who may use sudo where it is installed. Your working directory is %DIR%; files there are what the user sees.
 Do the work with your tools rather than describing it, check that it works, and then say briefly what you did.`
 
-// instructions are the standing ones and the agent's own.
-func instructions(config state.RunConfig) string {
+// instructions are the standing ones, the agent's own, and what is to be known
+// of its tools.
+func instructions(config state.RunConfig, k kit) string {
 	dir := config.Workdir
 	if dir == "" {
 		dir = workspaceDir
@@ -103,6 +104,9 @@ func instructions(config state.RunConfig) string {
 	text := replaceDir(standing, dir)
 	if config.Instructions != "" {
 		text += "\n\n" + config.Instructions
+	}
+	if k.about != "" {
+		text += "\n\n" + k.about
 	}
 	return text
 }

@@ -83,7 +83,7 @@ func TestABudgetThatEndsMidRunEndsTheRun(t *testing.T) {
 	// Enough for one call's reservation, not for a second one.
 	probe := tenant(t, 10_000_000)
 	config := state.RunConfig{Model: probe.Models.Default()}
-	one, err := probe.Models.estimate(config, nil)
+	one, err := probe.Models.estimate(config, builtIn(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -57,6 +58,9 @@ type Options struct {
 	Catalog   *catalog.Catalog
 	Shape     Shape // of an environment's computer
 	Price     ledger.ComputerPrice
+	// Reach are addresses inside that what tenants name may lead to all the same.
+	Reach   []netip.Prefix
+	Version string // of this program, told to MCP servers
 	// StartBalance is what a new account begins with.
 	StartBalance state.MicroUSD
 	Log          *slog.Logger
@@ -131,7 +135,8 @@ func Open(o Options) (*System, error) {
 	s.local = &local{deps: own, system: s.system, files: newFileRoom(maxFileOps, maxFileOpsEach),
 		streams: newFileRoom(maxFileStreams, maxFileStreamsEach)}
 	safe := vault{o.Sealer}
-	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell}
+	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell,
+		way: outside(o.Driver, o.Reach), version: o.Version}
 	s.Images = &Images{driver: o.Driver, cluster: o.Cluster}
 	s.Computers = &Computers{cluster: o.Cluster, images: s.Images, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
 	s.Probes = &Probes{cluster: o.Cluster}
@@ -186,6 +191,7 @@ func (s *System) Close() {
 	s.end()
 	s.loops.Wait()
 	s.system.close()
+	s.shop.way.CloseIdleConnections()
 }
 
 // watch passes on what the replica applied: to those who wait for a record,

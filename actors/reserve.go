@@ -22,5 +22,5 @@ func (t *Threads) reserve(thread state.Thread, n NewRun, config state.RunConfig)
 	if n.Content != "" {
 		entries = append(entries, agent.Entry{Kind: agent.User, ID: "new", Text: n.Content})
 	}
-	return t.models.estimate(config, entries)
+	return t.models.estimate(config, builtIn(), entries)
 }

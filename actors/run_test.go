@@ -15,6 +15,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/actorstest"
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/actors/agent/mcp/mcptest"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
@@ -22,7 +23,10 @@ import (
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	mcptest.Main()
+	goleak.VerifyTestMain(m)
+}
 
 // plainSealer keeps values readable, so that tests see what is sealed where.
 type plainSealer struct{}

@@ -15,7 +15,10 @@ import (
 // callModel makes model call number step and commits its whole reply, and with
 // it the run's end when the reply asks for nothing more.
 func (w *work) callModel(step int) error {
-	reply, err := w.call(request(w.run.Config, w.model, w.entries), step)
+	if err := w.equip(); err != nil {
+		return err
+	}
+	reply, err := w.call(request(w.run.Config, w.model, w.kit, w.entries), step)
 	if err != nil {
 		return w.uncalled(err)
 	}
@@ -25,6 +28,7 @@ func (w *work) callModel(step int) error {
 		if err != nil {
 			return err
 		}
+		w.ascribe(events)
 		batch.Events = append(batch.Events, events...)
 		w.entries = append(w.entries, e)
 	}
@@ -85,16 +89,25 @@ func (w *work) uncalled(err error) error {
 	return err
 }
 
-// ensureReserved holds money for the next call, unless it is held already.
+// ensureReserved holds money for the next call, unless enough is held already:
+// what StartRun held did not know of servers' tools.
 func (w *work) ensureReserved() error {
-	if w.reserved != nil {
+	if w.reserved != nil && !w.grown {
 		return nil
 	}
-	r, err := w.models.estimate(w.run.Config, w.entries)
+	w.grown = false
+	r, err := w.models.estimate(w.run.Config, w.kit, w.entries)
 	if err != nil || r == nil {
 		return err
 	}
-	return w.commit(state.Append{Reserve: r})
+	batch := state.Append{Reserve: r}
+	if w.reserved != nil {
+		if r.Amount <= w.reserved.Amount {
+			return nil
+		}
+		batch.Settle = w.settlement(0)
+	}
+	return w.commit(batch)
 }
 
 // pay settles the call's reservation with what it used, in the batch that
@@ -183,7 +196,7 @@ func (w *work) debug(format string, args ...any) {
 // for the model call that follows.
 func (w *work) runTool(next agent.RunTool) error {
 	w.debug("tool %s begins", next.Call.Name)
-	box := agent.Toolbox{Computer: w.machine.ready, Now: w.now}
+	box := agent.Toolbox{Computer: w.machine.ready, More: w.more(), Now: w.now}
 	entry, err := box.Run(w.ctx, next.Step, next.Call.ID+"_r", next.Call)
 	if err != nil {
 		return w.toolless(err)
@@ -197,7 +210,7 @@ func (w *work) runTool(next agent.RunTool) error {
 	batch := state.Append{Events: events}
 	after := append(w.entries[:len(w.entries):len(w.entries)], entry)
 	if _, calls := w.loop.Next(after).(agent.CallModel); calls {
-		if batch.Reserve, err = w.models.estimate(w.run.Config, after); err != nil {
+		if batch.Reserve, err = w.models.estimate(w.run.Config, w.kit, after); err != nil {
 			return err
 		}
 	}

@@ -36,19 +36,10 @@ func (w *work) takeUp() (over bool, err error) {
 // opening is what a run's log begins with.
 func (w *work) opening() []state.Event {
 	events := []state.Event{{Kind: state.EventRunStarted, Model: w.run.Config.Model, Agent: w.run.Config.Agent}}
-	servers := 0
-	for _, m := range w.run.Config.MCPServers {
-		if !m.Disabled {
-			servers++
-		}
-	}
 	if e, ok, err := w.environment(); err == nil && ok {
 		if waits, _ := unbuilt(e); waits {
 			events = append(events, notice("%s", buildText))
 		}
-	}
-	if servers > 0 {
-		events = append(events, notice("%d MCP servers are configured. This version of Bothy checks and keeps them but does not start them yet, so their tools are not available in this run.", servers))
 	}
 	return events
 }

@@ -37,7 +37,7 @@ func (w *watcher) Failed(a agent.Attempt) error {
 		}
 		batch.Settle = w.work.settlement(cost)
 		if !a.Last {
-			if batch.Reserve, err = w.work.models.estimate(w.work.run.Config, w.work.entries); err != nil {
+			if batch.Reserve, err = w.work.models.estimate(w.work.run.Config, w.work.kit, w.work.entries); err != nil {
 				return err
 			}
 		}

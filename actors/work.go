@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"runtime/debug"
 	"time"
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/actors/agent/mcp"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
@@ -22,6 +24,9 @@ type workshop struct {
 	models Models
 	vault  vault
 	bell   *bell
+	// way leads to MCP servers over HTTP, and to nothing inside.
+	way     *http.Transport
+	version string // of this program
 }
 
 // work does one run from where its records stand, in one epoch: it takes up
@@ -41,6 +46,10 @@ type work struct {
 	variable []string // of the run's processes, KEY=value
 	reserved *state.Reservation
 	machine  *machine
+	servers  *mcp.Set // nil for a run without any
+	kit      kit
+	equipped bool          // servers were started
+	grown    bool          // the kit has grown since money was reserved
 	past     []state.Event // the run's own, committed before this work began
 	// ctx ends when the run must stop: cancelled, out of time, superseded.
 	ctx context.Context
@@ -78,6 +87,7 @@ func (w *work) do() (err error) {
 		return err
 	}
 	defer w.machine.close()
+	defer w.disband()
 	streaming, done := context.WithCancel(w.commits)
 	defer done()
 	go w.journal.stream(streaming)
@@ -133,7 +143,7 @@ func (w *work) open() error {
 		w.variable = append(w.variable, p.Key+"="+p.Value)
 	}
 	w.past = tr.events
-	return nil
+	return w.enlist()
 }
 
 // turn is the loop: it asks what is next and does it.

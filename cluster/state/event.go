@@ -71,6 +71,10 @@ type ToolCall struct {
 	ExitCode  *int   `cbor:"5,keyasint"`
 	Failed    bool   `cbor:"6,keyasint"`
 	Millis    int64  `cbor:"7,keyasint"`
+	// Server and ServerTool are set for a tool of an MCP server: its name in the
+	// run, and the tool's name there.
+	Server     string `cbor:"8,keyasint,omitempty"`
+	ServerTool string `cbor:"9,keyasint,omitempty"`
 }
 
 // Usage is what model calls used and cost.

@@ -37,6 +37,7 @@ type Config struct {
 	Volumes  VolumeConfig         `yaml:"volumes"`
 	Images   ImagesConfig         `yaml:"images"`
 	Build    BuildConfig          `yaml:"build"`
+	Outside  OutsideConfig        `yaml:"outside"`
 	Log      LogConfig            `yaml:"log"`
 }
 
@@ -131,6 +132,12 @@ type BuildConfig struct {
 type VolumeConfig struct {
 	Size Bytes `yaml:"size"` // at first
 	Grow Bytes `yaml:"grow"` // added when less than two of it are free
+}
+
+// OutsideConfig is about what the node connects to because a user named it,
+// such as MCP servers: no private, link-local or node address.
+type OutsideConfig struct {
+	Allow []string `yaml:"allow"` // addresses and CIDRs that are reached all the same
 }
 
 // LogConfig says what the node logs, on standard error.

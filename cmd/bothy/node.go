@@ -214,6 +214,7 @@ func (n *node) openActors(context.Context) error {
 		Transport: n.cluster.Transport(), Sealer: secrets, Catalog: n.catalog, Price: n.config.Prices,
 		Shape: actors.Shape{Image: shape.Image, MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk),
 			EnvironmentIdle: shape.Idle.Environments, ComputerIdle: shape.Idle.Computers},
+		Reach: n.config.Outside.prefixes(), Version: buildVersion(),
 		StartBalance: state.MicroUSD(n.config.Accounts.StartBalance), Log: n.log, Registerer: n.registry, Now: time.Now,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ var legalDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a
 
 // Validate reports every mistake at once, named as the operator wrote it.
 func (c Config) Validate() error {
-	return errors.Join(c.checkNode(), c.checkAddresses(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkBuild(), c.checkLog(), c.checkModels())
+	return errors.Join(c.checkNode(), c.checkAddresses(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkBuild(), c.checkOutside(), c.checkLog(), c.checkModels())
 }
 
 func (c Config) checkNode() error {
@@ -154,6 +155,35 @@ func (c Config) checkComputers() error {
 		errs = append(errs, fmt.Errorf("computer.warm: %d; it is 0 to %d", c.Computer.Warm, container.MaxWarm))
 	}
 	return errors.Join(errs...)
+}
+
+func (c Config) checkOutside() error {
+	var errs []error
+	for i, text := range c.Outside.Allow {
+		if _, err := parseBlock(text); err != nil {
+			errs = append(errs, fmt.Errorf("outside.allow[%d]: %q is no address and no CIDR such as 10.0.0.0/8", i, text))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// parseBlock reads a CIDR, or an address alone.
+func parseBlock(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(addr.Unmap().WithZone(""), addr.Unmap().BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}
+
+// prefixes are the blocks of a configuration that was validated.
+func (c OutsideConfig) prefixes() []netip.Prefix {
+	var blocks []netip.Prefix
+	for _, text := range c.Allow {
+		if block, err := parseBlock(text); err == nil {
+			blocks = append(blocks, block)
+		}
+	}
+	return blocks
 }
 
 // What log.level and log.format may be.

@@ -141,7 +141,7 @@ func (s *Scribe) call(e state.Event, status string) *wire.Item {
 	}
 	asked, known := s.calls[t.ID]
 	if known && t.Name == "" {
-		t.Name, t.Arguments = asked.Name, asked.Arguments
+		t.Name, t.Arguments, t.Server, t.ServerTool = asked.Name, asked.Arguments, asked.Server, asked.ServerTool
 	} else if !known {
 		s.calls[t.ID] = t
 	}
@@ -161,6 +161,10 @@ func toolOf(t state.ToolCall) *wire.Tool {
 	}
 	// Arguments that the model got wrong leave the fields empty.
 	_ = json.Unmarshal([]byte(t.Arguments), &args)
+	if t.Server != "" {
+		tool.Name, tool.Server = t.ServerTool, t.Server
+		return tool
+	}
 	switch t.Name {
 	case "shell":
 		tool.Type, tool.Command = "command_execution", args.Command

@@ -130,6 +130,7 @@ type Item struct {
 type Tool struct {
 	Type       string `json:"type"` // command_execution, file_write, file_read, mcp_tool
 	Name       string `json:"name"`
+	Server     string `json:"server,omitempty"` // of an mcp_tool; Name is then the tool's name there
 	Command    string `json:"command,omitempty"`
 	FilePath   string `json:"file_path,omitempty"`
 	Output     string `json:"output,omitempty"`
