@@ -79,7 +79,7 @@ func (v vault) newSession(account state.AccountID, id state.ComputerID, kind sta
 		ID: newID[state.SessionID]("sess"), Account: account, Computer: id, Kind: kind}}
 	made.Hash = hashKey(made.Token)
 	var err error
-	if made.Sealed, err = v.sealer.Seal(aad(account, "session", string(made.ID)), []byte(made.Token)); err != nil {
+	if made.Sealed, err = v.sealer.Seal(state.SealedAs(account, state.SealedSession, string(made.ID)), []byte(made.Token)); err != nil {
 		return made, fmt.Errorf("seal a session's token: %w", err)
 	}
 	return made, nil
@@ -98,7 +98,7 @@ func (s *Sessions) Get(known state.AccessSession) (Session, error) {
 
 // Reveal opens a session's token, for who owns its computer.
 func (s *Sessions) Reveal(found state.AccessSession) (Session, error) {
-	token, err := s.vault.sealer.Open(aad(found.Account, "session", string(found.ID)), found.Sealed)
+	token, err := s.vault.sealer.Open(state.SealedAs(found.Account, state.SealedSession, string(found.ID)), found.Sealed)
 	if err != nil {
 		return Session{}, fmt.Errorf("open a session's token: %w", err)
 	}

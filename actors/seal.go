@@ -24,16 +24,10 @@ type mcpSecrets struct {
 	Env     map[string]string `json:"env,omitempty"`
 }
 
-// aad names a sealed value so that it cannot be moved to another account or
-// key. It does not name the environment: a run carries values over.
-func aad(account state.AccountID, use, name string) []byte {
-	return []byte(string(account) + "\x00" + use + "\x00" + name)
-}
-
 func (v vault) sealPairs(account state.AccountID, pairs []KeyValue) ([]state.Sealed, error) {
 	sealed := make([]state.Sealed, 0, len(pairs))
 	for _, p := range pairs {
-		b, err := v.sealer.Seal(aad(account, "variable", p.Key), []byte(p.Value))
+		b, err := v.sealer.Seal(state.SealedAs(account, state.SealedVariable, p.Key), []byte(p.Value))
 		if err != nil {
 			return nil, fmt.Errorf("seal %s: %w", p.Key, err)
 		}
@@ -45,7 +39,7 @@ func (v vault) sealPairs(account state.AccountID, pairs []KeyValue) ([]state.Sea
 func (v vault) openPairs(account state.AccountID, sealed []state.Sealed) ([]KeyValue, error) {
 	pairs := make([]KeyValue, 0, len(sealed))
 	for _, s := range sealed {
-		b, err := v.sealer.Open(aad(account, "variable", s.Key), s.Value)
+		b, err := v.sealer.Open(state.SealedAs(account, state.SealedVariable, s.Key), s.Value)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", s.Key, err)
 		}
@@ -64,7 +58,7 @@ func (v vault) sealServers(account state.AccountID, servers []MCPServer) ([]stat
 			if err != nil {
 				return nil, fmt.Errorf("seal MCP server %s: %w", m.Name, err)
 			}
-			if s.Sealed, err = v.sealer.Seal(aad(account, "mcp", m.Name), plain); err != nil {
+			if s.Sealed, err = v.sealer.Seal(state.SealedAs(account, state.SealedMCP, m.Name), plain); err != nil {
 				return nil, fmt.Errorf("seal MCP server %s: %w", m.Name, err)
 			}
 		}
@@ -79,7 +73,7 @@ func (v vault) openServers(account state.AccountID, sealed []state.MCPServer) ([
 		m := MCPServer{Type: s.Type, Name: s.Name, Command: s.Command, Args: s.Args, Cwd: s.Cwd,
 			URL: s.URL, AllowedTools: s.AllowedTools, Disabled: s.Disabled}
 		if s.Sealed != nil {
-			plain, err := v.sealer.Open(aad(account, "mcp", s.Name), s.Sealed)
+			plain, err := v.sealer.Open(state.SealedAs(account, state.SealedMCP, s.Name), s.Sealed)
 			if err != nil {
 				return nil, fmt.Errorf("open MCP server %s: %w", s.Name, err)
 			}

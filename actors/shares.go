@@ -28,7 +28,7 @@ func (s *Shares) Create(ctx context.Context, c Caller, ask state.Share) (Share, 
 	token := newToken(shareTokenPrefix)
 	ask.ID, ask.Account, ask.Hash = newID[state.ShareID]("share"), c.Account, hashKey(token)
 	var err error
-	if ask.Sealed, err = s.vault.sealer.Seal(aad(c.Account, "share", string(ask.ID)), []byte(token)); err != nil {
+	if ask.Sealed, err = s.vault.sealer.Seal(state.SealedAs(c.Account, state.SealedShare, string(ask.ID)), []byte(token)); err != nil {
 		return Share{}, fmt.Errorf("seal a share's token: %w", err)
 	}
 	if _, err := s.cluster.Apply(ctx, state.CreateShare{Share: ask}); err != nil {
@@ -40,7 +40,7 @@ func (s *Shares) Create(ctx context.Context, c Caller, ask state.Share) (Share, 
 
 // Reveal opens a share's token, for who owns its computer.
 func (s *Shares) Reveal(found state.Share) (Share, error) {
-	token, err := s.vault.sealer.Open(aad(found.Account, "share", string(found.ID)), found.Sealed)
+	token, err := s.vault.sealer.Open(state.SealedAs(found.Account, state.SealedShare, string(found.ID)), found.Sealed)
 	if err != nil {
 		return Share{}, fmt.Errorf("open a share's token: %w", err)
 	}

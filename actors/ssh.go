@@ -59,7 +59,7 @@ type sealedSSH struct {
 // sshSecretName is the record's.
 const sshSecretName = "ssh"
 
-var sshAAD = []byte("cluster\x00secret\x00" + sshSecretName)
+var sshAAD = state.SecretSealedAs(sshSecretName)
 
 // secret reads what the cluster signs by; the first node asked makes it.
 func (s *SSH) secret(ctx context.Context) (*sshSecret, error) {

@@ -50,6 +50,9 @@ func (s AccessSession) Valid(now time.Time) bool {
 var sessions = table[AccessSession]{
 	name: "session", noun: "Access session",
 	id: func(s AccessSession) string { return string(s.ID) },
+	sealed: func(s *AccessSession) []sealedPlace {
+		return []sealedPlace{{SealedAs(s.Account, SealedSession, string(s.ID)), &s.Sealed}}
+	},
 	indexes: []index[AccessSession]{
 		{"hash", func(s AccessSession) ([]string, string, bool) { return []string{s.Hash}, "", true }},
 		{"computer", func(s AccessSession) ([]string, string, bool) {

@@ -56,7 +56,8 @@ type MCPServer struct {
 
 var agents = table[Agent]{
 	name: "agent", noun: "Agent",
-	id: func(a Agent) string { return string(a.ID) },
+	id:     func(a Agent) string { return string(a.ID) },
+	sealed: func(a *Agent) []sealedPlace { return placesOfServers(a.Account, a.MCPServers) },
 	indexes: []index[Agent]{
 		{"account", func(a Agent) ([]string, string, bool) {
 			return []string{string(a.Account)}, stampText(a.CreatedAt), true

@@ -26,4 +26,5 @@ const (
 	ChangedSnapshot    Noun = "snapshot" // is to be deleted
 	ChangedBuild       Noun = "build"    // was given to a node, its log grew, or it ended
 	ChangedSSHKey      Noun = "sshkey"   // was revoked
+	ChangedSecretsKeys Noun = "secretskeys"
 )

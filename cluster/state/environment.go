@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -58,6 +59,9 @@ type Sealed struct {
 var environments = table[Environment]{
 	name: "environment", noun: "Environment",
 	id: func(e Environment) string { return string(e.ID) },
+	sealed: func(e *Environment) []sealedPlace {
+		return slices.Concat(placesOfPairs(e.Account, e.Variables), placesOfPairs(e.Account, e.Secrets), placesOfServers(e.Account, e.MCPServers))
+	},
 	indexes: []index[Environment]{
 		// The default comes first in a list: clients look for it on the first page.
 		{"active", func(e Environment) ([]string, string, bool) {

@@ -71,6 +71,9 @@ var kinds = map[string]kind{
 	"cancel-build":            of[CancelBuild](3),
 	"start-task":              of[StartTask](4),
 	"show-task":               of[ShowTask](4),
+	"rotate-secrets":          of[RotateSecrets](4),
+	"reseal":                  of[Reseal](4),
+	"move-rotation":           of[MoveRotation](4),
 	"sweep":                   of[Sweep](1),
 }
 

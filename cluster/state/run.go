@@ -75,6 +75,9 @@ const PruneAfter = 10 * time.Minute
 var runs = table[Run]{
 	name: "run", noun: "Run",
 	id: func(r Run) string { return string(r.ID) },
+	sealed: func(r *Run) []sealedPlace {
+		return append(placesOfPairs(r.Account, r.Config.Variables), placesOfServers(r.Account, r.Config.MCPServers)...)
+	},
 	indexes: []index[Run]{
 		{"live", func(r Run) ([]string, string, bool) {
 			return []string{string(r.Computer)}, stampText(r.CreatedAt), r.Status.live()

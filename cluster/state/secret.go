@@ -12,7 +12,16 @@ type Secret struct {
 	Sealed []byte `cbor:"2,keyasint"`
 }
 
-var secrets = table[Secret]{name: "secret", noun: "Secret", id: func(s Secret) string { return s.Name }}
+var secrets = table[Secret]{
+	name: "secret", noun: "Secret",
+	id: func(s Secret) string { return s.Name },
+	sealed: func(s *Secret) []sealedPlace {
+		return []sealedPlace{{SecretSealedAs(s.Name), &s.Sealed}}
+	},
+}
+
+// SecretSealedAs names the sealed value of a secret of the cluster.
+func SecretSealedAs(name string) []byte { return SealedAs(clusterOwner, SealedSecret, name) }
 
 // Secret returns a secret of the cluster, or false when nobody made it yet.
 func (v *View) Secret(name string) (Secret, bool, error) { return secrets.find(v.r, name) }

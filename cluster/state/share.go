@@ -50,6 +50,9 @@ func (s Share) end() (time.Time, bool) {
 var shares = table[Share]{
 	name: "share", noun: "Share",
 	id: func(s Share) string { return string(s.ID) },
+	sealed: func(s *Share) []sealedPlace {
+		return []sealedPlace{{SealedAs(s.Account, SealedShare, string(s.ID)), &s.Sealed}}
+	},
 	indexes: []index[Share]{
 		{"hash", func(s Share) ([]string, string, bool) { return []string{s.Hash}, "", true }},
 		{"computer", func(s Share) ([]string, string, bool) {

@@ -18,6 +18,7 @@ type table[T any] struct {
 	noun    string // what a caller calls one of them, for "no such thread"
 	id      func(T) string
 	indexes []index[T]
+	sealed  func(*T) []sealedPlace // where a record holds sealed values; nil where none does
 }
 
 // index orders part of a table under a scope, such as the threads of one
@@ -93,6 +94,9 @@ func (t *table[T]) put(w Writer, rec T) error {
 func (t *table[T]) write(w Writer, was *T, rec T) error {
 	id := t.id(rec)
 	if err := t.clean(rec); err != nil {
+		return err
+	}
+	if err := t.fence(w, was, &rec); err != nil {
 		return err
 	}
 	for _, ix := range t.indexes {
