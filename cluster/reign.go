@@ -92,7 +92,7 @@ func (r *reign) run() {
 	close(r.office)
 	r.c.log.Info("this node leads", "term", r.term)
 	r.duties.Go(r.entries.run)
-	for _, duty := range []func(){r.tendVoters, r.tendLeases, r.tendMoves, r.tendBuilds, r.tendRecords} {
+	for _, duty := range []func(){r.tendVoters, r.tendLeases, r.tendMoves, r.tendBuilds, r.tendRecords, r.tendSecrets} {
 		r.duties.Go(duty)
 	}
 }

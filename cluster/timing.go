@@ -31,6 +31,9 @@ type Timing struct {
 	Duty time.Duration
 	// Sweep is how often the leader looks for records past their time.
 	Sweep time.Duration
+	// Settle is how long after a new secrets key what the one before it sealed is
+	// still taken.
+	Settle time.Duration
 }
 
 // DefaultTiming is what DESIGN.md promises with.
@@ -40,7 +43,7 @@ func DefaultTiming() Timing {
 		Renew: 2 * time.Second, Act: 8 * time.Second, Freeze: 9 * time.Second,
 		Hold: 10 * time.Second, Expire: 11 * time.Second,
 		NoLeader: 2 * time.Second, Patience: 5 * time.Second,
-		VoterDead: time.Minute, Duty: 250 * time.Millisecond, Sweep: 10 * time.Second,
+		VoterDead: time.Minute, Duty: 250 * time.Millisecond, Sweep: 10 * time.Second, Settle: 10 * time.Second,
 	}
 }
 
@@ -53,7 +56,7 @@ func (t Timing) orDefault() Timing {
 	}{
 		{&t.Heartbeat, d.Heartbeat}, {&t.Election, d.Election}, {&t.Quorum, d.Quorum},
 		{&t.Renew, d.Renew}, {&t.Act, d.Act}, {&t.Freeze, d.Freeze}, {&t.Hold, d.Hold}, {&t.Expire, d.Expire},
-		{&t.NoLeader, d.NoLeader}, {&t.Patience, d.Patience}, {&t.VoterDead, d.VoterDead}, {&t.Duty, d.Duty}, {&t.Sweep, d.Sweep},
+		{&t.NoLeader, d.NoLeader}, {&t.Patience, d.Patience}, {&t.VoterDead, d.VoterDead}, {&t.Duty, d.Duty}, {&t.Sweep, d.Sweep}, {&t.Settle, d.Settle},
 	} {
 		if *f.have == 0 {
 			*f.have = f.def

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 // What each key is sealed as. A key sealed as one thing does not open as another.
@@ -29,16 +31,15 @@ type SealedKeys struct {
 type openKeys struct {
 	authority ed25519.PrivateKey
 	gossip    symmetricKey
-	secrets   *Secrets
+	secrets   *keyring
 }
 
 func newOpenKeys(authority ed25519.PrivateKey) *openKeys {
-	var id secretsKeyID
-	rand.Read(id[:])
+	id := newSecretsKeyID()
 	return &openKeys{
 		authority: authority,
 		gossip:    newSymmetricKey(),
-		secrets:   &Secrets{current: id, keys: map[secretsKeyID]symmetricKey{id: newSymmetricKey()}},
+		secrets:   &keyring{current: id, keys: map[secretsKeyID]symmetricKey{id: newSymmetricKey()}},
 	}
 }
 
@@ -72,8 +73,8 @@ func (s SealedKeys) open(under symmetricKey, ca *x509.Certificate) (*openKeys, e
 	return k, err
 }
 
-func (s SealedKeys) openSecrets(under symmetricKey) (*Secrets, error) {
-	out := &Secrets{keys: make(map[secretsKeyID]symmetricKey, len(s.Secrets))}
+func (s SealedKeys) openSecrets(under symmetricKey) (*keyring, error) {
+	out := &keyring{keys: make(map[secretsKeyID]symmetricKey, len(s.Secrets))}
 	for name, sealed := range s.Secrets {
 		id, err := parseSecretsKeyID(name)
 		if err != nil {
@@ -102,7 +103,12 @@ func (SealedKeys) openKey(under symmetricKey, as string, sealed []byte) (symmetr
 }
 
 // secretsKeyID names one of the cluster's secrets keys.
-type secretsKeyID [8]byte
+type secretsKeyID [state.SecretsKeyIDBytes]byte
+
+func newSecretsKeyID() (id secretsKeyID) {
+	rand.Read(id[:])
+	return id
+}
 
 func (id secretsKeyID) String() string { return hex.EncodeToString(id[:]) }
 

@@ -181,9 +181,9 @@ func TestAdmission(t *testing.T) {
 	must(t, second.Accept(token, a))
 	must(t, second.Accept(token, a)) // twice is success
 
-	s1, err := first.Secrets()
+	s1, err := first.Secrets(nil)
 	must(t, err)
-	s2, err := second.Secrets()
+	s2, err := second.Secrets(nil)
 	must(t, err)
 	sealed, err := s1.Seal([]byte("x"), []byte("hello"))
 	must(t, err)

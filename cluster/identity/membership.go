@@ -177,15 +177,6 @@ func (id *Identity) GossipKey() ([]byte, error) {
 	return bytes.Clone(m.keys.gossip[:]), nil
 }
 
-// Secrets seals users' secrets with the cluster's keys, or ErrAlone.
-func (id *Identity) Secrets() (*Secrets, error) {
-	m := id.member.Load()
-	if m == nil {
-		return nil, ErrAlone
-	}
-	return m.keys.secrets, nil
-}
-
 // ExpiresAt is when the node's certificate ends; zero before it has one.
 func (id *Identity) ExpiresAt() time.Time {
 	m := id.member.Load()

@@ -1,64 +1,53 @@
 package identity
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
+
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 const (
 	// MaxSecretBytes bounds what Secrets seals at once.
 	MaxSecretBytes = 1 << 20
 
-	secretsVersion   = 1
 	wrappedKeyBytes  = 12 + KeyBytes + 16 // nonce, data key, tag
 	secretsHeadBytes = 1 + len(secretsKeyID{}) + wrappedKeyBytes
 )
 
-// Secrets seals what users entrust to the cluster. Each secret has a data key
-// of its own, wrapped by one of the cluster's secrets keys, whose id stands in
-// front; so a new secrets key can be made without sealing everything again.
+// keyring is the cluster's secrets keys, as one node holds them. Each value has
+// a data key of its own, wrapped by one of the keys, whose id stands in front.
+// It is never changed, only replaced.
 //
 //	version (1) | secrets key id (8) | wrapped data key (60) | nonce, ciphertext, tag
-type Secrets struct {
+type keyring struct {
 	current secretsKeyID
 	keys    map[secretsKeyID]symmetricKey
 }
 
-// SecretName is the aad for a user's secret: whose it is, in which
-// environment (empty where there is none), and what it is called. Distinct
-// triples give distinct bytes.
-func SecretName(owner, environment, name string) []byte {
-	var b []byte
-	for _, part := range []string{owner, environment, name} {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	return b
-}
+// errUnknownKey is what Open meets in a value whose key this node does not hold.
+var errUnknownKey = fmt.Errorf("%w: its key is not held here", ErrSealed)
 
-// Seal encrypts plaintext so that it opens only under the same aad. Sealing
-// twice gives different bytes.
-func (s *Secrets) Seal(aad, plaintext []byte) ([]byte, error) {
+func (s *keyring) seal(aad, plaintext []byte) ([]byte, error) {
 	if len(plaintext) > MaxSecretBytes {
 		return nil, fmt.Errorf("seal a secret: %d bytes are more than %d", len(plaintext), MaxSecretBytes)
 	}
 	data := newSymmetricKey()
 	out := make([]byte, 0, secretsHeadBytes+len(plaintext)+28)
-	out = append(out, secretsVersion)
+	out = append(out, state.SealedVersion)
 	out = append(out, s.current[:]...)
 	out = append(out, s.keys[s.current].seal(wrapAAD(aad), data[:])...)
 	return append(out, data.seal(bodyAAD(aad), plaintext)...), nil
 }
 
-// Open undoes Seal. Every failure is an ErrSealed.
-func (s *Secrets) Open(aad, sealed []byte) ([]byte, error) {
-	if len(sealed) < secretsHeadBytes || sealed[0] != secretsVersion {
+func (s *keyring) open(aad, sealed []byte) ([]byte, error) {
+	if len(sealed) < secretsHeadBytes || sealed[0] != state.SealedVersion {
 		return nil, fmt.Errorf("open a secret: %w", ErrSealed)
 	}
 	id := secretsKeyID(sealed[1:])
 	key, ok := s.keys[id]
 	if !ok {
-		return nil, fmt.Errorf("open a secret: no secrets key %s: %w", id, ErrSealed)
+		return nil, fmt.Errorf("open a secret: secrets key %s: %w", id, errUnknownKey)
 	}
 	head := sealed[1+len(id) : secretsHeadBytes]
 	raw, err := key.open(wrapAAD(aad), head)
@@ -74,6 +63,41 @@ func (s *Secrets) Open(aad, sealed []byte) ([]byte, error) {
 		return nil, fmt.Errorf("open a secret: %w", err)
 	}
 	return plain, nil
+}
+
+// Secrets seals what users entrust to the cluster, with the keys that the node
+// holds at the time.
+type Secrets struct {
+	id    *Identity
+	learn func() error
+}
+
+// Secrets seals users' secrets with the cluster's keys, or ErrAlone. learn is
+// called when a value is sealed with a key that is not held, and may bring it
+// by HoldSecretsKeys; it may be nil.
+func (id *Identity) Secrets(learn func() error) (*Secrets, error) {
+	if !id.Joined() {
+		return nil, ErrAlone
+	}
+	return &Secrets{id, learn}, nil
+}
+
+func (s *Secrets) ring() *keyring { return s.id.member.Load().keys.secrets }
+
+// Seal encrypts plaintext so that it opens only under the same aad. Sealing
+// twice gives different bytes.
+func (s *Secrets) Seal(aad, plaintext []byte) ([]byte, error) { return s.ring().seal(aad, plaintext) }
+
+// Open undoes Seal. Every failure is an ErrSealed, but for one to learn a key.
+func (s *Secrets) Open(aad, sealed []byte) ([]byte, error) {
+	plain, err := s.ring().open(aad, sealed)
+	if s.learn == nil || !errors.Is(err, errUnknownKey) {
+		return plain, err
+	}
+	if err := s.learn(); err != nil {
+		return nil, fmt.Errorf("open a secret: learn its key: %w", err)
+	}
+	return s.ring().open(aad, sealed)
 }
 
 func wrapAAD(aad []byte) []byte { return append([]byte("bothy/1 data key "), aad...) }

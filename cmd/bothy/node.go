@@ -201,7 +201,7 @@ func (n *node) openGossip(context.Context) error {
 const leavePatience = time.Second
 
 func (n *node) openActors(context.Context) error {
-	secrets, err := n.identity.Secrets()
+	secrets, err := n.cluster.Secrets()
 	if err != nil {
 		return err
 	}
