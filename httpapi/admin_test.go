@@ -70,6 +70,28 @@ func TestAccountsUsersAndKeysAreListed(t *testing.T) {
 	c.do("DELETE", path+"/keys/key_none", nil).refused(404, "Key not found")
 }
 
+func TestTheSecretsKeyIsReplaced(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.AdminKey)
+	var key wire.SecretsKey
+	c.do("GET", "/v1/admin/secrets-key", nil).is(200).into(&key)
+	if key.Phase != "never" || key.StartedAt != nil {
+		t.Fatalf("%+v", key)
+	}
+	c.do("POST", "/v1/admin/secrets-key/rotate", nil).is(202).into(&key)
+	c.do("GET", "/v1/admin/secrets-key", nil).is(200).into(&key)
+	if key.Phase != "resealing" || key.ID == "" || key.StartedAt == nil || key.EndedAt != nil {
+		t.Fatalf("%+v", key)
+	}
+	c.do("POST", "/v1/admin/secrets-key/rotate", nil).refused(409, "is being replaced since")
+	var status wire.ClusterStatus
+	c.do("GET", "/v1/admin/status", nil).is(200).into(&status)
+	if status.SecretsKey == nil || *status.SecretsKey.StartedAt != *key.StartedAt {
+		t.Fatalf("%+v", status)
+	}
+	as(t, h, h.Key).do("POST", "/v1/admin/secrets-key/rotate", nil).refused(403, "admin")
+}
+
 func TestExecRefusesWhatIsNoCommand(t *testing.T) {
 	h := doortest.Open(t)
 	var env wire.DefaultEnvironment

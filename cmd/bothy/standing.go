@@ -118,6 +118,11 @@ func (o nodesOf) Remove(ctx context.Context, node state.NodeID) error {
 	return o.n.cluster.Remove(ctx, node)
 }
 
+// RotateSecrets has a new key seal what users entrust to the cluster.
+func (o nodesOf) RotateSecrets(ctx context.Context) (state.SecretsKeys, error) {
+	return o.n.cluster.RotateSecrets(ctx)
+}
+
 // statusPatience bounds what a status waits for: it is asked when things are broken.
 const statusPatience = time.Second
 

@@ -73,6 +73,11 @@ func showStatus(t *terminal, s wire.ClusterStatus) error {
 	if err := table(t.out, s.Nodes, nodeColumns); err != nil {
 		return err
 	}
+	if k := s.SecretsKey; k != nil {
+		if _, err := fmt.Fprintf(t.out, "\nthe secrets key is being replaced (%s): %d values sealed anew, %s unreadable\n", k.Phase, k.Resealed, unreadable(*k)); err != nil {
+			return err
+		}
+	}
 	if !s.Ready {
 		_, err := fmt.Fprintf(t.out, "\n%s is not ready: %s\n", s.Node, s.Problem)
 		return err

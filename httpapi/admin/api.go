@@ -47,6 +47,9 @@ type Nodes interface {
 	// Remove takes a node out of the cluster: its vote first, then its record.
 	// It is a Conflict while the node owns computers.
 	Remove(ctx context.Context, node state.NodeID) error
+	// RotateSecrets has a new key seal what users entrust to the cluster. It is a
+	// Conflict while the key before it is being replaced.
+	RotateSecrets(ctx context.Context) (state.SecretsKeys, error)
 }
 
 // Member is a node as consensus and gossip have it.
@@ -96,6 +99,8 @@ func (a *API) Routes() []door.Route {
 		{Method: "GET", Path: "/admin/status", Serve: a.Handle(a.status)},
 		{Method: "POST", Path: "/admin/tokens", Serve: a.Handle(a.createToken)},
 		{Method: "DELETE", Path: "/admin/nodes/:id", Serve: a.Handle(a.removeNode)},
+		{Method: "GET", Path: "/admin/secrets-key", Serve: a.Handle(a.getSecretsKey)},
+		{Method: "POST", Path: "/admin/secrets-key/rotate", Serve: a.Handle(a.rotateSecretsKey)},
 		{Method: "GET", Path: "/admin/accounts", Serve: a.Handle(a.listAccounts)},
 		{Method: "POST", Path: "/admin/accounts", Serve: a.Handle(a.createAccount)},
 		{Method: "GET", Path: "/admin/accounts/:account", Serve: a.Handle(a.getAccount)},

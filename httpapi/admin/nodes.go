@@ -56,6 +56,14 @@ func counts(v *state.View, reply *wire.ClusterStatus) (err error) {
 	if reply.RunsRunning, err = v.CountRuns(state.RunRunning); err != nil {
 		return err
 	}
+	k, ok, err := v.SecretsKeys()
+	if err != nil {
+		return err
+	}
+	if ok && k.Phase != state.Rotated {
+		key := secretsKeyOf(k)
+		reply.SecretsKey = &key
+	}
 	reply.AppliedIndex, err = v.AppliedIndex()
 	return err
 }

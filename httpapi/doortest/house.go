@@ -4,6 +4,7 @@
 package doortest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -117,7 +118,7 @@ func Open(t testing.TB, options ...Option) *House {
 		}
 		return nil
 	})
-	s.options.Admin.Nodes, s.options.AgentComputer.Hosts = nodes{}, nodes{}
+	s.options.Admin.Nodes, s.options.AgentComputer.Hosts = nodes{h.Records}, nodes{h.Records}
 	s.options.Size = state.Size{MemoryBytes: 2 << 30, MilliCPU: 2000, DiskBytes: 5 << 30}
 	h.options = httpapi.Stand(s.options, h.System)
 	h.listen()
@@ -250,7 +251,7 @@ func (sealer) Open(_, sealed []byte) ([]byte, error) {
 }
 
 // nodes is a cluster of one.
-type nodes struct{}
+type nodes struct{ records *Records }
 
 func (nodes) JoinToken(context.Context) (string, time.Time, error) {
 	return "token-for-tests", time.Now().Add(time.Hour), nil
@@ -258,6 +259,21 @@ func (nodes) JoinToken(context.Context) (string, time.Time, error) {
 
 func (nodes) Remove(_ context.Context, node state.NodeID) error {
 	return fault.New(fault.Conflict, "node %s is the only one", node)
+}
+
+func (n nodes) RotateSecrets(ctx context.Context) (k state.SecretsKeys, err error) {
+	v := n.records.Stale()
+	defer v.Close()
+	have, _, err := v.SecretsKeys()
+	if err != nil {
+		return k, err
+	}
+	from := cmp.Or(have.Current, "first")
+	b, err := n.records.Apply(ctx, state.RotateSecrets{Old: state.SecretsKey{ID: from}, New: state.SecretsKey{ID: from + "+"}})
+	if err != nil {
+		return k, err
+	}
+	return k, state.Decode(b, &k)
 }
 
 func (nodes) Rooms() []agentcomputer.Room {

@@ -90,6 +90,20 @@ type ClusterStatus struct {
 	RunsPending  int          `json:"runsPending"`
 	RunsRunning  int          `json:"runsRunning"`
 	AppliedIndex uint64       `json:"appliedIndex"` // of the answering node's replica
+	// SecretsKey is there while the secrets key is being replaced.
+	SecretsKey *SecretsKey `json:"secretsKey,omitempty"`
+}
+
+// SecretsKey is the key that seals what users entrust to the cluster, and how
+// far its rotation is.
+type SecretsKey struct {
+	ID         string `json:"id"`         // "" before the first rotation
+	Phase      string `json:"phase"`      // never, resealing, closing, done
+	Resealed   uint64 `json:"resealed"`   // values, of this rotation
+	Unreadable int    `json:"unreadable"` // values that nothing opens; they hold the rotation up
+	Unread     string `json:"unread"`     // the record of one of them, or ""
+	StartedAt  *Time  `json:"startedAt"`
+	EndedAt    *Time  `json:"endedAt"`
 }
 
 // NodeStatus is one node.
