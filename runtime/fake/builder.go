@@ -110,6 +110,9 @@ func Saying(text string, err error) BuildFunc {
 // Holding plays a build that writes text, goes on when release is closed, and
 // then ends as next does; nil is the default.
 func Holding(text string, release <-chan struct{}, next BuildFunc) BuildFunc {
+	if next == nil {
+		next = tellSteps
+	}
 	return func(ctx context.Context, b runtime.Build) (string, error) {
 		if _, err := io.WriteString(b.Log, text); err != nil {
 			return "", err
@@ -118,9 +121,6 @@ func Holding(text string, release <-chan struct{}, next BuildFunc) BuildFunc {
 		case <-release:
 		case <-ctx.Done():
 			return "", ctx.Err()
-		}
-		if next == nil {
-			next = tellSteps
 		}
 		return next(ctx, b)
 	}

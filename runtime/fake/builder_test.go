@@ -3,7 +3,9 @@ package fake_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bothy-computer/bothy/runtime"
@@ -49,4 +51,20 @@ func TestABuilderFailsAndWaitsAsItIsPlayed(t *testing.T) {
 	if digest, err := b.Build(t.Context(), 1, runtime.Build{Log: &log}); err != nil || digest == "" {
 		t.Fatalf("%q, %v", digest, err)
 	}
+}
+
+func TestBuildsAreHeldAtOnce(t *testing.T) {
+	b := &fake.Builder{}
+	release := make(chan struct{})
+	b.Play(fake.Holding("", release, nil))
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			if _, err := b.Build(t.Context(), 1, runtime.Build{Dockerfile: "FROM host\n", Log: io.Discard}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(release)
+	all.Wait()
 }
