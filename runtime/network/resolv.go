@@ -6,13 +6,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/bothy-computer/bothy/runtime/network/resolver"
 )
 
 // resolvFile says which name servers the machine asks.
 const resolvFile = "/etc/resolv.conf"
-
-// maxServers is how many name servers a C library looks at.
-const maxServers = 3
 
 // machineServers are the machine's name servers, read again when the file is
 // another one.
@@ -45,7 +44,7 @@ func parseServers(text string) []netip.AddrPort {
 			continue
 		}
 		addr, err := netip.ParseAddr(fields[1])
-		if at := netip.AddrPortFrom(addr, dnsPort); err == nil && !slices.Contains(out, at) && len(out) < maxServers {
+		if at := netip.AddrPortFrom(addr, dnsPort); err == nil && !slices.Contains(out, at) && len(out) < resolver.MaxServers {
 			out = append(out, at)
 		}
 	}

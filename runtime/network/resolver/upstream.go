@@ -12,11 +12,12 @@ import (
 	"github.com/miekg/dns"
 )
 
+// MaxServers is how many name servers are asked for one name, as in C libraries.
+const MaxServers = 3
+
 const (
-	// maxServers is how many name servers are asked for one name, as in C
-	// libraries, and tryTime how long each may take.
-	maxServers = 3
-	tryTime    = 2 * time.Second
+	// tryTime is how long a name server may take.
+	tryTime = 2 * time.Second
 	// maxReplyBytes bounds what a name server may send.
 	maxReplyBytes = 16 << 10
 )
@@ -31,7 +32,7 @@ func (s *Server) ask(ctx context.Context, query *dns.Msg) (*dns.Msg, error) {
 		found *dns.Msg
 		errs  = []error{errNoServers}
 	)
-	for i, server := range servers[:min(len(servers), maxServers)] {
+	for i, server := range servers[:min(len(servers), MaxServers)] {
 		if i == 0 {
 			errs = nil
 		}
