@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,118 +15,6 @@ import (
 
 	"github.com/bothy-computer/bothy/runtime"
 )
-
-// zone is what the name server of these tests knows.
-var zone = map[string]string{
-	"a.example.":      "198.51.100.11",
-	"www.a.example.":  "198.51.100.12",
-	"b.example.":      "198.51.100.12",
-	"c.example.":      "198.51.100.13",
-	"inside.example.": privateAddr,
-	"node.example.":   machineAddr,
-}
-
-// nameServer answers on the machine's loopback and counts the queries.
-func nameServer(t *testing.T) (netip.AddrPort, *atomic.Int64) {
-	t.Helper()
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	count := new(atomic.Int64)
-	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		count.Add(1)
-		m := new(dns.Msg).SetReply(q)
-		if addr, ok := zone[q.Question[0].Name]; !ok {
-			m.Rcode = dns.RcodeNameError
-		} else if q.Question[0].Qtype == dns.TypeA {
-			rr, err := dns.NewRR(q.Question[0].Name + " 300 IN A " + addr)
-			if err != nil {
-				t.Error(err)
-			}
-			m.Answer = []dns.RR{rr}
-		}
-		_ = w.WriteMsg(m)
-	})}
-	var work sync.WaitGroup
-	up := make(chan struct{})
-	server.NotifyStartedFunc = func() { close(up) }
-	work.Go(func() { _ = server.ActivateAndServe() })
-	<-up
-	t.Cleanup(func() {
-		if err := server.Shutdown(); err != nil {
-			t.Error(err)
-		}
-		work.Wait()
-	})
-	return conn.LocalAddr().(*net.UDPAddr).AddrPort(), count
-}
-
-// town is a world with hosts at public addresses that answer, and a node.
-type town struct {
-	*testing.T
-	world space
-	*Network
-	server  netip.AddrPort
-	queries *atomic.Int64
-}
-
-func newTown(t *testing.T) *town {
-	t.Helper()
-	w := &town{T: t, world: outside(t)}
-	w.world.do(func() error {
-		var errs []error
-		for _, addr := range []string{"198.51.100.11/32", "198.51.100.12/32", "198.51.100.13/32"} {
-			errs = append(errs, raise("lo", netip.MustParsePrefix(addr)))
-		}
-		return errors.Join(errs...)
-	})
-	w.world.serve(":80")
-	w.server, w.queries = nameServer(t)
-	w.Network = newNetwork(t, "node-a")
-	w.Servers = []netip.AddrPort{w.server}
-	return w
-}
-
-// resolve asks the computer's name server from inside and returns the first
-// address, or why there is none.
-func (s space) resolve(index int, name string) (string, error) {
-	s.t.Helper()
-	machine, _ := addresses(index)
-	m, err := s.exchange("udp", netip.AddrPortFrom(machine.Addr(), dnsPort), name)
-	if err != nil {
-		return "", err
-	}
-	if m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0 {
-		return "", errors.New(dns.RcodeToString[m.Rcode])
-	}
-	return m.Answer[0].(*dns.A).A.String(), nil
-}
-
-func (s space) exchange(network string, server netip.AddrPort, name string) (m *dns.Msg, err error) {
-	s.t.Helper()
-	var conn net.Conn
-	if err := inNamespace(s.pid, func() (err error) {
-		conn, err = net.DialTimeout(network, server.String(), time.Second)
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	client := &dns.Client{Net: network, Timeout: 3 * time.Second}
-	m, _, err = client.ExchangeWithConn(new(dns.Msg).SetQuestion(name, dns.TypeA), &dns.Conn{Conn: conn})
-	return m, err
-}
-
-// check compares what a computer reaches, at port 80, with what it may.
-func (w *town) check(s space, want map[string]bool) {
-	w.Helper()
-	for addr, ok := range want {
-		if err := s.reaches(addr + ":80"); (err == nil) != ok {
-			w.Errorf("%s: %v, want reached %v", addr, err, ok)
-		}
-	}
-}
 
 func TestBlocksAreHeld(t *testing.T) {
 	w := newTown(t)
@@ -178,103 +64,6 @@ func TestOtherNodesAreRefused(t *testing.T) {
 	}
 	refuse()
 	w.check(s, map[string]bool{a: true, b: true})
-}
-
-func TestNamesOpenWhatTheyLeadTo(t *testing.T) {
-	w := newTown(t)
-	s := newSpace(t)
-	w.attach(t, 7, s, egress([]string{"*.a.example", "a.example", "inside.example", "node.example"}, []string{"no.a.example"}))
-	w.check(s, map[string]bool{"198.51.100.11": false, "198.51.100.12": false})
-	for name, want := range map[string]string{
-		"a.example.": "198.51.100.11", "WWW.a.Example.": "", "b.example.": "NXDOMAIN", "no.a.example.": "NXDOMAIN", "example.": "NXDOMAIN",
-		"inside.example.": privateAddr, "node.example.": machineAddr,
-	} {
-		addr, err := s.resolve(7, name)
-		if want == "" {
-			continue // the zone knows it in lower case alone
-		}
-		if addr != want && (err == nil || err.Error() != want) {
-			t.Errorf("%s: %s, %v, want %s", name, addr, err, want)
-		}
-	}
-	w.check(s, map[string]bool{"198.51.100.11": true, "198.51.100.12": false, "198.51.100.13": false, privateAddr: false, machineAddr: false})
-	if addr, err := s.resolve(7, "www.a.example."); err != nil {
-		t.Errorf("www: %s, %v", addr, err)
-	}
-	w.check(s, map[string]bool{"198.51.100.12": true})
-	machine, _ := addresses(7)
-	if m, err := s.exchange("tcp", netip.AddrPortFrom(machine.Addr(), dnsPort), "a.example."); err != nil || len(m.Answer) != 1 {
-		t.Errorf("over TCP: %v, %v", m, err)
-	}
-	// A denied name that leads to where an allowed one leads does not close it.
-	w.attach(t, 7, s, egress([]string{"www.a.example"}, []string{"b.example"}))
-	w.check(s, map[string]bool{"198.51.100.11": false, "198.51.100.12": true})
-}
-
-func TestOthersNamesAreNotMine(t *testing.T) {
-	w := newTown(t)
-	a, b := newSpace(t), newSpace(t)
-	rules := egress([]string{"a.example"}, nil)
-	w.attach(t, 7, a, rules)
-	w.attach(t, 8, b, rules)
-	if _, err := a.resolve(7, "a.example."); err != nil {
-		t.Fatal(err)
-	}
-	w.check(a, map[string]bool{"198.51.100.11": true})
-	w.check(b, map[string]bool{"198.51.100.11": false})
-}
-
-// talk opens a connection that can be tried again and again.
-func (w *town) talk(s space, addr string) (try func() error) {
-	w.Helper()
-	var l net.Listener
-	w.world.do(func() (err error) {
-		l, err = net.Listen("tcp", addr+":0")
-		return err
-	})
-	accepted := make(chan net.Conn, 1)
-	var work sync.WaitGroup
-	work.Go(func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		accepted <- conn
-		buf := make([]byte, 1)
-		for {
-			if _, err := conn.Read(buf); err != nil {
-				return
-			}
-			if _, err := conn.Write(buf); err != nil {
-				return
-			}
-		}
-	})
-	ns, err := OpenNamespace(s.pid)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer ns.Close()
-	conn, err := ns.Dial(w.Context(), l.Addr().String())
-	if err != nil {
-		w.Fatal(err)
-	}
-	far := <-accepted // which may never hear that the other end is gone
-	w.Cleanup(func() {
-		conn.Close()
-		far.Close()
-		l.Close()
-		work.Wait()
-	})
-	return func() error {
-		_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-		buf := []byte("x")
-		if _, err := conn.Write(buf); err != nil {
-			return err
-		}
-		_, err := conn.Read(buf)
-		return err
-	}
 }
 
 func TestAChangeCutsWhatIsOpen(t *testing.T) {
@@ -362,60 +151,6 @@ func TestDatagramsFromOutsideAreCutToo(t *testing.T) {
 	}
 }
 
-// expire has the time of an address be over, in the node's memory and, as it
-// may be a little later, in the kernel.
-func (w *town) expire(index int, addr string, inKernel bool) {
-	w.Helper()
-	if c := w.computers[index]; c != nil {
-		c.mu.Lock()
-		for i := range c.memory {
-			c.memory[i].until = time.Now()
-		}
-		c.mu.Unlock()
-	}
-	if !inKernel {
-		return
-	}
-	s, err := w.begin()
-	if err != nil {
-		w.Fatal(err)
-	}
-	set := newBooks(index).open
-	set.Table = w.table()
-	err = s.conn.SetDeleteElements(set, []nftables.SetElement{{Key: netip.MustParseAddr(addr).AsSlice()}})
-	if err := errors.Join(err, s.commit()); err != nil {
-		w.Fatal(err)
-	}
-}
-
-func TestAConnectionOutlivesItsRecord(t *testing.T) {
-	w := newTown(t)
-	s := newSpace(t)
-	w.attach(t, 7, s, egress([]string{"a.example"}, nil))
-	resolve := func() {
-		t.Helper()
-		if _, err := s.resolve(7, "a.example."); err != nil {
-			t.Fatal(err)
-		}
-	}
-	resolve()
-	try := w.talk(s, "198.51.100.11")
-	w.expire(7, "198.51.100.11", true)
-	if err := try(); err != nil {
-		t.Errorf("the old connection: %v", err)
-	}
-	w.check(s, map[string]bool{"198.51.100.11": false})
-	for _, inKernel := range []bool{true, false} {
-		if inKernel {
-			resolve()
-			w.check(s, map[string]bool{"198.51.100.11": true})
-		}
-		w.expire(7, "198.51.100.11", inKernel)
-		resolve()
-		w.check(s, map[string]bool{"198.51.100.11": true})
-	}
-}
-
 // TestANodeTakesUpItsComputers closes a node and opens it anew while computers
 // run: rules hold in between, names resolve again after, and what was resolved
 // before is not forgotten until the rules change.
@@ -479,28 +214,6 @@ func TestANodeTakesUpAComputerWithoutRules(t *testing.T) {
 	w.check(s, map[string]bool{"198.51.100.11": true, "198.51.100.12": false})
 }
 
-func TestOtherNameServersWhereNamesMatter(t *testing.T) {
-	w := newTown(t)
-	for _, addr := range []string{":53", ":853"} {
-		w.world.serve(addr)
-	}
-	s := newSpace(t)
-	for _, tt := range []struct {
-		allow, deny []string
-		want        bool
-	}{
-		{nil, nil, true}, {[]string{"198.51.100.11"}, nil, true},
-		{nil, []string{"b.example"}, false}, {[]string{"198.51.100.11", "b.example"}, nil, false},
-	} {
-		w.attach(t, 7, s, egress(tt.allow, tt.deny))
-		for _, port := range []string{"53", "853"} {
-			if err := s.reaches("198.51.100.11:" + port); (err == nil) != tt.want {
-				t.Errorf("allow %v, deny %v, port %s: %v", tt.allow, tt.deny, port, err)
-			}
-		}
-	}
-}
-
 // TestAForeignSourceIsDropped has a computer take a neighbour's address, on a
 // machine that does not look at sources by itself.
 func TestAForeignSourceIsDropped(t *testing.T) {
@@ -537,50 +250,6 @@ func TestAForeignSourceIsDropped(t *testing.T) {
 	}
 	if err := from(other.Addr()); err == nil {
 		t.Error("a name was resolved for a neighbour")
-	}
-}
-
-// TestAFloodOfQueriesStaysSmall sends far more than a computer may, beside one
-// that asks now and then.
-func TestAFloodOfQueriesStaysSmall(t *testing.T) {
-	w := newTown(t)
-	a, b := newSpace(t), newSpace(t)
-	w.attach(t, 7, a, anywhere)
-	w.attach(t, 8, b, anywhere)
-	machine, _ := addresses(7)
-	var conn net.Conn
-	a.do(func() (err error) {
-		conn, err = net.Dial("udp", netip.AddrPortFrom(machine.Addr(), dnsPort).String())
-		return err
-	})
-	defer conn.Close()
-	raw, err := new(dns.Msg).SetQuestion("a.example.", dns.TypeA).Pack()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop, done := make(chan struct{}), make(chan int)
-	go func() {
-		sent := 0
-		for ; ; sent++ {
-			select {
-			case <-stop:
-				done <- sent
-				return
-			default:
-				_, _ = conn.Write(raw)
-			}
-		}
-	}()
-	begun := time.Now()
-	for range 20 {
-		if _, err := b.resolve(8, "b.example."); err != nil {
-			t.Errorf("beside a flood: %v", err)
-		}
-	}
-	close(stop)
-	sent, most := <-done, int64(20+queryBurst+queriesPerSecond*(1+time.Since(begun)/time.Second))
-	if got := w.queries.Load(); got > most || int64(sent) < 2*most {
-		t.Errorf("of %d queries %d came through; the most is %d", sent, got, most)
 	}
 }
 
