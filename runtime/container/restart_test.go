@@ -15,21 +15,26 @@ import (
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
 
+// counter is a script that adds a byte to a file, again and again.
+const counter = "while :; do echo >> count; sleep 0.005; done"
+
 // counting starts a counter inside and returns how to read it from outside.
 func (n *node) counting(id runtime.ID) func() int64 {
 	n.t.Helper()
-	n.says(id, "", "setsid sh -c 'while :; do echo >> count; sleep 0.005; done' >/dev/null 2>&1 &")
+	n.says(id, "", "setsid sh -c '"+counter+"' >/dev/null 2>&1 &")
 	root, err := n.Workspace(n.t.Context(), 1, id)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return func() int64 {
-		info, err := os.Stat(filepath.Join(root.Path, "count"))
-		if err != nil {
-			return 0
-		}
-		return info.Size()
+	return func() int64 { return counted(root.Path) }
+}
+
+func counted(dir string) int64 {
+	info, err := os.Stat(filepath.Join(dir, "count"))
+	if err != nil {
+		return 0
 	}
+	return info.Size()
 }
 
 func moves(t *testing.T, count func() int64) {
@@ -38,10 +43,21 @@ func moves(t *testing.T, count func() int64) {
 	until(t, "the counter moves", func() bool { return count() > was })
 }
 
+// stands expects a counter not to move while one beside it makes twenty steps,
+// however slow the machine is.
 func stands(t *testing.T, count func() int64) {
 	t.Helper()
 	was := count()
-	time.Sleep(100 * time.Millisecond) // twenty steps of a counter that moved
+	beside := exec.Command("sh", "-c", counter)
+	beside.Dir, beside.SysProcAttr = t.TempDir(), &syscall.SysProcAttr{Setpgid: true}
+	if err := beside.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = syscall.Kill(-beside.Process.Pid, syscall.SIGKILL)
+		_ = beside.Wait() // killed, as it says
+	}()
+	until(t, "a counter beside it moves", func() bool { return counted(beside.Dir) >= 20 })
 	if now := count(); now != was {
 		t.Fatalf("the counter moved from %d to %d", was, now)
 	}
@@ -87,8 +103,7 @@ func drive(dir, node, id string) {
 	fail(d.Start(ctx, 1, runtime.ID(id)))
 	fail(d.Warden.SetDeadline(ctx, warden.Now().Add(leaseTime)))
 	os.Stdout.WriteString("started\n")
-	for {
-		time.Sleep(leaseTime / 10)
+	for range time.Tick(leaseTime / 10) {
 		fail(d.Warden.SetDeadline(ctx, warden.Now().Add(leaseTime)))
 	}
 }

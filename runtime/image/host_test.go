@@ -317,8 +317,7 @@ func TestHostOfThisMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("built in %v", time.Since(begun))
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > 30*time.Second { // two seconds on a machine that is not busy
 		t.Errorf("took %v", took)
 	}
 	layers, err := s.Layers(t.Context(), digest)
