@@ -34,7 +34,8 @@ func (w *work) enlist() error {
 		servers = append(servers, mcp.Server{Name: m.Name, Command: m.Command, Args: m.Args, Env: m.Env, Cwd: m.Cwd,
 			URL: m.URL, Bearer: m.Bearer, Headers: m.Headers, AllowedTools: m.AllowedTools})
 	}
-	w.servers = mcp.New(w.ctx, mcp.Options{Servers: servers, Computer: w.machine.ready, Way: w.way, Version: w.version})
+	w.pool = mcp.New(w.ctx, mcp.Options{Computer: w.machine.ready, Way: w.way, Version: w.version})
+	w.servers = w.pool.Set(servers)
 	return nil
 }
 
@@ -80,7 +81,7 @@ func (w *work) ascribe(events []state.Event) {
 
 // disband ends the run's servers.
 func (w *work) disband() {
-	if w.servers != nil {
-		w.servers.Close()
+	if w.pool != nil {
+		w.pool.Close()
 	}
 }

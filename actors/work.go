@@ -46,7 +46,8 @@ type work struct {
 	variable []string // of the run's processes, KEY=value
 	reserved *state.Reservation
 	machine  *machine
-	servers  *mcp.Set // nil for a run without any
+	pool     *mcp.Pool // nil likewise
+	servers  *mcp.Set  // nil for a run without any
 	kit      kit
 	equipped bool          // servers were started
 	grown    bool          // the kit has grown since money was reserved

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +19,18 @@ var agentColumns = []column[wire.Agent]{
 	{head: "updated", cell: func(a wire.Agent) string { return when(&a.UpdatedAt) }},
 	{head: "description", cell: func(a wire.Agent) string { return or(a.Description) }, long: true},
 	{head: "instructions", cell: func(a wire.Agent) string { return or(a.Instructions) }, long: true},
+	{head: "mcp servers", cell: func(a wire.Agent) string { return strings.Join(serverNames(a), ", ") }, long: true},
+	{head: "handoffs", cell: func(a wire.Agent) string { return strings.Join(a.Handoffs, ", ") }, long: true},
 	{head: "reasoning effort", cell: func(a wire.Agent) string { return a.ReasoningEffort }, long: true},
 	{head: "created", cell: func(a wire.Agent) string { return when(&a.CreatedAt) }, long: true},
+}
+
+func serverNames(a wire.Agent) []string {
+	var names []string
+	for _, s := range a.MCPServers {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 func newAgents(t *terminal) *cobra.Command {
@@ -32,5 +43,5 @@ func newAgents(t *terminal) *cobra.Command {
 			return c.Agents().Get(ctx, id)
 		},
 		remove: func(ctx context.Context, c *client.Client, id string) error { return c.Agents().Delete(ctx, id) },
-	}.command(t)
+	}.command(t, newAgentCreate(t), newAgentUpdate(t))
 }

@@ -2,7 +2,7 @@
 // programs inside the run's computer that speak on their standard input and
 // output, and servers that are called over HTTP.
 //
-//	set.go      the servers of one run: started together, their tools told, closed together
+//	set.go      the servers of one run, and those of one agent in it: started together, their tools told
 //	server.go   one server's life: started when needed, once more when it died
 //	process.go  a server that is a program in the computer
 //	remote.go   a server that is called over HTTP

@@ -84,10 +84,10 @@ func clock() mcp.Server {
 func started(t *testing.T, d *desk, servers ...mcp.Server) *mcp.Set {
 	t.Helper()
 	way := &http.Transport{}
-	s := mcp.New(t.Context(), mcp.Options{Servers: servers, Way: way, Version: "test",
-		Computer: func(context.Context) (agent.Computer, error) { return d, nil }})
+	p := mcp.New(t.Context(), mcp.Options{Way: way, Version: "test", Computer: func(context.Context) (agent.Computer, error) { return d, nil }})
 	t.Cleanup(way.CloseIdleConnections)
-	t.Cleanup(s.Close)
+	t.Cleanup(p.Close)
+	s := p.Set(servers)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -24,14 +24,14 @@ type answer struct {
 // presenting turns what a server sent into what a model is told: words as
 // they are, everything else as files of the workspace, which the user sees.
 type presenting struct {
-	set   *Set
+	pool  *Pool
 	call  string // its id
 	parts []string
 	files int
 }
 
 func (s *Set) present(ctx context.Context, l *link, call string, sent *sdk.CallToolResult) agent.Result {
-	p := &presenting{set: s, call: call}
+	p := &presenting{pool: s.pool, call: call}
 	for _, c := range sent.Content {
 		p.add(ctx, c)
 	}
@@ -102,7 +102,7 @@ func (p *presenting) file(ctx context.Context, what, kind string, content []byte
 
 // save writes a file and returns its name, or why there is none.
 func (p *presenting) save(ctx context.Context, name string, content []byte) (saved, why string) {
-	computer, err := p.set.Computer(ctx)
+	computer, err := p.pool.Computer(ctx)
 	if err == nil {
 		_, err = computer.WriteFile(ctx, name, content)
 	}

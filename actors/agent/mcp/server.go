@@ -45,7 +45,7 @@ type Server struct {
 // link is one server in a run.
 type link struct {
 	Server
-	set    *Set
+	pool   *Pool
 	hidden *strings.Replacer // takes what is secret out of texts
 
 	mu      sync.Mutex // held over a start
@@ -56,8 +56,6 @@ type link struct {
 	tools   []*sdk.Tool        // as the first start found them
 	failure string             // why it cannot be used, as far as is known
 }
-
-func newLink(set *Set, s Server) *link { return &link{Server: s, set: set, hidden: hiding(s)} }
 
 // minSecretBytes is from which length on a value is looked for in texts: a
 // shorter one would be found where it is only a word.
@@ -118,7 +116,7 @@ func (l *link) over() bool {
 
 // start connects to the server and learns its tools; l.mu is held.
 func (l *link) start(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, l.set.startTimeout())
+	limited, cancel := context.WithTimeout(ctx, l.pool.startTimeout())
 	defer cancel()
 	transport, err := l.transport(ctx)
 	if err != nil {
@@ -142,24 +140,24 @@ func (l *link) start(ctx context.Context) error {
 // none. An error means that there is no computer.
 func (l *link) transport(ctx context.Context) (sdk.Transport, error) {
 	if l.URL != "" {
-		t, err := connection(l.set.Way, l.Server)
+		t, err := connection(l.pool.Way, l.Server)
 		if err != nil {
 			l.failure = err.Error()
 			return nil, nil
 		}
 		return t, nil
 	}
-	computer, err := l.set.Computer(ctx)
+	computer, err := l.pool.Computer(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("start the MCP server %s: %w", l.Name, err)
 	}
 	var t sdk.Transport
-	l.process, t = launch(l.set.life, computer, l.Server)
+	l.process, t = launch(l.pool.life, computer, l.Server)
 	return t, nil
 }
 
 func (l *link) meet(ctx context.Context, t sdk.Transport) error {
-	client := sdk.NewClient(&sdk.Implementation{Name: "bothy", Version: l.set.Version}, &sdk.ClientOptions{Capabilities: &sdk.ClientCapabilities{}})
+	client := sdk.NewClient(&sdk.Implementation{Name: "bothy", Version: l.pool.Version}, &sdk.ClientOptions{Capabilities: &sdk.ClientCapabilities{}})
 	session, err := client.Connect(ctx, t, nil)
 	if err != nil {
 		return err
@@ -190,7 +188,7 @@ func (l *link) meet(ctx context.Context, t sdk.Transport) error {
 func (l *link) failed(limited context.Context, err error) {
 	l.failure = l.told(err)
 	if limited.Err() != nil {
-		l.failure = fmt.Sprintf("it did not answer within %s", l.set.startTimeout())
+		l.failure = fmt.Sprintf("it did not answer within %s", l.pool.startTimeout())
 	}
 	if l.process != nil {
 		l.process.settle()

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,7 +38,6 @@ const (
 
 // Options say what a run's servers are reached by.
 type Options struct {
-	Servers []Server
 	// Computer gives the run's computer, starting it if need be. It is asked for
 	// by servers that are programs, and for files that results bring.
 	Computer func(context.Context) (agent.Computer, error)
@@ -48,38 +49,82 @@ type Options struct {
 	StartTimeout time.Duration
 }
 
-// Set is the servers of one run. Calls are made one at a time.
-type Set struct {
+// Pool is the servers of one run, which its agents share: the same server is
+// there once, whoever names it.
+type Pool struct {
 	Options
-	life    context.Context
-	links   []*link
+	life context.Context
+
+	mu    sync.Mutex
+	links []*link
+}
+
+// New makes a pool and starts nothing. Servers run until Close, or until life
+// is done.
+func New(life context.Context, o Options) *Pool { return &Pool{Options: o, life: life} }
+
+// link finds the server in the pool, or adds it.
+func (p *Pool) link(s Server) *link {
+	s.AllowedTools = nil // a matter of who asks
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.links {
+		if reflect.DeepEqual(l.Server, s) {
+			return l
+		}
+	}
+	l := &link{Server: s, pool: p, hidden: hiding(s)}
+	p.links = append(p.links, l)
+	return l
+}
+
+// Close ends all servers and waits until they have ended.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var group errgroup.Group
+	for _, l := range p.links {
+		group.Go(func() error { l.close(); return nil })
+	}
+	_ = group.Wait() // nothing of it fails
+}
+
+func (p *Pool) startTimeout() time.Duration {
+	if p.StartTimeout > 0 {
+		return p.StartTimeout
+	}
+	return StartTimeout
+}
+
+// Set is the servers of one agent in a run. Calls are made one at a time.
+type Set struct {
+	pool    *Pool
+	members []member
 	started bool
 	tools   []agent.Tool
 	byName  map[string]Named
 	notes   []string
 }
 
-// Named is a tool as its server knows it.
-type Named struct {
-	Server, Tool string
-	link         *link
+// member is a server as one agent may use it.
+type member struct {
+	*link
+	allowed []string // tools; none means all
 }
 
-// New makes a set and starts nothing. Servers run until Close, or until life
-// is done.
-func New(life context.Context, o Options) *Set {
-	s := &Set{Options: o, life: life, byName: map[string]Named{}}
-	for _, server := range o.Servers {
-		s.links = append(s.links, newLink(s, server))
+// Set makes an agent's set and starts nothing.
+func (p *Pool) Set(servers []Server) *Set {
+	s := &Set{pool: p, byName: map[string]Named{}}
+	for _, server := range servers {
+		s.members = append(s.members, member{p.link(server), server.AllowedTools})
 	}
 	return s
 }
 
-func (s *Set) startTimeout() time.Duration {
-	if s.StartTimeout > 0 {
-		return s.StartTimeout
-	}
-	return StartTimeout
+// Named is a tool as its server knows it.
+type Named struct {
+	Server, Tool string
+	link         *link
 }
 
 // Start starts all servers and learns their tools; doing it again does
@@ -91,9 +136,9 @@ func (s *Set) Start(ctx context.Context) error {
 	}
 	var group errgroup.Group
 	group.SetLimit(startsAtOnce)
-	for _, l := range s.links {
+	for _, m := range s.members {
 		group.Go(func() error {
-			_, err := l.ready(ctx)
+			_, err := m.ready(ctx)
 			return err
 		})
 	}
@@ -101,25 +146,25 @@ func (s *Set) Start(ctx context.Context) error {
 		return err
 	}
 	s.started = true
-	for _, l := range s.links {
-		s.take(l)
+	for _, m := range s.members {
+		s.take(m)
 	}
 	return nil
 }
 
 // take adds a server's tools to what the model is told.
-func (s *Set) take(l *link) {
+func (s *Set) take(l member) {
 	if l.tools == nil {
 		s.note("The MCP server %s could not be started, so its tools are missing: %s", l.Name, l.failure)
 		return
 	}
 	left := 0
 	missing := map[string]bool{}
-	for _, name := range l.AllowedTools {
+	for _, name := range l.allowed {
 		missing[name] = true
 	}
 	for _, tool := range l.tools {
-		if len(l.AllowedTools) > 0 && !slices.Contains(l.AllowedTools, tool.Name) {
+		if len(l.allowed) > 0 && !slices.Contains(l.allowed, tool.Name) {
 			continue
 		}
 		delete(missing, tool.Name)
@@ -129,7 +174,7 @@ func (s *Set) take(l *link) {
 			left++
 			continue
 		}
-		s.byName[name] = Named{l.Name, tool.Name, l}
+		s.byName[name] = Named{l.Name, tool.Name, l.link}
 		s.tools = append(s.tools, agent.Tool{Name: name, Description: about(tool.Title, tool.Description), Schema: schema})
 	}
 	if left > 0 {
@@ -178,7 +223,7 @@ func (s *Set) Notes() []string { return s.notes }
 // Advice is what servers say of how they are to be used, for the model.
 func (s *Set) Advice() []string {
 	var advice []string
-	for _, l := range s.links {
+	for _, l := range s.members {
 		if l.session == nil || l.session.InitializeResult() == nil {
 			continue
 		}
@@ -213,13 +258,4 @@ func (s *Set) Run(ctx context.Context, call agent.Call) (agent.Result, error) {
 		return a.result, err
 	}
 	return s.present(ctx, tool.link, call.ID, a.sent), nil
-}
-
-// Close ends all servers and waits until they have ended.
-func (s *Set) Close() {
-	var group errgroup.Group
-	for _, l := range s.links {
-		group.Go(func() error { l.close(); return nil })
-	}
-	_ = group.Wait() // nothing of it fails
 }

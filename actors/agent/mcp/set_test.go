@@ -168,11 +168,28 @@ func TestHeadersGoToTheServerAlone(t *testing.T) {
 	}
 }
 
+func TestAgentsOfARunShareAServer(t *testing.T) {
+	d := newDesk()
+	p := mcp.New(t.Context(), mcp.Options{Computer: func(context.Context) (agent.Computer, error) { return d, nil }})
+	t.Cleanup(p.Close)
+	narrow, other := clock(), clock()
+	narrow.AllowedTools, other.Args = []string{"echo"}, []string{"-another"}
+	for _, tt := range []struct {
+		server        mcp.Server
+		tools, starts int
+	}{{clock(), 6, 1}, {narrow, 1, 1}, {other, 6, 2}} {
+		s := p.Set([]mcp.Server{tt.server})
+		if err := s.Start(t.Context()); err != nil || len(s.Tools()) != tt.tools || d.starts() != tt.starts {
+			t.Errorf("%v: %d tools, %d starts, %v", tt.server.Args, len(s.Tools()), d.starts(), err)
+		}
+	}
+}
+
 func TestWithoutAComputerThereIsNoServer(t *testing.T) {
 	gone := errors.New("moved")
-	s := mcp.New(t.Context(), mcp.Options{Servers: []mcp.Server{clock()}, Computer: func(context.Context) (agent.Computer, error) { return nil, gone }})
-	defer s.Close()
-	if err := s.Start(t.Context()); !errors.Is(err, gone) {
+	p := mcp.New(t.Context(), mcp.Options{Computer: func(context.Context) (agent.Computer, error) { return nil, gone }})
+	defer p.Close()
+	if err := p.Set([]mcp.Server{clock()}).Start(t.Context()); !errors.Is(err, gone) {
 		t.Errorf("got %v", err)
 	}
 }
