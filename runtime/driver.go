@@ -273,6 +273,9 @@ type Snapshotter interface {
 	// same name again is success and finds the first. An error does not mean
 	// that none was made: ask again.
 	Snapshot(ctx context.Context, epoch Epoch, id ID, name string) (Snapshot, error)
+	// SnapshotWorkspace is where the files of a snapshot lie, for reading alone.
+	// They belong to ids of the computer it was taken of.
+	SnapshotWorkspace(ctx context.Context, s Source) (WorkspaceRoot, error)
 	// DropSnapshot deletes one. An unknown one is success. Computers made from
 	// it keep what they have.
 	DropSnapshot(ctx context.Context, s Source) error

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/bothy-computer/bothy/runtime"
@@ -101,6 +102,20 @@ func (d *Driver) takeSnapshot(ctx context.Context, id runtime.ID, r record, name
 	}
 	defer d.reach("kept")
 	return n, d.Pool.KeepSnapshot(ctx, string(id), name, text)
+}
+
+// SnapshotWorkspace implements runtime.Snapshotter.
+func (d *Driver) SnapshotWorkspace(ctx context.Context, of runtime.Source) (runtime.WorkspaceRoot, error) {
+	n, err := d.note(of)
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return runtime.WorkspaceRoot{}, err
+	}
+	disk, err := d.Pool.SnapshotPath(string(of.Computer), of.Name)
+	if err != nil {
+		return runtime.WorkspaceRoot{}, err
+	}
+	owner := n.Range.Host + userID
+	return runtime.WorkspaceRoot{Path: filepath.Join(disk, "workspace"), UID: owner, GID: owner}, nil
 }
 
 // DropSnapshot implements runtime.Snapshotter.

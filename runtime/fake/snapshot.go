@@ -49,6 +49,19 @@ func (d *Driver) Snapshot(ctx context.Context, epoch runtime.Epoch, id runtime.I
 	return made, nil
 }
 
+// SnapshotWorkspace implements runtime.Snapshotter.
+func (d *Driver) SnapshotWorkspace(_ context.Context, of runtime.Source) (runtime.WorkspaceRoot, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.snapshots[of]; !ok {
+		return runtime.WorkspaceRoot{}, fmt.Errorf("%w: %s of %s", runtime.ErrNoSnapshot, of.Name, of.Computer)
+	}
+	if d.opts.Dir == "" {
+		return runtime.WorkspaceRoot{}, fmt.Errorf("%w: the fake driver was made without a directory", runtime.ErrUnsupported)
+	}
+	return runtime.WorkspaceRoot{Path: d.snapshot(of), UID: os.Getuid(), GID: os.Getgid()}, nil
+}
+
 // DropSnapshot implements runtime.Snapshotter.
 func (d *Driver) DropSnapshot(ctx context.Context, of runtime.Source) error {
 	return d.call(ctx, Call{Op: DropSnapshot, ID: of.Computer}, func() error {

@@ -95,6 +95,11 @@ func restores(t *testing.T, m *machine, d runtime.Snapshotter) {
 	taken, err := d.Snapshot(limited(t), 1, id, "s")
 	must(t, "snapshot", err)
 	m.write(t, id, "file", "now")
+	root, err := d.SnapshotWorkspace(limited(t), taken.Source)
+	must(t, "look into a snapshot", err)
+	if text, err := os.ReadFile(root.Path + "/file"); err != nil || string(text) != "then" {
+		t.Errorf("the snapshot shows %q, %v", text, err)
+	}
 	first, second := m.from(t, taken.Source), m.from(t, taken.Source)
 	if got := m.status(t, first).Image; got != taken.Image {
 		t.Errorf("it stands on %s, the snapshot on %s", got, taken.Image)
@@ -145,6 +150,9 @@ func snapshotsOutlive(t *testing.T, m *machine, d runtime.Snapshotter) {
 }
 
 func snapshotsRefused(t *testing.T, m *machine, d runtime.Snapshotter) {
+	if _, err := d.SnapshotWorkspace(limited(t), runtime.Source{Computer: m.spec().ID, Name: "none"}); !errors.Is(err, runtime.ErrNoSnapshot) {
+		t.Errorf("looking into no snapshot: %v", err)
+	}
 	id := m.created(t)
 	for _, name := range []string{"", ".", "..", ".hidden", "a/b", "a b", "a\x00"} {
 		if _, err := d.Snapshot(limited(t), 1, id, name); !errors.Is(err, runtime.ErrInvalid) {

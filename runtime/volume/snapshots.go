@@ -140,6 +140,15 @@ func (p *Pool) Restore(ctx context.Context, from, name, id string) (string, erro
 	return p.dir(id), nil
 }
 
+// SnapshotPath is where the volume lies as a snapshot has it. Nobody can write
+// to it.
+func (p *Pool) SnapshotPath(id, name string) (string, error) {
+	if _, err := p.Note(id, name); err != nil { // half a one has none
+		return "", err
+	}
+	return filepath.Join(p.snapshot(id, name), diskName), nil
+}
+
 // RemoveSnapshot removes one snapshot. An unknown one is success. Volumes that
 // were made from it stay whole.
 func (p *Pool) RemoveSnapshot(ctx context.Context, id, name string) error {
