@@ -74,6 +74,7 @@ var kinds = map[string]kind{
 	"rotate-secrets":          of[RotateSecrets](4),
 	"reseal":                  of[Reseal](4),
 	"move-rotation":           of[MoveRotation](4),
+	"record-diff":             of[RecordDiff](4),
 	"sweep":                   of[Sweep](1),
 }
 

@@ -182,7 +182,11 @@ func (tx *Tx) purgeThread(t Thread, n int) (int, error) {
 	if err != nil || removed == n {
 		return removed, err
 	}
-	k, err := removeScope(tx, &runs, "thread", string(t.ID), n-removed)
+	k, err := removeScope(tx, &diffs, "thread", string(t.ID), n-removed)
+	if removed += k; err != nil || removed == n {
+		return removed, err
+	}
+	k, err = removeScope(tx, &runs, "thread", string(t.ID), n-removed)
 	if removed += k; err != nil || removed == n {
 		return removed, err
 	}
