@@ -14,6 +14,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/workspace"
 )
@@ -27,6 +28,7 @@ type machine struct {
 	grant   *grant
 	release func()
 	files   *workspace.FS
+	diff    *differ
 	told    bool
 }
 
@@ -55,6 +57,7 @@ func (m *machine) ready(ctx context.Context) (agent.Computer, error) {
 		return nil, translate(err)
 	}
 	m.grant, m.release = &g, release
+	m.diff = newDiffer(ctx, m.work, m.files)
 	if g.lost != "" {
 		m.work.journal.push(notice("%s", g.lost))
 	}
@@ -87,8 +90,33 @@ func (m *machine) close() {
 		return
 	}
 	m.release()
+	m.diff.close()
 	m.files.Close()
 	m.grant = nil
+}
+
+// changes are the file changes that a tool made, as events. Where they are not
+// known, those that the tool itself reports stand in its result.
+func (m *machine) changes(ctx context.Context, tool string, e *agent.Entry) []state.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.grant == nil {
+		return nil
+	}
+	events, known := m.diff.after(ctx, tool, e.ID)
+	if known {
+		e.Result.Changes = nil
+	}
+	return events
+}
+
+// conclude records what the run changed, if it used its computer.
+func (m *machine) conclude(ctx context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.grant != nil {
+		m.diff.record(ctx)
+	}
 }
 
 // explain tells the model, with the first result, what its computer has lost.

@@ -189,6 +189,14 @@ func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 		if known && record.Node == s.o.Cluster.Self() && record.Phase != state.SnapshotFailed {
 			continue
 		}
+		// A run's own lasts as long as the run does.
+		run, known, err := v.AnyRun(state.RunID(one.Name))
+		if err != nil {
+			return err
+		}
+		if known && !run.Status.Over() {
+			continue
+		}
 		first, seen := s.strays[one.Source]
 		if !seen {
 			first = now

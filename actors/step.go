@@ -203,10 +203,12 @@ func (w *work) runTool(next agent.RunTool) error {
 	}
 	w.machine.explain(entry.Result)
 	w.debug("tool %s took %s", next.Call.Name, entry.Result.Duration.Round(time.Millisecond))
+	changes := w.machine.changes(w.ctx, next.Call.Name, &entry)
 	events, err := eventsOf(entry, state.ItemComplete)
 	if err != nil {
 		return err
 	}
+	events = append(events, changes...)
 	batch := state.Append{Events: events}
 	after := append(w.entries[:len(w.entries):len(w.entries)], entry)
 	if _, calls := w.loop.Next(after).(agent.CallModel); calls {

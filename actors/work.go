@@ -223,6 +223,7 @@ func outcomeOf(f agent.Finish) *outcome {
 // end commits the run's end: results for calls that have none, the final
 // event, and what is left of money.
 func (w *work) end(o outcome) error {
+	w.machine.conclude(w.commits)
 	ctx, cancel := context.WithTimeout(w.commits, commitGrace)
 	defer cancel()
 	batch := o.last
