@@ -51,6 +51,9 @@ func TestQuickStart(t *testing.T) {
 		t.Fatalf("thread %s: %v", out, err)
 	}
 	p.filesAndWalls(thread.ComputerID)
+	if diff, code := p.bothy("threads", "diffs", thread.ID, "-o", "table"); code != 0 || !strings.Contains(diff, "--- /dev/null\n+++ b/hello.py\n@@ -0,0 +1,1 @@\n+print('hello from', 6*7)\n") {
+		p.t.Errorf("the run's diff: exit %d, %q", code, diff)
+	}
 	p.stop()
 }
 

@@ -68,3 +68,30 @@ func (t Threads) Copy(ctx context.Context, id, title string) (wire.Thread, error
 	one, err := post[wire.CopiedThread](ctx, t.c, path("threads", id, "copy"), wire.CopyThread{Title: title})
 	return one.Thread, err
 }
+
+// Status is what a thread is doing, or how its newest run went.
+func (t Threads) Status(ctx context.Context, id string) (wire.ThreadStatus, error) {
+	return get[wire.ThreadStatus](ctx, t.c, path("threads", id, "status"))
+}
+
+// Logs is what was said and done in a thread, oldest first; a page's Limit is
+// 1 to 1000.
+func (t Threads) Logs(ctx context.Context, id string, p Page) (wire.ThreadLogs, error) {
+	return get[wire.ThreadLogs](ctx, t.c, query(path("threads", id, "logs"), "limit", p.limit(), "offset", p.offset()))
+}
+
+// Steps is the same as steps; a page's Limit is 1 to 500.
+func (t Threads) Steps(ctx context.Context, id string, p Page) (wire.List[wire.ThreadStep], error) {
+	return get[wire.List[wire.ThreadStep]](ctx, t.c, query(path("threads", id, "steps"), "limit", p.limit(), "offset", p.offset()))
+}
+
+// Diffs is what a thread's runs changed in the workspace, or one of them. The
+// page counts runs.
+func (t Threads) Diffs(ctx context.Context, id, run string, p Page) (wire.ThreadDiffs, error) {
+	return get[wire.ThreadDiffs](ctx, t.c, query(path("threads", id, "diffs"), "executionId", run, "limit", p.limit(), "offset", p.offset()))
+}
+
+// StepDiff is what one step changed.
+func (t Threads) StepDiff(ctx context.Context, id, step string) (wire.StepDiff, error) {
+	return get[wire.StepDiff](ctx, t.c, path("threads", id, "steps", step, "diff"))
+}

@@ -141,7 +141,7 @@ var Prefixes = []string{"", "/v1"}
 // Routes lists every route of the dialect.
 func (a *API) Routes() []door.Route {
 	var all []door.Route
-	for _, some := range [][]door.Route{a.threadRoutes(), a.agentRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
+	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.agentRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
 		a.buildRoutes(), a.fileRoutes(), a.budgetRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}

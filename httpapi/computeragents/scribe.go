@@ -127,7 +127,7 @@ func (s *Scribe) completed(e state.Event) []wire.Event {
 		item = s.call(e, e.Status)
 	case state.ItemFileChange:
 		item.Path, item.Kind = e.Path, e.Change
-		item.Changes = []wire.FileChange{{Path: e.Path, Kind: e.Change}}
+		item.Changes = []wire.FileChange{fileChange(e)}
 	}
 	return []wire.Event{{Type: wire.ItemCompleted, ItemID: item.ID, Item: item}}
 }

@@ -24,6 +24,17 @@ func Page(c *gin.Context) (state.Page, error) {
 	return ParsePage(c.Query("limit"), c.Query("offset"))
 }
 
+// PageUpTo reads limit and offset of a list whose clients mostly send neither:
+// limit may be as large as most, which is its default.
+func PageUpTo(c *gin.Context, most int) (state.Page, error) {
+	n, err := number("limit", c.Query("limit"), most, 1, most)
+	if err != nil {
+		return state.Page{}, err
+	}
+	skip, err := number("offset", c.Query("offset"), 0, 0, MaxOffset)
+	return state.Page{Limit: n, Offset: skip}, err
+}
+
 // ParsePage reads a page's bounds; an empty text is the default.
 func ParsePage(limit, offset string) (state.Page, error) {
 	n, err := number("limit", limit, DefaultLimit, 1, MaxLimit)

@@ -137,9 +137,3 @@ type Tool struct {
 	ExitCode   *int   `json:"exit_code,omitempty"`
 	DurationMS int64  `json:"duration_ms,omitempty"`
 }
-
-// FileChange is a file that a run changed.
-type FileChange struct {
-	Path string `json:"path"`
-	Kind string `json:"kind"`
-}
