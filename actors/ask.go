@@ -209,6 +209,8 @@ func (s *Computers) standsAlone(ctx context.Context, c Caller, id state.Computer
 		return err
 	case computer.Environment != "":
 		return fault.New(fault.Conflict, "computer %s belongs to environment %s; delete that", id, computer.Environment)
+	case at != "" && computer.Origin == state.OriginTask:
+		return fault.New(fault.Conflict, "computer %s was made for a task; it goes with DELETE /v1/tasks of the last task on it", id)
 	case at != "" && computer.Origin != at:
 		return fault.New(fault.Conflict, "computer %s was made elsewhere; delete it with %s/%s", id, doors[computer.Origin], id)
 	}

@@ -38,10 +38,11 @@ func (t *Tasks) Start(ctx context.Context, c Caller, n NewTask) (Started, error)
 		Task: &state.Task{Executor: n.Executor, Model: n.Model, Visibility: state.TaskShared}}
 	cmd := state.StartTask{}
 	if n.Computer == "" {
-		spec, err := t.computers.specify(ctx, c, state.Computer{Origin: state.OriginRebyte, Name: n.Title, Egress: true})
+		spec, err := t.computers.specify(ctx, c, state.Computer{Origin: state.OriginTask, Name: n.Title, Egress: true})
 		if err != nil {
 			return Started{}, err
 		}
+		spec.IdleStop = t.computers.shape.EnvironmentIdle // nobody else would stop it
 		thread.Computer, cmd.Computer = spec.ID, &spec
 	}
 	n.Prompt.Create = &NewThread{}
@@ -55,7 +56,7 @@ func (t *Tasks) Prompt(ctx context.Context, c Caller, id state.ThreadID, n NewRu
 	if again, ok, err := t.threads.answered(ctx, c); err != nil || ok {
 		return again, err
 	}
-	thread, err := view(ctx, t.threads.cluster, func(v *state.View) (state.Thread, error) { return v.Task(c.Account, c.User, id) })
+	thread, err := t.find(ctx, c, id)
 	if err != nil {
 		return Started{}, err
 	}
@@ -72,6 +73,9 @@ func (t *Tasks) start(ctx context.Context, c Caller, thread state.Thread, n NewR
 	cmd.Start.Account, cmd.Start.Thread, cmd.Start.Idempotency = c.Account, thread.ID, c.Idempotency
 	if err := t.threads.fill(ctx, c, thread, n, &cmd.Start); err != nil {
 		return Started{}, err
+	}
+	if cmd.Start.Create != nil {
+		cmd.Start.Create.Task.Model = cmd.Start.Run.Config.Model
 	}
 	made, err := t.named(ctx, cmd)
 	if err != nil {
@@ -96,15 +100,17 @@ func (t *Tasks) named(ctx context.Context, cmd state.StartTask) (made state.Made
 }
 
 // Show says who may read a task.
-func (t *Tasks) Show(ctx context.Context, c Caller, id state.ThreadID, to state.TaskVisibility) error {
-	_, err := t.threads.cluster.Apply(ctx, state.ShowTask{Account: c.Account, User: c.User, Task: id, Visibility: to})
-	return err
+func (t *Tasks) Show(ctx context.Context, c Caller, id state.ThreadID, to state.TaskVisibility) (state.Thread, error) {
+	if _, err := t.threads.cluster.Apply(ctx, state.ShowTask{Account: c.Account, User: c.User, Task: id, Visibility: to}); err != nil {
+		return state.Thread{}, err
+	}
+	return t.threads.get(c.Account, id)
 }
 
 // Cancel ends what a task works on and what waits. A task that does nothing is
 // left as it is.
 func (t *Tasks) Cancel(ctx context.Context, c Caller, id state.ThreadID) error {
-	err := t.mine(ctx, c, id)
+	_, err := t.find(ctx, c, id)
 	if err == nil {
 		err = t.threads.Cancel(ctx, c, id)
 	}
@@ -114,17 +120,36 @@ func (t *Tasks) Cancel(ctx context.Context, c Caller, id state.ThreadID) error {
 	return err
 }
 
-// Delete hides a task and ends its prompts. Its computer stays.
+// Delete hides a task and ends its prompts. A computer that was made for it is
+// deleted with the last task there.
 func (t *Tasks) Delete(ctx context.Context, c Caller, id state.ThreadID) error {
-	if err := t.mine(ctx, c, id); err != nil {
+	task, err := t.find(ctx, c, id)
+	if err != nil {
 		return err
 	}
-	return t.threads.Delete(ctx, c, id)
+	if err := t.threads.Delete(ctx, c, id); err != nil {
+		return err
+	}
+	last, err := applied(t.threads.cluster, func(v *state.View) (bool, error) {
+		on, ok, err := v.AnyComputer(task.Computer)
+		if err != nil || !ok || on.Origin != state.OriginTask {
+			return false, err
+		}
+		n, err := v.CountTasksOn(c.Account, task.Computer)
+		return n == 0, err
+	})
+	if err != nil || !last {
+		return err
+	}
+	_, err = t.computers.Ask(ctx, c, task.Computer, state.WishDeleted)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
 }
 
-func (t *Tasks) mine(ctx context.Context, c Caller, id state.ThreadID) error {
-	_, err := view(ctx, t.threads.cluster, func(v *state.View) (state.Thread, error) { return v.Task(c.Account, c.User, id) })
-	return err
+func (t *Tasks) find(ctx context.Context, c Caller, id state.ThreadID) (state.Thread, error) {
+	return view(ctx, t.threads.cluster, func(v *state.View) (state.Thread, error) { return v.Task(c.Account, c.User, id) })
 }
 
 // Follow reads a task's log from this node's replica, as it grows.

@@ -44,7 +44,7 @@ type Options struct {
 	Records       door.Records
 	Keys          door.Keys
 	Limits        door.Limits
-	Rebyte        rebyte.Computers
+	Rebyte        rebyte.Nouns
 	Prober        Prober // nil keeps no probes
 	Registry      *prometheus.Registry
 	Log           *slog.Logger
@@ -128,7 +128,7 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 		Serve: func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) }}})
 	links := door.Links{PublicURL: s.PublicURL, Domain: s.Domain, SSHAddr: s.SSHAddr}
 	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Links: links, Default: s.Size}).Mount(e)
-	rebyte.New(rebyte.Options{Computers: s.Rebyte, Shared: shared, Links: links}).Mount(e)
+	rebyte.New(rebyte.Options{Nouns: s.Rebyte, Shared: shared, Links: links}).Mount(e)
 	console.New(console.Options{Nouns: s.Console, Shared: shared, Links: links}).Mount(e)
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)
 	s.engine = e

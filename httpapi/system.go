@@ -9,6 +9,7 @@ import (
 	"github.com/bothy-computer/bothy/httpapi/console"
 	"github.com/bothy-computer/bothy/httpapi/door"
 	"github.com/bothy-computer/bothy/httpapi/gateway"
+	"github.com/bothy-computer/bothy/httpapi/rebyte"
 )
 
 // Stand puts the doors on a node's actors: it fills in every noun of o but the
@@ -21,7 +22,8 @@ func Stand(o Options, sys *actors.System) Options {
 	o.AgentComputer.Files = sys.Computers
 	o.AgentComputer.Snapshots = sys.Snapshots
 	o.AgentComputer.SSH = sys.SSH
-	o.Rebyte, o.Prober = sys.Computers, sys.Probes
+	o.Rebyte = rebyte.Nouns{Computers: sys.Computers, Tasks: tasks{sys.Tasks}}
+	o.Prober = sys.Probes
 	o.AgentComputer.Sessions, o.AgentComputer.Ports, o.AgentComputer.Shares = sys.Sessions, sys.Ports, sys.Shares
 	o.Gateway = gateway.Nouns{Sessions: sys.Sessions, Ports: sys.Ports, Shares: sys.Shares, Computers: sys.Computers}
 	o.Console = console.Nouns{Sessions: sys.Sessions, Computers: sys.Computers, Images: sys.Images}
@@ -32,8 +34,15 @@ func Stand(o Options, sys *actors.System) Options {
 // runs follows a thread as an interface, which the doors' tests can stand in for.
 type runs struct{ *actors.Threads }
 
-func (r runs) Follow(ctx context.Context, thread state.ThreadID, after uint64) computeragents.Follower {
+func (r runs) Follow(ctx context.Context, thread state.ThreadID, after uint64) door.Follower {
 	return r.Threads.Follow(ctx, thread, after)
+}
+
+// tasks follows a task as an interface, likewise.
+type tasks struct{ *actors.Tasks }
+
+func (t tasks) Follow(ctx context.Context, task state.ThreadID, after uint64) door.Follower {
+	return t.Tasks.Follow(ctx, task, after)
 }
 
 // builds follows a build as an interface, likewise.

@@ -75,6 +75,15 @@ var walk = map[string]walked{
 	"GET /agent-computers/{id}":                        {path: "/agent-computers/{agent}", status: 200},
 	"PATCH /agent-computers/{id}":                      {path: "/agent-computers/{agent}", body: `{"name":"x"}`, status: 200, bad: `{"name":5}`},
 	"DELETE /agent-computers/{id}":                     {path: "/agent-computers/{agent}", status: 204},
+	"GET /tasks":                                       {path: "/tasks", status: 200, mine: true},
+	"POST /tasks":                                      {path: "/tasks", body: `{"prompt":"hello"}`, status: 201, bad: `{"prompt":5}`, mine: true},
+	"GET /tasks/{id}":                                  {path: "/tasks/{task}", status: 200},
+	"GET /tasks/{id}/content":                          {path: "/tasks/{task}/content", status: 200},
+	"GET /tasks/{id}/events":                           {path: "/tasks/{task}/events", status: 200},
+	"POST /tasks/{id}/prompts":                         {path: "/tasks/{task}/prompts", body: `{"prompt":"more"}`, status: 201, bad: `{}`},
+	"POST /tasks/{id}/cancel":                          {path: "/tasks/{task}/cancel", status: 200},
+	"PATCH /tasks/{id}/visibility":                     {path: "/tasks/{task}/visibility", body: `{"visibility":"shared"}`, status: 200, bad: `{"visibility":"odd"}`},
+	"DELETE /tasks/{id}":                               {path: "/tasks/{task}", status: 204},
 }
 
 const (
@@ -127,6 +136,9 @@ func scene(t *testing.T, h *doortest.House, c *caller) map[string]string {
 	var agent rebyteComputer
 	c.do("POST", "/v1/agent-computers", `{}`).is(201).into(&agent)
 	names["agent"] = agent.ID
+	var made task
+	c.do("POST", "/v1/tasks", `{"prompt":"hello"}`).is(201).into(&made)
+	names["task"] = made.ID
 	return names
 }
 

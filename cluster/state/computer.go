@@ -119,6 +119,7 @@ const (
 	OriginEnvironment   Origin = "environment" // Computer Agents; also "" of old records
 	OriginAgentComputer Origin = "agentcomputer"
 	OriginRebyte        Origin = "rebyte"
+	OriginTask          Origin = "task" // made for a task, and deleted with it
 )
 
 // Size is what a computer may use.

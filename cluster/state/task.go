@@ -33,12 +33,6 @@ func (v *View) Task(account AccountID, by UserID, id ThreadID) (Thread, error) {
 	return owned(t, err, t.Account == account && !t.Deleted && t.Task != nil && t.readable(by), "Task", string(id))
 }
 
-// PublicTask returns a task that everybody may read.
-func (v *View) PublicTask(id ThreadID) (Thread, error) {
-	t, err := threads.get(v.r, string(id))
-	return owned(t, err, !t.Deleted && t.Task != nil && t.Task.Visibility == TaskPublic, "Task", string(id))
-}
-
 // Tasks lists an account's tasks as one of its users sees them, newest first;
 // with a computer, those that were given to it.
 func (v *View) Tasks(account AccountID, by UserID, on ComputerID, p Page) (List[Thread], error) {
@@ -47,6 +41,12 @@ func (v *View) Tasks(account AccountID, by UserID, on ComputerID, p Page) (List[
 		return threads.page(v.r, "computertask", []string{string(account), string(on)}, p, keep)
 	}
 	return threads.page(v.r, "task", []string{string(account)}, p, keep)
+}
+
+// CountTasksOn is how many tasks an account gave to a computer, those included
+// that only some of its users see.
+func (v *View) CountTasksOn(account AccountID, on ComputerID) (int, error) {
+	return threads.count(v.r, "computertask", string(account), string(on))
 }
 
 // StartTask begins a run in a task's thread, or has it wait while the thread

@@ -33,14 +33,7 @@ type Runs interface {
 	Start(context.Context, actors.Caller, actors.NewRun) (actors.Started, error)
 	Cancel(context.Context, actors.Caller, state.ThreadID) error
 	Resume(context.Context, actors.Caller, state.ThreadID) (state.Thread, error)
-	Follow(ctx context.Context, thread state.ThreadID, after uint64) Follower
-}
-
-// Follower gives a thread's events as they are committed. Next waits for at
-// least one; it can be called again after its context ended.
-type Follower interface {
-	Next(context.Context) ([]state.Event, error)
-	Close()
+	Follow(ctx context.Context, thread state.ThreadID, after uint64) door.Follower
 }
 
 // Agents keeps agents.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -62,11 +61,11 @@ func (a *API) follow(s *door.Stream, thread state.Thread, after uint64, until st
 	defer f.Close()
 	scribe := NewScribe()
 	for {
-		events, err := next(s.Context(), f, s.Quiet())
+		events, err := door.Next(s.Context(), f, s.Quiet())
 		if err == nil && events == nil {
 			err = a.quiet(s, thread.ID, until)
 		}
-		if errors.Is(err, errOver) {
+		if errors.Is(err, door.ErrOver) {
 			return nil
 		}
 		if err != nil {
@@ -86,46 +85,13 @@ func (a *API) follow(s *door.Stream, thread state.Thread, after uint64, until st
 	}
 }
 
-// next waits for events; nil means that none came for a while.
-func next(parent context.Context, f Follower, wait time.Duration) ([]state.Event, error) {
-	ctx, cancel := context.WithTimeout(parent, wait)
-	defer cancel()
-	events, err := f.Next(ctx)
-	if err != nil && ctx.Err() != nil && parent.Err() == nil {
-		return nil, nil
-	}
-	return events, err
-}
-
 // quiet is what a silent stream does: ping, and see whether there is anything
 // left to wait for.
 func (a *API) quiet(s *door.Stream, thread state.ThreadID, until state.RunID) error {
 	if err := s.Ping(); err != nil {
 		return err
 	}
-	return a.over(thread, until)
-}
-
-// errOver ends a stream that has nothing more to wait for.
-var errOver = errors.New("there is nothing more to follow")
-
-// over returns errOver when the thread was deleted or, with a run named, when
-// that has ended and yet its last event did not come.
-func (a *API) over(thread state.ThreadID, until state.RunID) error {
-	v := a.Records.StaleView()
-	defer v.Close()
-	if until == "" {
-		t, ok, err := v.AnyThread(thread)
-		if err == nil && (!ok || t.Deleted) {
-			err = errOver
-		}
-		return err
-	}
-	r, ok, err := v.AnyRun(until)
-	if err == nil && (!ok || r.Status.Over() && a.Now().Sub(r.EndedAt) > a.Patience.Ping) {
-		err = errOver
-	}
-	return err
+	return a.Over(thread, until)
 }
 
 // write puts the lines of one event into the stream. The id is on the last of
@@ -233,11 +199,11 @@ func (a *API) await(ctx context.Context, started actors.Started) (wire.RunReply,
 	defer f.Close()
 	scribe := NewScribe()
 	for {
-		events, err := next(ctx, f, a.Patience.Ping)
+		events, err := door.Next(ctx, f, a.Patience.Ping)
 		if err == nil && events == nil {
-			err = a.over(started.Thread.ID, started.Run.ID)
+			err = a.Over(started.Thread.ID, started.Run.ID)
 		}
-		if errors.Is(err, errOver) {
+		if errors.Is(err, door.ErrOver) {
 			err = fault.New(fault.Conflict, "Thread %s was deleted before its run ended", started.Thread.ID)
 		}
 		if err != nil {

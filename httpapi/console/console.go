@@ -95,6 +95,7 @@ func (k *Console) Mount(e *gin.Engine) {
 		{Method: "GET", Path: Prefix + ":id", Access: door.Public, Serve: k.page(state.BrowserSession, "computer.html")},
 		{Method: "GET", Path: Prefix + ":id/desktop", Access: door.Public, Serve: k.page(state.VNCSession, "desktop.html")},
 		{Method: "GET", Path: Prefix + ":id/desktop/socket", Access: door.Public, Long: true, Serve: k.inside(desktop, k.desktop)},
+		{Method: "GET", Path: Prefix + ":id/tasks/:task", Access: door.Public, Serve: k.task},
 		short("GET", "computer", k.computer),
 		long("GET", "terminal", k.terminal),
 		short("GET", "files", k.listFiles),

@@ -144,3 +144,9 @@ func (l Links) Access(r *http.Request, s actors.Session) string {
 	}
 	return at + "?access_token=" + url.QueryEscape(s.Token)
 }
+
+// Task is the page of a task: one of its computer's, so that a session of that
+// lets in.
+func (l Links) Task(r *http.Request, t state.Thread) string {
+	return l.Base(r) + "/c/" + string(t.Computer) + "/tasks/" + string(t.ID)
+}

@@ -92,6 +92,19 @@ func (s *Stream) Context() context.Context { return s.ctx }
 // Begin sends the status and headers at once, and the id after which the
 // events follow, so that a client that is cut off at once can resume.
 func (s *Stream) Begin(after uint64) error {
+	s.headers()
+	s.buffer().WriteString("id: " + strconv.FormatUint(after, 10) + "\n\n")
+	return s.Flush()
+}
+
+// BeginUnnumbered is Begin for clients that always start over: no event has an
+// id.
+func (s *Stream) BeginUnnumbered() error {
+	s.headers()
+	return s.Ping()
+}
+
+func (s *Stream) headers() {
 	h := s.c.Writer.Header()
 	h.Set("Content-Type", streamType)
 	h.Set("Cache-Control", "no-cache, no-transform")
@@ -101,21 +114,28 @@ func (s *Stream) Begin(after uint64) error {
 	}
 	s.c.Status(http.StatusOK)
 	s.begun = true
-	s.buffer().WriteString("id: " + strconv.FormatUint(after, 10) + "\n\n")
-	return s.Flush()
 }
 
 // Add puts an event into the buffer: one line of JSON. An id other than 0 is
 // the one a client gives to resume after it.
 func (s *Stream) Add(id uint64, event any) error {
+	field := ""
+	if id != 0 {
+		field = "id: " + strconv.FormatUint(id, 10) + "\n"
+	}
+	return s.add(field, event)
+}
+
+// AddNamed puts an event with a name and no id into the buffer.
+func (s *Stream) AddNamed(name string, event any) error { return s.add("event: "+name+"\n", event) }
+
+func (s *Stream) add(field string, event any) error {
 	b, err := json.Marshal(event)
 	if err != nil {
 		return fmt.Errorf("write event: %w", err)
 	}
 	buf := s.buffer()
-	if id != 0 {
-		buf.WriteString("id: " + strconv.FormatUint(id, 10) + "\n")
-	}
+	buf.WriteString(field)
 	buf.WriteString("data: ")
 	buf.Write(b)
 	buf.WriteString("\n\n")

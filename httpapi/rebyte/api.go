@@ -29,18 +29,24 @@ type Computers interface {
 	Delete(context.Context, actors.Caller, state.ComputerID, state.Origin) (actors.Asked, error)
 }
 
+// Nouns are what the dialect asks.
+type Nouns struct {
+	Computers Computers
+	Tasks     Tasks
+}
+
 // Options is what the API stands on.
 type Options struct {
-	Computers Computers
-	Shared    door.Shared
-	Links     door.Links
-	Requests  int // in a Window; 0 is DefaultRequests
+	Nouns
+	Shared   door.Shared
+	Links    door.Links
+	Requests int // in a Window; 0 is DefaultRequests
 }
 
 // API serves the dialect.
 type API struct {
 	*door.Door
-	Computers
+	Nouns
 	links door.Links
 }
 
@@ -49,12 +55,14 @@ func New(o Options) *API {
 	if o.Requests == 0 {
 		o.Requests = DefaultRequests
 	}
-	return &API{Computers: o.Computers, links: o.Links, Door: door.New(o.Shared, door.Dialect{
+	return &API{Nouns: o.Nouns, links: o.Links, Door: door.New(o.Shared, door.Dialect{
 		Name: "rebyte", Requests: o.Requests, Window: Window, Refuse: refuse})}
 }
 
 // Mount adds the routes to an engine.
-func (a *API) Mount(e *gin.Engine) { a.Door.Mount(e, []string{prefix}, a.computerRoutes()) }
+func (a *API) Mount(e *gin.Engine) {
+	a.Door.Mount(e, []string{prefix}, append(a.computerRoutes(), a.taskRoutes()...))
+}
 
 // codeOfKind is what the body's code says of a failure.
 var codeOfKind = map[fault.Kind]string{

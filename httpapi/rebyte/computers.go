@@ -47,10 +47,10 @@ type computer struct {
 
 // detail is what only one computer's own reply has.
 type detail struct {
-	TaskCount    int     `json:"taskCount"`
-	RecentTasks  []any   `json:"recentTasks"`
-	Instructions *string `json:"agentInstructions"`
-	Views        []any   `json:"views"`
+	TaskCount    int          `json:"taskCount"`
+	RecentTasks  []recentTask `json:"recentTasks"`
+	Instructions *string      `json:"agentInstructions"`
+	Views        []any        `json:"views"`
 }
 
 // statusOf is a computer's phase in this dialect's words. One that was stopped
@@ -111,7 +111,7 @@ func (a *API) createComputer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	asked, err := a.Create(c.Request.Context(), caller, spec)
+	asked, err := a.Computers.Create(c.Request.Context(), caller, spec)
 	if err == nil {
 		a.OwnerNow(c, asked.Computer.ID)
 		c.JSON(http.StatusCreated, a.computerOf(c, asked.Computer))
@@ -171,21 +171,42 @@ func (a *API) computer(c *gin.Context) (found state.Computer, err error) {
 	return found, err
 }
 
-// answer writes one computer with its details. There are no tasks yet.
-func (a *API) answer(c *gin.Context, m state.Computer) {
-	c.JSON(http.StatusOK, struct {
-		computer
-		detail
-	}{a.computerOf(c, m), detail{RecentTasks: []any{}, Instructions: maybe(m.Instructions), Views: []any{}}})
+// maxRecentTasks is how many tasks a computer is shown with.
+const maxRecentTasks = 10
+
+// answer writes one computer with its details.
+func (a *API) answer(c *gin.Context, m state.Computer) error {
+	d := detail{RecentTasks: []recentTask{}, Instructions: maybe(m.Instructions), Views: []any{}}
+	err := a.Look(c, func(v *state.View) error {
+		by := door.CallerOf(c)
+		list, err := v.Tasks(by.Account, by.User, m.ID, state.Page{Limit: maxRecentTasks})
+		d.TaskCount = list.Total
+		for _, t := range list.Items {
+			var ended *wire.Time
+			if ended, err = completedAt(v, t); err != nil {
+				return err
+			}
+			d.RecentTasks = append(d.RecentTasks, recentTask{ID: string(t.ID), Title: t.Title, Executor: t.Task.Executor, Model: t.Task.Model,
+				Status: taskStatus(t), CreatedAt: wire.At(t.CreatedAt), CompletedAt: ended})
+		}
+		return err
+	})
+	if err == nil {
+		c.JSON(http.StatusOK, struct {
+			computer
+			detail
+		}{a.computerOf(c, m), d})
+	}
+	return err
 }
 
 // getComputer serves GET /agent-computers/:id.
 func (a *API) getComputer(c *gin.Context) error {
 	m, err := a.computer(c)
-	if err == nil {
-		a.answer(c, m)
+	if err != nil {
+		return err
 	}
-	return err
+	return a.answer(c, m)
 }
 
 // patchComputer serves PATCH /agent-computers/:id.
@@ -217,11 +238,11 @@ func (a *API) patchComputer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	asked, err := a.Update(c.Request.Context(), door.CallerOf(c), m.ID, actors.Shown{Name: req.Name, Icon: req.Icon, Instructions: req.Instructions})
-	if err == nil {
-		a.answer(c, asked.Computer)
+	asked, err := a.Computers.Update(c.Request.Context(), door.CallerOf(c), m.ID, actors.Shown{Name: req.Name, Icon: req.Icon, Instructions: req.Instructions})
+	if err != nil {
+		return err
 	}
-	return err
+	return a.answer(c, asked.Computer)
 }
 
 // deleteComputer serves DELETE /agent-computers/:id.
@@ -230,7 +251,7 @@ func (a *API) deleteComputer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.Delete(c.Request.Context(), door.CallerOf(c), m.ID, state.OriginRebyte); err != nil {
+	if _, err := a.Computers.Delete(c.Request.Context(), door.CallerOf(c), m.ID, state.OriginRebyte); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
