@@ -37,7 +37,7 @@ const (
 
 // unpackArchive unpacks the regular files of a tar, whose order does not tell
 // which are needed, into an empty directory.
-func unpackArchive(ctx context.Context, from string, to *os.Root, maxBytes int64) error {
+func (s *Store) unpackArchive(ctx context.Context, from string, to *os.Root) error {
 	f, err := os.Open(from)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func unpackArchive(ctx context.Context, from string, to *os.Root, maxBytes int64
 		return err
 	}
 	defer plain.Close()
-	entries := tar.NewReader(&capped{ctx: ctx, from: plain, left: maxBytes})
+	entries := tar.NewReader(&capped{ctx: ctx, from: plain, left: s.limits.bytes})
 	for n := 0; ; n++ {
 		header, err := entries.Next()
 		if errors.Is(err, io.EOF) {
@@ -63,13 +63,13 @@ func unpackArchive(ctx context.Context, from string, to *os.Root, maxBytes int64
 		if header.Typeflag != tar.TypeReg {
 			continue
 		}
-		if err := copyOut(to, path.Clean(header.Name), entries); err != nil {
+		if err := s.copyOut(to, path.Clean(header.Name), entries); err != nil {
 			return badTar(err)
 		}
 	}
 }
 
-func copyOut(to *os.Root, name string, content io.Reader) error {
+func (s *Store) copyOut(to *os.Root, name string, content io.Reader) error {
 	if !filepath.IsLocal(name) {
 		return fmt.Errorf("%w: the archive names %.200q", runtime.ErrInvalid, name)
 	}
@@ -80,7 +80,7 @@ func copyOut(to *os.Root, name string, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, content)
+	_, err = io.Copy(&roomy{to: f, room: s.stillRoom}, content)
 	return errors.Join(err, f.Close())
 }
 
@@ -119,7 +119,7 @@ var tarFaults = []error{
 func badTar(err error) error {
 	var errno unix.Errno
 	here := errors.As(err, &errno) && !slices.ContainsFunc(tarFaults, func(fault error) bool { return errors.Is(errno, fault) })
-	if here || errors.Is(err, runtime.ErrInvalid) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if here || errors.Is(err, runtime.ErrInvalid) || errors.Is(err, runtime.ErrFull) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", runtime.ErrInvalid, err)

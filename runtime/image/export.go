@@ -54,7 +54,7 @@ func (s *Store) export(ctx context.Context, name string, to io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	x := exporter{dir: work, config: &v1.ConfigFile{OS: "linux", Architecture: goruntime.GOARCH, Created: v1.Time{Time: time.Unix(0, 0).UTC()},
+	x := exporter{dir: work, room: s.stillRoom, config: &v1.ConfigFile{OS: "linux", Architecture: goruntime.GOARCH, Created: v1.Time{Time: time.Unix(0, 0).UTC()},
 		RootFS: v1.RootFS{Type: "layers"}, Config: config.oci()}}
 	for i, id := range layers {
 		if err := x.layer(func(to io.Writer) error { return s.WriteLayer(ctx, id, 0, to) }); err != nil {
@@ -99,6 +99,7 @@ func (c Config) oci() v1.Config {
 // exporter gathers the blobs of an archive in a directory.
 type exporter struct {
 	dir    string
+	room   func() error
 	config *v1.ConfigFile
 	layers []v1.Descriptor
 	blobs  []v1.Descriptor // in the order that they are written in, each once
@@ -111,7 +112,7 @@ func (x *exporter) layer(write func(io.Writer) error) error {
 		return err
 	}
 	defer f.Close()
-	packed := newSummer(f)
+	packed := newSummer(&roomy{to: f, room: x.room})
 	zipped := gzip.NewWriter(packed)
 	plain := newSummer(zipped)
 	if err := errors.Join(write(plain), zipped.Close(), f.Close()); err != nil {

@@ -82,7 +82,7 @@ func validArchive(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	if err := unpackArchive(t.Context(), path, root, 1<<30); err != nil {
+	if err := openStore(t, Options{machine: testMachine(t)}).unpackArchive(t.Context(), path, root); err != nil {
 		t.Fatal(err)
 	}
 	index, err := layout.ImageIndexFromPath(dir)

@@ -120,7 +120,7 @@ func (s *Store) unpackDiff(ctx context.Context, l layer, fresh string, left *lim
 	if err != nil {
 		return packed, 0, err
 	}
-	u, err := newUnpacker(rootfs, *left)
+	u, err := s.newUnpacker(rootfs, *left)
 	if err != nil {
 		return packed, 0, err
 	}
@@ -188,7 +188,7 @@ func (s *Store) openSource(ctx context.Context, path, unpacked string) (*os.Root
 	if err != nil {
 		return nil, err
 	}
-	if err := unpackArchive(ctx, path, root, s.limits.bytes); err != nil {
+	if err := s.unpackArchive(ctx, path, root); err != nil {
 		root.Close()
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (s *Store) unpackAll(ctx context.Context, found source, fresh string) error
 	if err != nil {
 		return err
 	}
-	u, err := newUnpacker(rootfs, s.limits)
+	u, err := s.newUnpacker(rootfs, s.limits)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (s *Store) unpackAlone(ctx context.Context, from io.Reader, fresh string) (
 	if err != nil {
 		return Packed{}, 0, err
 	}
-	u, err := newUnpacker(rootfs, s.limits)
+	u, err := s.newUnpacker(rootfs, s.limits)
 	if err != nil {
 		return Packed{}, 0, err
 	}

@@ -204,7 +204,7 @@ func (s *Store) bootstrapImage(ctx context.Context, r Recipe, say func(string)) 
 	if err != nil {
 		return "", err
 	}
-	u, err := newUnpacker(rootfs, s.limits)
+	u, err := s.newUnpacker(rootfs, s.limits)
 	if err != nil {
 		return "", err
 	}
@@ -254,12 +254,4 @@ func (s *Store) layFiles(ctx context.Context, r Recipe, u *unpacker) (Packed, er
 func chained(lower, upper Packed) string {
 	sum := sha256.Sum256([]byte(lower.ID + " " + upper.ID))
 	return hex.EncodeToString(sum[:])
-}
-
-func (s *Store) hasRoom(bytes int64) error {
-	free, err := s.free()
-	if err == nil && free < bytes {
-		err = fmt.Errorf("%w: the image needs %d MiB of disk, %d MiB are free", runtime.ErrFull, bytes>>20, free>>20)
-	}
-	return err
 }

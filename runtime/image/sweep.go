@@ -154,18 +154,6 @@ func (s *Store) isNew(digest string, within time.Duration) bool {
 	return false
 }
 
-// free is how many bytes of the disk are.
-func (s *Store) free() (int64, error) {
-	if s.disk != nil {
-		return s.disk(), nil
-	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.dir, &st); err != nil {
-		return 0, fmt.Errorf("look for room: %w", err)
-	}
-	return int64(st.Bavail) * st.Bsize, nil
-}
-
 // gate is a lock among the goroutines of this process and the processes that
 // have the store open, such as a node and a command beside it.
 type gate struct {

@@ -39,6 +39,9 @@ type unpacker struct {
 	// above owns the directories that are made because they are missing above
 	// something; the zero value is root.
 	above Owner
+	// room is asked before each entry and now and then in a file; nil in a root
+	// that has a quota.
+	room func() error
 	// alone is set for a layer that is unpacked by itself, for an overlay to lay
 	// over others: what it hides is then marked as overlays do, not removed.
 	alone bool
@@ -56,6 +59,15 @@ func newUnpacker(dir string, l limits) (*unpacker, error) {
 		return nil, fmt.Errorf("open the image's directory: %w", err)
 	}
 	return &unpacker{root: fd, limits: l}, nil
+}
+
+// newUnpacker is one for the store's own disk.
+func (s *Store) newUnpacker(dir string, l limits) (*unpacker, error) {
+	u, err := newUnpacker(dir, l)
+	if err == nil {
+		u.room = s.stillRoom
+	}
+	return u, err
 }
 
 func (u *unpacker) close() { unix.Close(u.root) }
@@ -88,6 +100,11 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	name, err := insideName(h.Name)
 	if err != nil {
 		return err
+	}
+	if u.room != nil {
+		if err := u.room(); err != nil {
+			return err
+		}
 	}
 	if name == "." {
 		u.dirs[name] = h.ModTime
@@ -222,7 +239,7 @@ func (u *unpacker) file(parent int, base string, h *tar.Header, content io.Reade
 		return err
 	}
 	f := os.NewFile(uintptr(fd), base)
-	_, err = io.Copy(f, content)
+	_, err = io.Copy(&roomy{to: f, room: u.room}, content)
 	return errors.Join(err, f.Close())
 }
 
