@@ -55,6 +55,22 @@ func testImage(t *testing.T, architecture string, layers ...[]byte) v1.Image {
 	return img
 }
 
+// configured is an image with another configuration.
+func configured(t *testing.T, change func(*v1.Config)) v1.Image {
+	t.Helper()
+	img := testImage(t, goruntime.GOARCH, tarOf(t, file("a")))
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	change(&config.Config)
+	if img, err = mutate.ConfigFile(img, config); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
 func writeLayout(t *testing.T, images ...v1.Image) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -296,6 +312,8 @@ func TestImportRefuses(t *testing.T) {
 	for _, tt := range []struct{ why, path, says string }{
 		{"a damaged layer", damaged, ""},
 		{"another layer", swapped, "and not"},
+		{"variables that no process takes", writeLayout(t, configured(t, func(c *v1.Config) { c.Env = []string{"A=b\x00c"} })), "NUL"},
+		{"a desktop somewhere", writeLayout(t, configured(t, func(c *v1.Config) { c.Labels = map[string]string{DesktopLabel: "bin/x"} })), "no absolute path"},
 		{"another architecture", writeLayout(t, testImage(t, "vax", good)), "vax"},
 		{"two images", writeLayout(t, testImage(t, goruntime.GOARCH, good), testImage(t, goruntime.GOARCH, good, good)), "2 images"},
 		{"no image", notAnImage, "no image"},

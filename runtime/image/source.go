@@ -180,10 +180,7 @@ func (s *source) configure(text []byte) error {
 	}
 	c := config.Config
 	s.config = Config{Env: c.Env, Entrypoint: c.Entrypoint, Cmd: c.Cmd, User: c.User, WorkDir: c.WorkingDir, Desktop: c.Labels[DesktopLabel]}
-	if s.config.Desktop != "" && !path.IsAbs(s.config.Desktop) {
-		return fmt.Errorf("%w: the label %s is %.200q, which is no absolute path", runtime.ErrInvalid, DesktopLabel, s.config.Desktop)
-	}
-	return nil
+	return s.config.check()
 }
 
 func runsHere(system, architecture string) bool {
