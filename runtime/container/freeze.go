@@ -2,7 +2,6 @@ package container
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/bothy-computer/bothy/runtime"
@@ -38,8 +37,7 @@ func (d *Driver) turn(ctx context.Context, epoch runtime.Epoch, id runtime.ID, h
 	if f.pid == 0 || !r.Started {
 		return fmt.Errorf("freeze or thaw %s: %w", id, runtime.ErrNotRunning)
 	}
-	// From here on it stands or goes because the caller said so.
-	if err := errors.Join(how(ctx, r.Container), d.unmarkStill(id)); err != nil {
+	if err := d.told(id, how(ctx, r.Container)); err != nil {
 		return fmt.Errorf("freeze or thaw %s: %w", id, err)
 	}
 	return nil

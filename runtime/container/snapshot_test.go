@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -164,6 +165,11 @@ func TestAThawOutlivesTheWarden(t *testing.T) {
 	n.says(id, "", "true")
 	// A thaw that failed altogether is made up for.
 	if err := errors.Join(os.WriteFile(n.path(id, stillFile), nil, 0o600), n.Warden.Freeze(t.Context(), string(id))); err != nil {
+		t.Fatal(err)
+	}
+	// Also when a caller's own word came to nothing meanwhile.
+	broken := errors.New("the warden is broken")
+	if err := n.turn(t.Context(), 1, id, func(context.Context, string) error { return broken }); !errors.Is(err, broken) {
 		t.Fatal(err)
 	}
 	n.tellStuck()

@@ -88,7 +88,7 @@ func (d *Driver) Start(ctx context.Context, epoch runtime.Epoch, id runtime.ID) 
 // goOn is Start for a computer that runs.
 func (d *Driver) goOn(ctx context.Context, id runtime.ID, r record, f fact) error {
 	if f.frozen {
-		if err := errors.Join(d.Warden.Thaw(ctx, r.Container), d.unmarkStill(id)); err != nil {
+		if err := d.told(id, d.Warden.Thaw(ctx, r.Container)); err != nil {
 			return fmt.Errorf("start %s: %w", id, err)
 		}
 	}

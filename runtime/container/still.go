@@ -72,6 +72,16 @@ func (d *Driver) letGo(id runtime.ID, r record) error {
 	return fmt.Errorf("let %s go on: %w", id, err)
 }
 
+// told is how a caller's freeze or thaw ended. From then on the computer stands or
+// goes because somebody said so, or stands with all others; after another failure
+// what a snapshot left standing is still let go.
+func (d *Driver) told(id runtime.ID, err error) error {
+	if err == nil || errors.Is(err, warden.ErrFenced) {
+		return errors.Join(err, d.unmarkStill(id))
+	}
+	return err
+}
+
 func (d *Driver) unmarkStill(id runtime.ID) error {
 	if err := os.Remove(d.path(id, stillFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
