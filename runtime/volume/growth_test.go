@@ -2,7 +2,10 @@ package volume
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,5 +55,24 @@ func TestAStepThatBtrfsRefusesIsTheLast(t *testing.T) {
 	}
 	if p.growth.pause != 0 || p.growth.half {
 		t.Errorf("still %+v", p.growth.failed)
+	}
+}
+
+// TestAPoolComplainsOfAFailureOnce looks four times a second and sweeps between.
+func TestAPoolComplainsOfAFailureOnce(t *testing.T) {
+	var said strings.Builder
+	p := &Pool{log: slog.New(slog.NewTextHandler(&said, nil))}
+	var grown, swept error
+	for range 3 {
+		p.complain("no growth", &grown, fmt.Errorf("look: %w", unix.EROFS))
+		p.complain("no sweep", &swept, nil)
+	}
+	if n := strings.Count(said.String(), "no growth"); n != 1 {
+		t.Errorf("said %d times: %s", n, said.String())
+	}
+	p.complain("no growth", &grown, nil)
+	p.complain("no growth", &grown, unix.EROFS)
+	if n := strings.Count(said.String(), "no growth"); n != 2 {
+		t.Errorf("of two failures %d were told: %s", n, said.String())
 	}
 }

@@ -212,22 +212,24 @@ func (p *Pool) watch(ctx context.Context) {
 	watch, sweep := time.NewTicker(watchInterval), time.NewTicker(sweepInterval)
 	defer watch.Stop()
 	defer sweep.Stop()
-	healthy := true
+	var grown, swept error // as they ended last: what is the same is said once
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-watch.C:
-			err = p.stayAhead()
+			p.complain("the volume pool does not grow", &grown, p.stayAhead())
 		case <-sweep.C:
-			err = p.sweepRemoved()
+			p.complain("the volume pool is not swept", &swept, p.sweepRemoved())
 		}
-		if err != nil && healthy {
-			p.log.Error("volume pool", "dir", p.opts.Dir, "err", err)
-		}
-		healthy = err == nil
 	}
+}
+
+func (p *Pool) complain(what string, last *error, err error) {
+	if err != nil && (*last == nil || err.Error() != (*last).Error()) {
+		p.log.Error(what, "dir", p.opts.Dir, "err", err)
+	}
+	*last = err
 }
 
 // sweepRemoved removes the quota groups of volumes that are gone.
