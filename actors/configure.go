@@ -22,8 +22,9 @@ const (
 // recipe is what a run's configuration is made from.
 type recipe struct {
 	env   state.Environment
-	agent *state.Agent // nil when none is named, or it was deleted
-	told  string       // a task's computer's own instructions
+	agent *state.Agent  // nil when none is named, or it was deleted
+	told  string        // a task's computer's own instructions
+	gone  state.AgentID // that was deleted
 }
 
 // configure fixes what a run works with: the message over the agent over the
@@ -36,6 +37,9 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 	config := state.RunConfig{Timeout: DefaultTimeout, SetupScripts: n.SetupScripts, NoInternet: r.env.NoInternet, Instructions: r.told}
 	if r.agent != nil {
 		adoptAgent(&config, *r.agent)
+	}
+	if r.gone != "" {
+		config.Notices = append(config.Notices, "Agent "+string(r.gone)+" was deleted; this run goes on without its model, instructions and tools.")
 	}
 	override(&config, n)
 	if config.Model == "" {
@@ -66,6 +70,7 @@ func readRecipe(v *state.View, c Caller, thread state.Thread, n NewRun) (r recip
 	}
 	agent, err := v.Agent(c.Account, thread.Agent)
 	if fault.Is(err, fault.NotFound) {
+		r.gone = thread.Agent
 		return r, nil // a deleted agent's threads go on without it
 	}
 	r.agent = &agent

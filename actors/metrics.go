@@ -27,6 +27,8 @@ type metrics struct {
 	still    prometheus.Histogram
 	batch    prometheus.Histogram
 	builds   *prometheus.HistogramVec
+	ticks    *prometheus.CounterVec
+	late     prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -48,6 +50,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		create:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_computer_ready_seconds", Help: "Time for a computer to be ready, by how it was had.", Buckets: slow}, []string{"tier"}),
 		exec:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_exec_seconds", Help: "Time of commands run in computers, from asking to their end.", Buckets: slow}),
 		still:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_snapshot_still_seconds", Help: "Time that computers stood still for a snapshot.", Buckets: fast}),
+		ticks:    f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_schedule_ticks_total", Help: "Ticks of schedules that this node took, by what came of them."}, []string{"result"}),
+		late:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_schedule_late_seconds", Help: "Time from a tick to when its run was recorded.", Buckets: slow}),
 		builds:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_build_seconds", Help: "Time of builds of images, by how they ended.", Buckets: slow}, []string{"result"}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 	}
@@ -77,6 +81,19 @@ func (m *metrics) asked(k kindOf, d time.Duration) {
 }
 func (m *metrics) ended(outcome string)                 { m.runs.WithLabelValues(outcome).Inc() }
 func (m *metrics) reservation(result string, n float64) { m.reserved.WithLabelValues(result).Add(n) }
+
+// ticked notes what came of a schedule's ticks: one that fired, or was refused,
+// and those that passed before it.
+func (m *metrics) ticked(fired, refused bool, missed int64, late time.Duration) {
+	m.ticks.WithLabelValues("missed").Add(float64(missed))
+	switch {
+	case fired:
+		m.ticks.WithLabelValues("fired").Inc()
+		m.late.Observe(late.Seconds())
+	case refused:
+		m.ticks.WithLabelValues("refused").Inc()
+	}
+}
 
 // built notes a build that ended.
 func (m *metrics) built(well bool, took time.Duration) {

@@ -73,6 +73,7 @@ type System struct {
 	Threads      *Threads
 	Tasks        *Tasks
 	Agents       *Agents
+	Schedules    *Schedules
 	Environments *Environments
 	Builds       *Builds
 	Computers    *Computers
@@ -93,6 +94,7 @@ type System struct {
 	shop   *workshop
 	local  *local
 	bell   *bell
+	times  *timekeeper
 	end    context.CancelFunc
 	loops  sync.WaitGroup
 
@@ -146,6 +148,8 @@ func Open(o Options) (*System, error) {
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Tasks = &Tasks{threads: s.Threads, computers: s.Computers}
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
+	s.Schedules = &Schedules{cluster: o.Cluster, threads: s.Threads, now: o.Now}
+	s.times = &timekeeper{cluster: o.Cluster, threads: s.Threads, metrics: m, log: o.Log, now: o.Now, wake: make(chan struct{}, 1)}
 	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
 	s.Sessions = &Sessions{cluster: o.Cluster, bell: s.bell, vault: safe, now: o.Now}
 	s.Ports = &Ports{cluster: o.Cluster, bell: s.bell}
@@ -161,6 +165,7 @@ func Open(o Options) (*System, error) {
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.dropSnapshots) })
 	s.loops.Go(func() { s.every(ctx, sweepImagesEvery, s.sweepImages) })
 	s.loops.Go(func() { s.drop(ctx) })
+	s.loops.Go(func() { s.times.keep(ctx) })
 	return s, nil
 }
 
@@ -206,12 +211,16 @@ func (s *System) watch(ctx context.Context) {
 		changes, missed := s.o.Changes.Take()
 		for _, c := range changes {
 			s.bell.ring(c)
+			if c.Noun == state.ChangedSchedule {
+				signal(s.times.wake)
+			}
 			if c.Node == s.o.Cluster.Self() {
 				s.wake(c)
 			}
 		}
 		if missed {
 			s.bell.ringAll()
+			signal(s.times.wake)
 			if err := s.lookAll(ctx); err != nil {
 				s.log.Warn("look at everything", "err", err)
 			}

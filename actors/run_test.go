@@ -53,6 +53,12 @@ func openHouse(t testing.TB, records *actorstest.Records, world *fake.World, nam
 // openHouseOf is a house whose machine has only some images; none means any.
 func openHouseOf(t testing.TB, records *actorstest.Records, world *fake.World, name string, env map[string]string, images ...string) *house {
 	t.Helper()
+	return openHouseAt(t, time.Now, records, world, name, env, images...)
+}
+
+// openHouseAt is a house with a time of day of its own.
+func openHouseAt(t testing.TB, now func() time.Time, records *actorstest.Records, world *fake.World, name string, env map[string]string, images ...string) *house {
+	t.Helper()
 	node, err := records.Join(name)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +72,7 @@ func openHouseOf(t testing.TB, records *actorstest.Records, world *fake.World, n
 	sys, err := Open(Options{Cluster: node, Lease: node, Changes: node, Driver: driver, Builder: builder, Sealer: plainSealer{}, Catalog: models,
 		Recipes: Recipes{Runtimes: build.DefaultRuntimes()},
 		Shape:   Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30}, StartBalance: 10_000_000,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: prometheus.NewRegistry(), Now: time.Now})
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: prometheus.NewRegistry(), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

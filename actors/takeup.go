@@ -36,6 +36,9 @@ func (w *work) takeUp() (over bool, err error) {
 // opening is what a run's log begins with.
 func (w *work) opening() []state.Event {
 	events := []state.Event{{Kind: state.EventRunStarted, Model: w.run.Config.Model, Agent: w.run.Config.Agent}}
+	for _, text := range w.run.Config.Notices {
+		events = append(events, notice("%s", text))
+	}
 	if e, ok, err := w.environment(); err == nil && ok {
 		if waits, _ := unbuilt(e); waits {
 			events = append(events, notice("%s", buildText))

@@ -33,8 +33,7 @@ func (t *Threads) Create(ctx context.Context, c Caller, n NewThread) (state.Thre
 
 // prepare fills in a thread's record and checks what it names.
 func (t *Threads) prepare(ctx context.Context, c Caller, n NewThread) (state.Thread, error) {
-	thread := state.Thread{ID: newID[state.ThreadID]("thread"), Account: c.Account, User: c.User, Environment: n.Environment,
-		Agent: n.Agent, Title: n.Title, App: n.App, Metadata: n.Metadata}
+	thread := n.record(c)
 	if n.Environment == "" {
 		env, err := t.environments.Default(ctx, c)
 		if err != nil {
@@ -47,6 +46,11 @@ func (t *Threads) prepare(ctx context.Context, c Caller, n NewThread) (state.Thr
 	}
 	_, err := view(ctx, t.cluster, func(v *state.View) (state.Agent, error) { return v.Agent(c.Account, n.Agent) })
 	return thread, err
+}
+
+func (n NewThread) record(c Caller) state.Thread {
+	return state.Thread{ID: newID[state.ThreadID]("thread"), Account: c.Account, User: c.User, Environment: n.Environment,
+		Agent: n.Agent, Title: n.Title, App: n.App, Metadata: n.Metadata}
 }
 
 // Start records a run and returns; its owner does the rest. It is refused with
@@ -108,6 +112,26 @@ func (t *Threads) begun(ctx context.Context, c Caller, made state.Made) (Started
 		return started, err
 	}
 	return started, t.place(ctx, started)
+}
+
+// scheduled is the run that a schedule's tick begins: in its thread, or in a new
+// one. Its agent may be gone; then the run goes on without, and says so.
+func (t *Threads) scheduled(ctx context.Context, s state.Schedule) (state.StartRun, error) {
+	c := Caller{Account: s.Account, User: s.User}
+	n := NewRun{Thread: s.Thread, Content: s.Task}
+	cmd := state.StartRun{Account: s.Account, Thread: s.Thread}
+	var thread state.Thread
+	if s.Thread == "" {
+		n.Create = &NewThread{Environment: s.Environment, Agent: s.Agent, Title: s.Name, App: s.App}
+		thread = n.Create.record(c)
+		cmd.Create, cmd.Thread = &thread, thread.ID
+	} else {
+		var err error
+		if thread, err = t.thread(ctx, c, n, nil); err != nil {
+			return cmd, err
+		}
+	}
+	return cmd, t.fill(ctx, c, thread, n, &cmd)
 }
 
 // place makes sure that somebody owns the run. When nobody can, the run waits:

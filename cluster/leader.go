@@ -118,3 +118,10 @@ func (c *Cluster) Leader() state.NodeID {
 	id, _ := c.leader.now()
 	return id
 }
+
+// Leads reports whether this node leads, as far as it knows, and gives a channel
+// that closes when another leader is heard of.
+func (c *Cluster) Leads() (bool, <-chan struct{}) {
+	id, changed := c.leader.now()
+	return id == c.self, changed
+}

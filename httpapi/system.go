@@ -15,7 +15,7 @@ import (
 // Stand puts the doors on a node's actors: it fills in every noun of o but the
 // records, the nodes and their rooms, which are the cluster's.
 func Stand(o Options, sys *actors.System) Options {
-	o.Nouns = computeragents.Nouns{Threads: sys.Threads, Runs: runs{sys.Threads}, Agents: sys.Agents,
+	o.Nouns = computeragents.Nouns{Threads: sys.Threads, Runs: runs{sys.Threads}, Agents: sys.Agents, Schedules: sys.Schedules,
 		Environments: sys.Environments, Builds: builds{sys.Builds}, Files: sys.Computers, Machines: sys.Environments, Money: sys.Accounts, Models: sys.Models}
 	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
 	o.AgentComputer.Computers, o.AgentComputer.Images, o.AgentComputer.Money = sys.Computers, sys.Images, sys.Accounts

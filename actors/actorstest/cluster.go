@@ -23,11 +23,13 @@ type Records struct {
 	index  uint64
 	now    func() time.Time
 	nodes  []*Node
+	leader *Node
+	led    chan struct{} // closed when another leads
 }
 
 // NewRecords makes an empty cluster whose entries are stamped by now.
 func NewRecords(now func() time.Time) *Records {
-	return &Records{memory: statetest.New(), now: now}
+	return &Records{memory: statetest.New(), now: now, led: make(chan struct{})}
 }
 
 // Node is one node's way to the records; it is an actors.Cluster, an
@@ -54,6 +56,9 @@ func (r *Records) Join(name string) (*Node, error) {
 	n := &Node{id: state.NodeID("node-" + name), records: r, changed: map[state.Change]struct{}{}, wake: make(chan struct{}, 1), life: life, expire: expire}
 	first := len(r.nodes) == 0
 	r.mu.Lock()
+	if first {
+		r.leader = n
+	}
 	r.nodes = append(r.nodes, n)
 	r.mu.Unlock()
 	record := state.Node{ID: n.id, Name: name, KeyHash: []byte(name)}
@@ -232,6 +237,22 @@ func (n *Node) Place(ctx context.Context, id state.ComputerID) (state.Computer, 
 	}
 	c, _, err = find()
 	return c, err
+}
+
+// Leads is true of the node that joined first, until another was made to lead.
+func (n *Node) Leads() (bool, <-chan struct{}) {
+	n.records.mu.Lock()
+	defer n.records.mu.Unlock()
+	return n.records.leader == n, n.records.led
+}
+
+// Lead has the node lead.
+func (n *Node) Lead() {
+	n.records.mu.Lock()
+	defer n.records.mu.Unlock()
+	n.records.leader = n
+	close(n.records.led)
+	n.records.led = make(chan struct{})
 }
 
 // Held reports whether the lease holds.

@@ -10,7 +10,7 @@ import (
 // audit counts everything in a store again and says what does not add up:
 // index entries, counters, money, logs, runs on computers, defaults.
 func audit(r Reader) error {
-	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r))
+	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r), auditSchedules(r))
 }
 
 // all reads every record of a table.
@@ -43,7 +43,7 @@ func auditIndexes(r Reader) error {
 		func() error { return expected(r, &snapshots, want) }, func() error { return expected(r, &operations, want) }, func() error { return expected(r, &probes, want) },
 		func() error { return expected(r, &sessions, want) }, func() error { return expected(r, &ports, want) }, func() error { return expected(r, &shares, want) },
 		func() error { return expected(r, &answered, want) }, func() error { return expected(r, &sshKeys, want) },
-		func() error { return expected(r, &builds, want) }, func() error { return expected(r, &diffs, want) },
+		func() error { return expected(r, &builds, want) }, func() error { return expected(r, &diffs, want) }, func() error { return expected(r, &schedules, want) },
 	} {
 		errs = append(errs, expect())
 	}
@@ -301,6 +301,45 @@ func auditAccess(r Reader) error {
 	}
 	for _, s := range links {
 		check("share "+string(s.ID), s.Computer, s.Account)
+	}
+	return errors.Join(errs...)
+}
+
+// auditSchedules checks that each schedule has the runs that it counts, and
+// leads to an environment and a thread that are there.
+func auditSchedules(r Reader) error {
+	recs, err1 := all(r, &schedules)
+	began, err2 := all(r, &runs)
+	errs := []error{err1, err2}
+	for _, s := range recs {
+		var ok, failed, open int64
+		for _, run := range began {
+			switch {
+			case run.Schedule != s.ID:
+			case run.Status == RunSuccess:
+				ok++
+			case run.Status == RunFailed:
+				failed++
+			default:
+				open++
+			}
+		}
+		if s.Succeeded < ok || s.Failed < failed || s.Runs < s.Succeeded+s.Failed+open {
+			errs = append(errs, fmt.Errorf("schedule %s counts %d runs, %d succeeded, %d failed; there are %d, %d and %d others",
+				s.ID, s.Runs, s.Succeeded, s.Failed, ok, failed, open))
+		}
+		if !s.NextRunAt.After(s.LastTick) && s.due() {
+			errs = append(errs, fmt.Errorf("schedule %s: the tick at %s comes again", s.ID, s.NextRunAt))
+		}
+		if _, found, err := environments.find(r, string(s.Environment)); err != nil || !found {
+			errs = append(errs, fmt.Errorf("schedule %s leads to environment %s (%v)", s.ID, s.Environment, err))
+		}
+		if s.Thread == "" {
+			continue
+		}
+		if t, found, err := threads.find(r, string(s.Thread)); err != nil || !found || t.Deleted {
+			errs = append(errs, fmt.Errorf("schedule %s leads to thread %s (%v)", s.ID, s.Thread, err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -27,4 +27,5 @@ const (
 	ChangedBuild       Noun = "build"    // was given to a node, its log grew, or it ended
 	ChangedSSHKey      Noun = "sshkey"   // was revoked
 	ChangedSecretsKeys Noun = "secretskeys"
+	ChangedSchedule    Noun = "schedule" // is due at another time than before
 )

@@ -255,8 +255,8 @@ func (cmd SetDefaultEnvironment) apply(tx *Tx) error {
 	return tx.setDefault(e, true)
 }
 
-// DeleteEnvironment removes an environment for good, and its computer. Its
-// threads stay readable; runs in progress are cancelled.
+// DeleteEnvironment removes an environment for good, with its computer and
+// schedules. Its threads stay readable; runs in progress are cancelled.
 type DeleteEnvironment struct {
 	Account     AccountID     `cbor:"1,keyasint"`
 	Environment EnvironmentID `cbor:"2,keyasint"`
@@ -271,6 +271,9 @@ func (cmd DeleteEnvironment) apply(tx *Tx) error {
 		return err
 	}
 	if err := tx.forgetBuilds(e.ID, 0); err != nil {
+		return err
+	}
+	if err := tx.dropSchedules("environment", string(e.ID)); err != nil {
 		return err
 	}
 	if err := environments.remove(tx.w, string(e.ID)); err != nil {

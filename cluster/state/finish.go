@@ -113,6 +113,9 @@ func (tx *Tx) runEnded(r Run) error {
 	default:
 		a.Runs.Cancelled++
 	}
+	if err := tx.scheduleRan(r); err != nil {
+		return err
+	}
 	a.Runs.Millis += r.EndedAt.Sub(r.CreatedAt).Milliseconds()
 	a.Runs.Tokens += r.Usage.InputTokens + r.Usage.OutputTokens
 	return accounts.put(tx.w, a)

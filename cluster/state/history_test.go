@@ -98,8 +98,9 @@ func (h *history) command() (NodeID, Command) {
 		{h.environment, h.makeDefault, h.deleteEnvironment, h.patch, h.deleteThread, h.copy},
 		{h.session, h.session, h.endSession, h.port, h.share, h.redeem},
 		{h.credit, h.requests, h.agent, h.sweep, h.limits},
+		{h.schedule, h.schedule, h.reschedule, h.fire, h.fire, h.fire, h.trigger},
 	}
-	group := groups[pick(h, "group", 0, 0, 0, 1, 1, 1, 2, 3, 4, 5)]
+	group := groups[pick(h, "group", 0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6)]
 	cmd := rapid.SampledFrom(group).Draw(h.rt, "command")(n)
 	if _, unnumbered := cmd.(TakeIncarnation); unnumbered {
 		return "", cmd
@@ -342,6 +343,70 @@ func (h *history) redeem(NodeID) Command {
 	s := rapid.SampledFrom(append(ss, Share{Hash: "none"})).Draw(h.rt, "share")
 	id := h.id("sess")
 	return RedeemShare{Hash: s.Hash, Session: AccessSession{ID: SessionID(id), Kind: BrowserSession, Hash: id}, TTL: time.Hour}
+}
+
+func (h *history) schedule(NodeID) Command {
+	s := Schedule{ID: ScheduleID(h.id("sched")), Account: pick(h, "account", acct, other), Environment: pick(h, "env", env, "env_2", "env_b"),
+		Task: "go on", Enabled: h.chance(90, "enabled"), NextRunAt: h.now.Add(time.Duration(rapid.IntRange(1, 900).Draw(h.rt, "in")) * time.Second)}
+	cmd := CreateSchedule{Schedule: s}
+	if h.chance(40, "in a thread") {
+		cmd.Thread = &Thread{ID: ThreadID(h.id("thread")), Account: s.Account, Environment: s.Environment}
+	}
+	return cmd
+}
+
+func (h *history) anySchedule() Schedule {
+	ss, _ := all(h.store, &schedules)
+	return rapid.SampledFrom(append(ss, Schedule{ID: "none"})).Draw(h.rt, "schedule")
+}
+
+func (h *history) reschedule(NodeID) Command {
+	s := h.anySchedule()
+	if h.chance(30, "delete") {
+		return DeleteSchedule{Account: s.Account, ID: s.ID}
+	}
+	cmd := UpdateSchedule{Schedule: s, Seen: s.Version}
+	cmd.Schedule.Enabled = h.chance(70, "enabled")
+	cmd.Schedule.NextRunAt = later(h.now, s.LastTick).Add(time.Minute)
+	return cmd
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// fire is mostly of a tick whose time has come.
+func (h *history) fire(NodeID) Command {
+	due, _ := h.view().DueSchedules(h.now, 10)
+	s := rapid.SampledFrom(append(due, h.anySchedule())).Draw(h.rt, "due")
+	cmd := Fire{Schedule: s.ID, Seen: s.Version, Tick: s.NextRunAt, Next: later(h.now, s.NextRunAt).Add(time.Minute), Missed: int64(pick(h, "missed", 0, 0, 3))}
+	if h.chance(80, "starts") {
+		start := h.started(s)
+		cmd.Start = &start
+	}
+	if h.chance(10, "ends") {
+		cmd.Next = time.Time{}
+	}
+	return cmd
+}
+
+func (h *history) started(s Schedule) StartRun {
+	start := StartRun{Thread: s.Thread, Run: Run{ID: RunID(h.id("run"))}, Message: &Message{ID: MessageID(h.id("msg"))}}
+	if s.Thread == "" {
+		start.Create = &Thread{ID: ThreadID(h.id("thread")), Account: s.Account, Environment: s.Environment}
+	}
+	if h.chance(70, "reserves") {
+		start.Reserve = &Reservation{ID: ReservationID(h.id("resv")), Amount: h.amount()}
+	}
+	return start
+}
+
+func (h *history) trigger(NodeID) Command {
+	s := h.anySchedule()
+	return TriggerSchedule{Account: s.Account, Schedule: s.ID, Start: h.started(s)}
 }
 
 func (h *history) sweep(NodeID) Command { return Sweep{} }

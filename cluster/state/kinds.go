@@ -75,6 +75,11 @@ var kinds = map[string]kind{
 	"reseal":                  of[Reseal](4),
 	"move-rotation":           of[MoveRotation](4),
 	"record-diff":             of[RecordDiff](4),
+	"create-schedule":         of[CreateSchedule](4),
+	"update-schedule":         of[UpdateSchedule](4),
+	"delete-schedule":         of[DeleteSchedule](4),
+	"fire":                    of[Fire](4),
+	"trigger-schedule":        of[TriggerSchedule](4),
 	"sweep":                   of[Sweep](1),
 }
 

@@ -31,6 +31,8 @@ type Run struct {
 	// Waiting is what a queued run's user said; it becomes a message of the
 	// thread when the run begins.
 	Waiting *Message `cbor:"19,keyasint,omitempty"`
+	// Schedule began it, if one did, and counts how it ends.
+	Schedule ScheduleID `cbor:"20,keyasint,omitempty"`
 }
 
 // RunConfig is what a run was asked to do with, fixed when it began: later
@@ -48,6 +50,7 @@ type RunConfig struct {
 	SetupScripts    []string      `cbor:"10,keyasint"`
 	Variables       []Sealed      `cbor:"11,keyasint"` // of the environment and the message, merged
 	NoInternet      bool          `cbor:"12,keyasint"`
+	Notices         []string      `cbor:"13,keyasint,omitempty"` // that its log begins with
 }
 
 // RunStatus is where a run is.

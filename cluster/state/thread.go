@@ -203,8 +203,8 @@ func (cmd PatchThread) apply(tx *Tx) error {
 	return threads.put(tx.w, t)
 }
 
-// DeleteThread hides a thread and asks its run, if any, to stop. Its log and
-// messages are removed by a later Sweep.
+// DeleteThread hides a thread and asks its run, if any, to stop. Schedules that
+// speak in it go with it. Its log and messages are removed by a later Sweep.
 type DeleteThread struct {
 	Account AccountID `cbor:"1,keyasint"`
 	Thread  ThreadID  `cbor:"2,keyasint"`
@@ -219,6 +219,9 @@ func (cmd DeleteThread) apply(tx *Tx) error {
 		if err := tx.requestCancel(t.Run); err != nil {
 			return err
 		}
+	}
+	if err := tx.dropSchedules("thread", string(t.ID)); err != nil {
+		return err
 	}
 	t.Deleted, t.UpdatedAt = true, tx.now
 	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})

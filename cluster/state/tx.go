@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
 )
 
 // Tx is one command's view of the records while it is applied: it reads
@@ -28,6 +30,21 @@ func (tx *Tx) Reply(v any) { tx.reply = v }
 
 // changed tells watchers about a record once the entry is committed.
 func (tx *Tx) changed(c Change) { tx.changes = append(tx.changes, c) }
+
+// try does part of a command that may be refused while the rest goes on: a
+// refusal, which it returns, leaves nothing of the part behind.
+func (tx *Tx) try(part func(*Tx) error) (refusal, err error) {
+	o := newOverlay(tx.w)
+	sub := &Tx{View: View{r: o}, w: o, now: tx.now, by: tx.by}
+	if err := part(sub); err != nil {
+		if fault.Of(err) == fault.Internal {
+			return nil, err
+		}
+		return err, nil
+	}
+	tx.changes = append(tx.changes, sub.changes...)
+	return nil, o.flush()
+}
 
 // watchedWriter remembers that the store failed. A failing disk is no refusal,
 // whatever kind its error carries: on the other replicas the command succeeds.

@@ -87,6 +87,10 @@ var layers = map[string]map[string]string{
 		"github.com/anthdm/hollywood": "money is computed by functions", "net/http": "money is computed without I/O",
 		module + "cluster": "money is computed from numbers alone",
 	},
+	"actors/timetable": {
+		"github.com/anthdm/hollywood": "times are computed by functions", "net/http": "times are computed without I/O",
+		module + "cluster/state": "times are computed from expressions alone",
+	},
 	"actors/agent": {
 		"github.com/anthdm/hollywood": "the loop is a function that an actor turns", "github.com/gin-gonic/gin": "the loop knows no doors",
 	},
@@ -145,6 +149,7 @@ var homes = map[string]struct {
 	"github.com/spf13/cobra":                 {[]string{"cmd/bothy", "bench"}, "the command line"},
 	"golang.org/x/crypto/ssh":                {[]string{"actors", "httpapi/sshgate"}, "who may log in, and the door"},
 	"github.com/pkg/sftp":                    {[]string{"runtime/guest/sftp"}, "files are served from inside"},
+	"github.com/adhocore/gronx":              {[]string{"actors/timetable"}, "cron expressions are read in one place"},
 	"gopkg.in/yaml.v3":                       {[]string{"cmd/bothy", "httpapi"}, "configuration, and the OpenAPI document"},
 }
 

@@ -83,6 +83,15 @@ func reply(v any) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(v) }
 }
 
+// verb is a command line, what it asks of the server, and what it shows of the reply.
+type verb struct {
+	args  string
+	route string
+	reply any
+	asked string // "" is the route alone
+	shows []string
+}
+
 func TestVerbsAskAndShow(t *testing.T) {
 	title, node := "Make \x1b[31mred\x1b[0m", "n2"
 	thread := wire.Thread{ID: "thread_1", Title: &title, Status: "completed", TotalTokens: 42, TotalCost: 1500}
@@ -93,13 +102,7 @@ func TestVerbsAskAndShow(t *testing.T) {
 	status := wire.ClusterStatus{Node: "n1", Leader: "n2", Ready: true, Nodes: []wire.NodeStatus{
 		{Name: "n1", Voter: true, Leased: true, Alive: true}, {Name: "n2", Voter: true, Leader: true, Leased: true, LeaseLeftMS: 7400, Computers: 3, Alive: true},
 	}}
-	tests := map[string]struct {
-		args  string
-		route string
-		reply any
-		asked string // what the server is asked; "" is the route alone
-		shows []string
-	}{
+	tests := map[string]verb{
 		"threads":         {"threads ls --status completed --limit 5", "GET /v1/threads", wire.ListOf([]wire.Thread{thread}, false, 1), "GET /v1/threads?limit=5&status=completed", []string{"thread_1", "$0.0015", "Make  [31mred"}},
 		"a thread":        {"threads get thread_1", "GET /v1/threads/thread_1", wire.OneThread{Thread: thread}, "", []string{"thread_1", "completed"}},
 		"no thread":       {"threads rm thread_1", "DELETE /v1/threads/thread_1", wire.Done{Success: true}, "", []string{"removed thread thread_1"}},
@@ -123,28 +126,32 @@ func TestVerbsAskAndShow(t *testing.T) {
 		"token":           {"token", "POST /v1/admin/tokens", wire.Token{Token: "bothy1.x.y.z"}, "", []string{"bothy1.x.y.z\n", "bothy join"}},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			a := newAPI(t, map[string]http.HandlerFunc{tt.route: reply(tt.reply)})
-			s := newShell(t, a.URL)
-			if code := s.run(strings.Fields(tt.args)...); code != 0 {
-				t.Fatalf("exit %d: %s", code, s.err.String())
-			}
-			if tt.asked == "" {
-				tt.asked = tt.route
-			}
-			if len(a.asked) != 1 || a.asked[0] != tt.asked {
-				t.Errorf("asked %q, want %q", a.asked, tt.asked)
-			}
-			for _, text := range tt.shows {
-				if !strings.Contains(s.out.String()+s.err.String(), text) {
-					t.Errorf("%q is not in:\n%s%s", text, s.out.String(), s.err.String())
-				}
-			}
-			s.terminal.tty = false
-			if code := s.run(strings.Fields(tt.args)...); code != 0 || !json.Valid(s.out.Bytes()) {
-				t.Errorf("piped: exit %d and no JSON: %s", code, s.out.String())
-			}
-		})
+		t.Run(name, func(t *testing.T) { tt.check(t) })
+	}
+}
+
+// check runs a verb on a terminal and piped.
+func (v verb) check(t *testing.T) {
+	t.Helper()
+	a := newAPI(t, map[string]http.HandlerFunc{v.route: reply(v.reply)})
+	s := newShell(t, a.URL)
+	if code := s.run(strings.Fields(v.args)...); code != 0 {
+		t.Fatalf("exit %d: %s", code, s.err.String())
+	}
+	if v.asked == "" {
+		v.asked = v.route
+	}
+	if len(a.asked) != 1 || a.asked[0] != v.asked {
+		t.Errorf("asked %q, want %q", a.asked, v.asked)
+	}
+	for _, text := range v.shows {
+		if !strings.Contains(s.out.String()+s.err.String(), text) {
+			t.Errorf("%q is not in:\n%s%s", text, s.out.String(), s.err.String())
+		}
+	}
+	s.terminal.tty = false
+	if code := s.run(strings.Fields(v.args)...); code != 0 || !json.Valid(s.out.Bytes()) {
+		t.Errorf("piped: exit %d and no JSON: %s", code, s.out.String())
 	}
 }
 

@@ -53,7 +53,7 @@ func TestReadmeCommandsWork(t *testing.T) {
 	}
 	for _, text := range []string{"hello from ", "stream.completed", "the file is still here:", "uid=1000(node)", `"leader": "data"`,
 		`"handle":"my-box"`, `"stdout":"Linux`, `/p/my-box/8000/`, `"state":"creating"`, `"ssh_user":"my-box"`,
-		"STEP 1/", "FROM testbase-base", `jq-1.`} {
+		"STEP 1/", "FROM testbase-base", `jq-1.`, "0 9 * * MON-FRI"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("%q is not in:\n%s", text, said)
 		}

@@ -45,6 +45,17 @@ type Agents interface {
 	MCPServers(state.Agent) ([]actors.MCPServer, error)
 }
 
+// Schedules keeps schedules. A refusal of a time names its field.
+type Schedules interface {
+	// Create stores a schedule that makes a thread each time or, with in set,
+	// one that speaks in that new thread.
+	Create(ctx context.Context, c actors.Caller, s state.Schedule, in *actors.NewThread) (state.Schedule, error)
+	// Update applies change to the schedule as it is.
+	Update(ctx context.Context, c actors.Caller, id state.ScheduleID, change func(*state.Schedule) error) (state.Schedule, error)
+	Delete(context.Context, actors.Caller, state.ScheduleID) error
+	Trigger(context.Context, actors.Caller, state.ScheduleID) (actors.Started, error)
+}
+
 // Environments keeps recipes.
 type Environments interface {
 	Create(context.Context, actors.Caller, actors.EnvironmentSpec) (state.Environment, error)
@@ -90,6 +101,7 @@ type Nouns struct {
 	Threads      Threads
 	Runs         Runs
 	Agents       Agents
+	Schedules    Schedules
 	Environments Environments
 	Builds       Builds
 	Files        Files
@@ -134,7 +146,7 @@ var Prefixes = []string{"", "/v1"}
 // Routes lists every route of the dialect.
 func (a *API) Routes() []door.Route {
 	var all []door.Route
-	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.agentRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
+	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.agentRoutes(), a.scheduleRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
 		a.buildRoutes(), a.fileRoutes(), a.budgetRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}

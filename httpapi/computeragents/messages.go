@@ -177,9 +177,6 @@ const maxMessages = 100
 // newThread checks what POST /threads asks for. run is nil when there is
 // nothing to run.
 func (a *API) newThread(req wire.CreateThread) (thread actors.NewThread, run *actors.NewRun, err error) {
-	if req.Schedule.Given() {
-		return thread, nil, fault.New(fault.Unsupported, "This version cannot schedule messages yet; leave schedule out to run now").WithField("schedule")
-	}
 	for _, f := range []struct{ field, id string }{{"environmentId", req.EnvironmentID}, {"agentId", req.AgentID}} {
 		if err := identifier(f.field, f.id); err != nil {
 			return thread, nil, err

@@ -41,12 +41,15 @@ func (a *API) threadRoutes() []door.Route {
 	}
 }
 
-// createThread serves POST /threads: an empty thread, or one with its first
-// run, streamed or answered at its end.
+// createThread serves POST /threads: an empty thread, one with its first run,
+// streamed or answered at its end, or one that a schedule speaks in.
 func (a *API) createThread(c *gin.Context) error {
 	var req wire.CreateThread
 	if err := a.ReadAny(c, &req); err != nil {
 		return err
+	}
+	if req.Schedule.Given() {
+		return a.scheduleThread(c, req)
 	}
 	caller, err := a.Caller(c)
 	if err != nil {

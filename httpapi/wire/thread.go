@@ -90,14 +90,14 @@ type KeyValue struct {
 // CreateThread asks for a thread and, with a message, for its first run.
 type CreateThread struct {
 	PostMessage
-	EnvironmentID string                    `json:"environmentId,omitempty"`
-	AgentID       string                    `json:"agentId,omitempty"`
-	Title         string                    `json:"title,omitempty"`
-	AppID         string                    `json:"appId,omitempty"`
-	Metadata      json.RawMessage           `json:"metadata,omitempty"`
-	Messages      []Said                    `json:"messages,omitempty"`
-	Stream        *bool                     `json:"stream,omitempty"` // default true
-	Schedule      Optional[json.RawMessage] `json:"schedule,omitzero"`
+	EnvironmentID string                  `json:"environmentId,omitempty"`
+	AgentID       string                  `json:"agentId,omitempty"`
+	Title         string                  `json:"title,omitempty"`
+	AppID         string                  `json:"appId,omitempty"`
+	Metadata      json.RawMessage         `json:"metadata,omitempty"`
+	Messages      []Said                  `json:"messages,omitempty"`
+	Stream        *bool                   `json:"stream,omitempty"`  // default true
+	Schedule      Optional[WriteSchedule] `json:"schedule,omitzero"` // runs the message at its times, not now
 }
 
 // Said is a message in a request.
