@@ -31,12 +31,12 @@ func TestFilesOfThePage(t *testing.T) {
 	if got := g.answers(200, "GET", "/api/file?path=dir/a%20file", nil); got != "shorter" {
 		t.Errorf("replaced by %q", got)
 	}
-	g.answers(409, "PUT", "/api/file?path=dir", strings.NewReader("x"))
+	g.answers(400, "PUT", "/api/file?path=dir", strings.NewReader("x"))
 	g.answers(400, "PUT", "/api/file?path=../out", strings.NewReader("x"))
 	g.answers(400, "GET", "/api/file?path=dir", nil)
 	g.answers(404, "GET", "/api/file?path=none", nil)
 	g.answers(204, "POST", "/api/move?path=empty&to=moved", nil)
-	if got := g.answers(200, "GET", "/api/files", nil); !strings.Contains(got, `"moved"`) || strings.Contains(got, "empty") || strings.Contains(got, ".upload") {
+	if got := g.answers(200, "GET", "/api/files", nil); !strings.Contains(got, `"moved"`) || strings.Contains(got, "empty") || strings.Contains(got, ".bothy") {
 		t.Errorf("%s", got)
 	}
 	g.answers(400, "DELETE", "/api/file?path=dir", nil)
@@ -88,7 +88,7 @@ func TestABrokenUploadLeavesWhatWasThere(t *testing.T) {
 	if got := g.answers(200, "GET", "/api/file?path=kept", nil); got != "as it was" {
 		t.Errorf("%q", got)
 	}
-	if got := g.answers(200, "GET", "/api/files", nil); strings.Contains(got, ".upload") {
+	if got := g.answers(200, "GET", "/api/files", nil); strings.Contains(got, ".bothy") {
 		t.Errorf("left behind: %s", got)
 	}
 }

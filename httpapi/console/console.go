@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -37,6 +38,8 @@ type Computers interface {
 	Guest(state.AccountID, state.ComputerID) http.RoundTripper
 	Desktop(context.Context, state.AccountID, state.ComputerID) (net.Conn, error)
 	Files(context.Context, actors.Caller, state.ComputerID, actors.FileOp) (actors.FileResult, error)
+	OpenFile(ctx context.Context, c actors.Caller, id state.ComputerID, name string) (*actors.FileReader, error)
+	PutFile(ctx context.Context, c actors.Caller, id state.ComputerID, content io.Reader, place func() (actors.Place, error)) (actors.FileInfo, error)
 }
 
 // Images tell which have a desktop.

@@ -22,7 +22,7 @@ const (
 	// the whole file, as one without ranges.
 	maxRanges = 16
 	// plainPolicy is for what is in a computer: a browser runs nothing of it.
-	plainPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; sandbox"
+	plainPolicy = "default-src 'none'; sandbox"
 )
 
 // CodeBody marks the failures of a body as such: nothing more can be read of it.
@@ -50,7 +50,10 @@ func (b *content) Read(p []byte) (int, error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		// What follows is not waited for, and must not end at this deadline.
-		return n, errors.Join(b.wait(time.Time{}), io.EOF)
+		if err := b.wait(time.Time{}); err != nil {
+			return n, err
+		}
+		return n, io.EOF
 	case errors.As(err, &large):
 		err = fault.New(fault.TooLarge, "The body is larger than %d bytes", large.Limit).WithCode(CodeBody)
 	case errors.Is(err, os.ErrDeadlineExceeded):
