@@ -37,6 +37,7 @@ type Remote interface {
 	// Files does an operation on the files of a computer.
 	Files(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, op FileOp) (FileResult, error)
 	contents
+	archives
 	// Guest passes a request on to the guest of a computer.
 	Guest(req *http.Request, node state.NodeID, account state.AccountID, id state.ComputerID) (*http.Response, error)
 	// Dial connects to a port of a computer.

@@ -269,7 +269,7 @@ func (l *local) PutFile(ctx context.Context, account state.AccountID, id state.C
 		return FileInfo{}, err
 	}
 	defer w.Close()
-	source := &source{from: content}
+	source := &source{from: content, most: MaxFileBytes}
 	draft, err := w.Draft(leased, source, MaxFileBytes)
 	if err != nil {
 		return FileInfo{}, l.unwritten(ctx, leased, source, err)
@@ -326,19 +326,20 @@ func (l *local) unwritten(ctx, leased context.Context, from *source, err error) 
 	return fileFault(err)
 }
 
-// source is a content of at most MaxFileBytes that remembers why it failed.
+// source is a content of at most so many bytes that remembers why it failed.
 type source struct {
 	from   io.Reader
+	most   int64
 	read   int64
 	failed error
 }
 
 func (s *source) Read(b []byte) (int, error) {
 	n, err := s.from.Read(b)
-	if s.read += int64(n); s.read > MaxFileBytes {
-		err = fault.New(fault.TooLarge, "A file may have %d bytes", int64(MaxFileBytes))
+	if s.read += int64(n); s.read > s.most {
+		err = fault.New(fault.TooLarge, "A file or archive may have %d bytes", s.most)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		s.failed = err
 	}
 	return n, err

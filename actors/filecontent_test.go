@@ -172,7 +172,7 @@ func TestWhoMayNotActTakesNoContent(t *testing.T) {
 }
 
 func TestAContentHasABound(t *testing.T) {
-	s := &source{from: strings.NewReader("xy"), read: MaxFileBytes - 1}
+	s := &source{from: strings.NewReader("xy"), most: MaxFileBytes, read: MaxFileBytes - 1}
 	_, err := io.ReadAll(s)
 	isFault(t, err, fault.TooLarge, "", "")
 	if !errors.Is(s.failed, err) {

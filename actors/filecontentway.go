@@ -22,8 +22,8 @@ const (
 	infoHeader = "Bothy-File"
 	// placeTrailer says where the content goes that came before it.
 	placeTrailer = "Bothy-Place"
-	// maxFileAnswer bounds what an owner says of a file that it wrote.
-	maxFileAnswer = 64 << 10
+	// maxFileAnswer bounds what an owner says of what it wrote.
+	maxFileAnswer = 1 << 20
 	// streamPiece is how much of a content is passed on at once.
 	streamPiece = 256 << 10
 )
@@ -103,7 +103,7 @@ func (l *local) serveContent(w http.ResponseWriter, r *http.Request) {
 
 // PutFile writes a file of a computer that another node owns.
 func (w *wire) PutFile(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, content io.Reader, place func() (Place, error)) (info FileInfo, err error) {
-	body := &placedBody{source: source{from: content}, place: place, trailer: http.Header{placeTrailer: nil}}
+	body := &placedBody{source: source{from: content, most: MaxFileBytes}, place: place, trailer: http.Header{placeTrailer: nil}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, contentURL(node, account, id), body)
 	if err != nil {
 		return info, fmt.Errorf("ask node %s: %w", node, err)
@@ -134,7 +134,7 @@ type placedBody struct {
 
 func (b *placedBody) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
-	if !errors.Is(err, io.EOF) {
+	if err != io.EOF {
 		return n, err
 	}
 	to, err := b.place()

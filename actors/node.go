@@ -177,6 +177,8 @@ func (s *System) Handler() http.Handler {
 	mux.HandleFunc("POST "+filesPath+"{account}/{computer}", s.local.serveFiles)
 	mux.HandleFunc("GET "+contentPath+"{account}/{computer}", s.local.serveContent)
 	mux.HandleFunc("PUT "+contentPath+"{account}/{computer}", s.local.takeContent)
+	mux.HandleFunc("GET "+archivePath+"{account}/{computer}", s.local.serveArchive)
+	mux.HandleFunc("POST "+archivePath+"{account}/{computer}", s.local.takeArchive)
 	mux.HandleFunc(guestPath+"{account}/{computer}/{path...}", s.local.serveGuest)
 	mux.HandleFunc("POST "+dialPath+"{account}/{computer}/{port}", s.local.serveDial)
 	mux.HandleFunc("POST "+desktopPath+"{account}/{computer}", s.local.serveDesktop)

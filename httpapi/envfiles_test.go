@@ -298,3 +298,64 @@ func TestOddNamesComeBack(t *testing.T) {
 		t.Fatal(resp.status)
 	}
 }
+
+func TestArchivesOfFiles(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.Key)
+	env := c.environmentID("e")
+	files := "/environments/" + env + "/files"
+	c.uploads(files+"/upload", file("a", "1"), at("d"), file("b", "22"), at("d/e")).is(200)
+	for format, kind := range map[string]string{"": "application/gzip", "tar": "application/x-tar", "tgz": "application/gzip", "zip": "application/zip"} {
+		query := "?path=d"
+		if format != "" {
+			query += "&format=" + format
+		}
+		got := c.do("GET", files+"/archive"+query, nil).is(200)
+		if got.header.Get("Content-Type") != kind || !strings.HasPrefix(got.header.Get("Content-Disposition"), "attachment; filename=d.") {
+			t.Fatalf("%v", got.header)
+		}
+		c.do("POST", files+"/archive?path=/copy", string(got.body), "Content-Type", kind).is(200).
+			says(`{"success":true,"environmentId":"` + env + `","path":"copy","count":2,"directories":1,"size":3,"skipped":0,"errors":[]}`)
+		if got := listed(c.do("GET", files+"?path=copy&recursive=true", nil)); got != "copy/a copy/e/ copy/e/b" {
+			t.Fatalf("%s holds %q", format, got)
+		}
+		c.do("DELETE", files+"/copy?recursive=true", nil).is(200)
+	}
+	whole := c.do("GET", files+"/archive", nil).is(200)
+	if got := whole.header.Get("Content-Disposition"); got != "attachment; filename=workspace.tar.gz" {
+		t.Fatal(got)
+	}
+	c.uploads(files+"/archive?path=x", file("w.tgz", string(whole.body))).is(200)
+	if got := listed(c.do("GET", files+"?path=x&recursive=true", nil)); got != "x/d/ x/d/a x/d/e/ x/d/e/b" {
+		t.Fatalf("%q", got)
+	}
+	// A file may be named archive; what has a query is an archive all the same.
+	c.uploads(files+"/upload", file("archive", "a file")).is(200)
+	c.do("GET", files+"/archive", nil).is(200).says("a file")
+	if got := c.do("GET", files+"/archive?format=zip", nil).is(200); !strings.HasPrefix(string(got.body), "PK") {
+		t.Fatalf("%.20q", got.body)
+	}
+	c.do("GET", files+"/archive?path=gone", nil).refused(404, "gone")
+	c.do("GET", files+"/archive?format=rar", nil).refused(400, "zip")
+	c.do("POST", files+"/archive", "no archive", "Content-Type", "application/x-tar").refused(400, "cannot be read")
+	c.do("POST", files+"/archive?path=..", "", "Content-Type", "application/x-tar").refused(400, "..")
+	c.do("POST", files+"/archive?path=d/a", string(whole.body), "Content-Type", "application/gzip").refused(409, "d/a")
+	c.uploads(files+"/archive", at("x")).refused(400, "file")
+	c.do("DELETE", "/environments/"+env, nil).is(200)
+	c.do("GET", files+"/archive?path=d", nil).is(200)
+	c.do("POST", files+"/archive", string(whole.body), "Content-Type", "application/gzip").refused(409, "restore")
+	_, key := h.NewAccount("rival", 10_000_000)
+	as(t, h, key).do("GET", files+"/archive?path=d", nil).is(404)
+}
+
+func TestAFormThatIsCutIsNotWhole(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.FullKey())
+	files := "/environments/" + c.environmentID("e") + "/files"
+	whole := form(file("f", "content"), at("d"), file("g", "more"))
+	for n := range len(whole) - len("--\r\n") {
+		if got := c.do("POST", files+"/upload", whole[:n], "Content-Type", "multipart/form-data; boundary="+boundary); got.status != 400 {
+			t.Fatalf("%d of %d bytes: %d %s", n, len(whole), got.status, got.body)
+		}
+	}
+}

@@ -46,6 +46,8 @@ var walk = map[string]walked{
 	"POST /computers/{id}/actions/transfer":            {path: "/computers/gift/actions/transfer", body: `{"target_org_id":"{rival}"}`, status: 200, bad: `{"target_org_id":"?"}`, wrong: "/computers/{environment}/actions/transfer"},
 	"POST /computers/{id}/exec":                        {path: "/computers/box/exec", body: `{"command":["true"]}`, status: 200, bad: `{"command":"true"}`, wrong: "/computers/stopped/exec"},
 	"POST /computers/{id}/files/ops":                   {path: "/computers/box/files/ops", body: `{"operation":"list"}`, status: 200, bad: `{"operation":"fly"}`},
+	"GET /computers/{id}/files/archive":                {path: "/computers/box/files/archive", status: 200},
+	"POST /computers/{id}/files/archive":               {path: "/computers/box/files/archive", body: emptyTar, status: 200, bad: `{"no":"archive"}`},
 	"GET /computers/{id}/connection":                   {path: "/computers/box/connection", status: 200},
 	"POST /computers/{id}/access-sessions":             {path: "/computers/box/access-sessions", body: `{"kind":"browser"}`, status: 201, bad: `{"kind":"door"}`, wrong: "/computers/stopped/access-sessions"},
 	"GET /computers/{id}/access-sessions/{session}":    {path: "/computers/box/access-sessions/{session}", status: 200},
@@ -85,6 +87,9 @@ var walk = map[string]walked{
 	"PATCH /tasks/{id}/visibility":                     {path: "/tasks/{task}/visibility", body: `{"visibility":"shared"}`, status: 200, bad: `{"visibility":"odd"}`},
 	"DELETE /tasks/{id}":                               {path: "/tasks/{task}", status: 204},
 }
+
+// emptyTar is an archive with nothing in it.
+var emptyTar = strings.Repeat("\x00", 1024)
 
 const (
 	preferences = `{"auto_reload_enabled":false,"balance_threshold_cents":0,"monthly_spend_limit_cents":null,"reload_amount_cents":0}`

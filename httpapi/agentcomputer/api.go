@@ -2,6 +2,7 @@ package agentcomputer
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/door"
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/workspace"
 )
 
 // Request limits of this dialect, for each key or address.
@@ -37,6 +39,8 @@ type Computers interface {
 // Files reads and changes the files of computers.
 type Files interface {
 	Files(context.Context, actors.Caller, state.ComputerID, actors.FileOp) (actors.FileResult, error)
+	Pack(ctx context.Context, c actors.Caller, id state.ComputerID, name string, format workspace.Format) (io.ReadCloser, error)
+	Unpack(ctx context.Context, c actors.Caller, id state.ComputerID, into string, archive io.Reader) (actors.Unpacked, error)
 }
 
 // Snapshots keeps computers' disks as they were.

@@ -26,6 +26,8 @@ type Files interface {
 	OpenFile(ctx context.Context, c actors.Caller, id state.ComputerID, name string) (*actors.FileReader, error)
 	// PutFile asks where the content goes when it has ended.
 	PutFile(ctx context.Context, c actors.Caller, id state.ComputerID, content io.Reader, place func() (actors.Place, error)) (actors.FileInfo, error)
+	Pack(ctx context.Context, c actors.Caller, id state.ComputerID, name string, format workspace.Format) (io.ReadCloser, error)
+	Unpack(ctx context.Context, c actors.Caller, id state.ComputerID, into string, archive io.Reader) (actors.Unpacked, error)
 }
 
 // plainContent is the type of what has no other.
@@ -39,6 +41,7 @@ func (a *API) fileRoutes() []door.Route {
 		{Method: "HEAD", Path: "/environments/:id/files/*path", Scopes: read, Long: true, Serve: a.Handle(a.downloadFile)},
 		{Method: "DELETE", Path: "/environments/:id/files/*path", Scopes: write, Serve: a.Handle(a.deleteFile)},
 		{Method: "POST", Path: "/environments/:id/files/upload", Scopes: write, Long: true, Serve: a.Handle(a.uploadFiles)},
+		{Method: "POST", Path: "/environments/:id/files/archive", Scopes: write, Long: true, Serve: a.Handle(a.unpackArchive)},
 		{Method: "POST", Path: "/environments/:id/files/mkdir", Scopes: write, Serve: a.Handle(a.makeDirectory)},
 		{Method: "POST", Path: "/environments/:id/files/move", Scopes: write, Serve: a.Handle(a.moveFile)},
 	}
@@ -179,7 +182,13 @@ func (a *API) downloadFile(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if name == archiveName && asksForArchive(c) {
+		return a.packArchive(c, e)
+	}
 	f, err := a.openFile(c, e, name)
+	if name == archiveName && err != nil {
+		return a.packArchive(c, e)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package computeragents
 import (
 	"errors"
 	"io"
-	"mime"
 	"mime/multipart"
 	"path"
 	"strings"
@@ -14,14 +13,11 @@ import (
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/httpapi/door"
 	"github.com/bothy-computer/bothy/httpapi/wire"
-	"github.com/bothy-computer/bothy/runtime/workspace"
 )
 
 const (
 	// maxUploadFiles bounds the files of one upload.
 	maxUploadFiles = 10_000
-	// maxUploadParts bounds the parts of its form, paths and others too.
-	maxUploadParts = 2*maxUploadFiles + 100
 	// maxUploadBytes bounds the whole form; each file has its own bound.
 	maxUploadBytes = 4 * actors.MaxFileBytes
 	// noName is what clients send that were given no name of a file.
@@ -55,15 +51,6 @@ func (a *API) uploadFiles(c *gin.Context) error {
 	return nil
 }
 
-// form reads a multipart body as it comes.
-func (a *API) form(c *gin.Context, maxBytes int64) (*multipart.Reader, error) {
-	kind, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
-		return nil, fault.New(fault.Invalid, "The body must be multipart/form-data with a boundary").WithField("file")
-	}
-	return multipart.NewReader(a.Content(c, maxBytes), params["boundary"]), nil
-}
-
 // put writes a file whose place is known when its content has ended.
 type put func(content io.Reader, place func() (actors.Place, error)) (actors.FileInfo, error)
 
@@ -75,10 +62,9 @@ type received struct {
 
 // receiver reads the parts of a form in turn.
 type receiver struct {
-	form *multipart.Reader
+	form *form
 	put  put
 	got  received
-	read int             // parts
 	next *multipart.Part // read ahead; nil for none
 	base string          // the path that came before any file
 }
@@ -86,7 +72,7 @@ type receiver struct {
 // receive writes the files of a form. A file that is itself at fault is told of
 // among the errors and the others go on; when it is the only one, or the fault
 // lies elsewhere, that is the error.
-func receive(form *multipart.Reader, write put) (received, error) {
+func receive(form *form, write put) (received, error) {
 	r := &receiver{form: form, put: write}
 	r.got.Files, r.got.Errors = []wire.UploadedFile{}, []wire.FileError{}
 	var last error
@@ -129,20 +115,7 @@ func (r *receiver) part() (*multipart.Part, error) {
 		r.next = nil
 		return part, nil
 	}
-	if r.read++; r.read > maxUploadParts {
-		return nil, fault.New(fault.TooLarge, "A form has at most %d parts", maxUploadParts)
-	}
-	part, err := r.form.NextRawPart()
-	return part, badForm(err)
-}
-
-// badForm is a failure of the body's sender, unless it has a kind.
-func badForm(err error) error {
-	var known *fault.Error
-	if err == nil || err == io.EOF || errors.As(err, &known) {
-		return err
-	}
-	return fault.New(fault.Invalid, "The form cannot be read: %w", err).WithCode(door.CodeBody)
+	return r.form.next()
 }
 
 // itsOwn reports whether a file could not be written for what it is.
@@ -185,14 +158,6 @@ func (r *receiver) file(part *multipart.Part) error {
 // clip keeps an error as short as a name.
 func clip(text string) string { return text[:min(len(text), maxNameBytes)] }
 
-// formContent is a file in a form.
-type formContent struct{ part *multipart.Part }
-
-func (f formContent) Read(b []byte) (int, error) {
-	n, err := f.part.Read(b)
-	return n, badForm(err)
-}
-
 // path is the path that follows a file, else the one before all.
 func (r *receiver) path() (string, error) {
 	part, err := r.part()
@@ -206,24 +171,6 @@ func (r *receiver) path() (string, error) {
 	}
 	r.next = part
 	return r.base, nil
-}
-
-func pathField(part *multipart.Part) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(formContent{part}, workspace.MaxPathBytes+1))
-	if err == nil && len(text) > workspace.MaxPathBytes {
-		err = invalid("path", "path must be at most %d bytes", workspace.MaxPathBytes)
-	}
-	return string(text), err
-}
-
-// filenameOf is a part's file name with its directories, which multipart's own
-// method takes away.
-func filenameOf(part *multipart.Part) string {
-	_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
-	if err != nil {
-		return ""
-	}
-	return params["filename"]
 }
 
 // target is where a file goes: into dir, or to dir itself if it has no name.

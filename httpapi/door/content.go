@@ -15,6 +15,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/runtime/workspace"
 )
 
 const (
@@ -97,6 +98,34 @@ func (d *Door) SendFile(c *gin.Context, f *actors.FileReader, contentType string
 	}
 	return from.err
 }
+
+// SendArchive answers with an archive as it comes, and closes it. One that cannot
+// be read on cuts the connection, so that it does not look whole.
+func (d *Door) SendArchive(c *gin.Context, archive io.ReadCloser, name string, format workspace.Format) error {
+	defer archive.Close()
+	buf := make([]byte, archivePiece)
+	n, err := archive.Read(buf) // what fails at once is still refused with a status
+	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	h := c.Writer.Header()
+	h.Set("Content-Type", archiveTypes[format])
+	h.Set("Content-Disposition", disposition(name+"."+string(format), true))
+	c.Status(http.StatusOK)
+	if _, err = c.Writer.Write(buf[:n]); err == nil {
+		_, err = io.CopyBuffer(struct{ io.Writer }{c.Writer}, struct{ io.Reader }{archive}, buf)
+	}
+	if err != nil {
+		d.Log.WarnContext(c.Request.Context(), "archive cut short", "route", c.FullPath(), "request", RequestID(c), "err", err)
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// archivePiece is how much of an archive is passed on at once.
+const archivePiece = 256 << 10
+
+var archiveTypes = map[workspace.Format]string{workspace.Tar: "application/x-tar", workspace.TarGz: "application/gzip", workspace.Zip: "application/zip"}
 
 func disposition(name string, attach bool) string {
 	kind := "inline"

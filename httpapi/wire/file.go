@@ -84,3 +84,15 @@ type RemovedFile struct {
 	EnvironmentID string `json:"environmentId"`
 	FilePath      string `json:"filePath"`
 }
+
+// UnpackedArchive is the reply to an archive.
+type UnpackedArchive struct {
+	Success       bool        `json:"success"` // nothing was passed over
+	EnvironmentID string      `json:"environmentId"`
+	Path          string      `json:"path"`  // where it was unpacked
+	Count         int         `json:"count"` // files and links
+	Directories   int         `json:"directories"`
+	Size          int64       `json:"size"`    // of the files together
+	Skipped       int         `json:"skipped"` // entries that were passed over
+	Errors        []FileError `json:"errors"`  // the first of them
+}

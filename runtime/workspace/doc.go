@@ -19,5 +19,8 @@
 //	grep.go    what is in it
 //	op.go      one operation as a client sends it, and what it answers
 //	verbs.go   what each operation does
+//	pack.go    a directory as an archive
+//	unpack.go  what is in an archive, and what may not be
+//	tree.go    an archive's content on its way to its place
 //	blank.go   what an empty workspace answers
 package workspace
