@@ -43,7 +43,7 @@ BOTHY_API_KEY. Without them it asks this machine's node with its admin key.`,
 	root.AddGroup(&cobra.Group{ID: groupNodes, Title: "Nodes:"}, &cobra.Group{ID: groupWork, Title: "Work:"}, &cobra.Group{ID: groupTenants, Title: "Accounts:"})
 	for group, commands := range map[string][]*cobra.Command{
 		groupNodes:   {newUp(t), newJoin(t), newToken(t), newStatus(t), newSecrets(t), newLeave(t), newImages(t), newWipe(t)},
-		groupWork:    {newRun(t), newLogs(t), newExec(t), newThreads(t), newAgents(t), newSchedules(t), newEnvs(t), newComputers(t)},
+		groupWork:    {newRun(t), newLogs(t), newExec(t), newCp(t), newThreads(t), newAgents(t), newSchedules(t), newEnvs(t), newComputers(t)},
 		groupTenants: {newAccounts(t), newUsers(t), newKeys(t), newBudget(t)},
 	} {
 		for _, cmd := range commands {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -44,8 +45,13 @@ func refusal(resp *http.Response) error {
 	// What was read of a body that breaks off may still be the whole error.
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	var body wire.Error
-	if json.Unmarshal(b, &body) != nil || body.Message == "" {
-		body.Message = "HTTP " + strconv.Itoa(resp.StatusCode)
+	var other struct{ Error wire.Error } // Agent Computer's, with a code and a message
+	switch {
+	case json.Unmarshal(b, &body) == nil && body.Message != "":
+	case json.Unmarshal(b, &other) == nil && other.Error.Message != "":
+		body = wire.Error{Message: other.Error.Message, Code: strings.ToUpper(other.Error.Code)}
+	default:
+		body = wire.Error{Message: "HTTP " + strconv.Itoa(resp.StatusCode)}
 	}
 	err := refused(resp.StatusCode, body, b)
 	if seconds, parseErr := strconv.Atoi(resp.Header.Get("Retry-After")); parseErr == nil {

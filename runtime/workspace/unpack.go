@@ -63,7 +63,7 @@ type unpacker struct {
 
 // unreadable says that it is the archive which is wrong.
 func unreadable(err error) error {
-	if err == nil || err == io.EOF || errors.Is(err, runtime.ErrInvalid) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, runtime.ErrInvalid) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return fmt.Errorf("%w: the archive cannot be read: %w", runtime.ErrInvalid, err)
@@ -373,6 +373,9 @@ func (m *metered) Read(b []byte) (int, error) {
 		return n, fmt.Errorf("%w: the archive holds more than %d bytes", runtime.ErrInvalid, int64(MaxUnpackBytes))
 	case all > unpackFree && all/MaxUnpackRatio > m.u.taken():
 		return n, fmt.Errorf("%w: the archive becomes more than %d times as large as it is", runtime.ErrInvalid, MaxUnpackRatio)
+	}
+	if err == io.EOF {
+		return n, err
 	}
 	return n, unreadable(err)
 }
