@@ -20,7 +20,7 @@ const (
 	// MaxDockerfileBytes bounds the Dockerfile that an image is made by.
 	MaxDockerfileBytes = 256 << 10
 	// KeptBuilds is how many builds of an environment that are over are kept,
-	// with their logs.
+	// with their logs; and as many tests.
 	KeptBuilds = 5
 	// BuildDelay is how long after a change of the recipe its build begins: most
 	// changes come in a row.
@@ -322,12 +322,14 @@ func (tx *Tx) queueBuild(e Environment, r Recipe, delay time.Duration, set func(
 }
 
 // forgetBuilds removes the oldest builds of an environment that are over, all
-// but a number of them.
+// but a number of them and a number of tests: tests, however many, leave the
+// log of what the environment runs.
 func (tx *Tx) forgetBuilds(environment EnvironmentID, keep int) error {
 	var old []BuildID
+	seen := map[bool]int{} // by whether they are tests
 	err := tx.BuildsOf(environment, func(b Build) bool {
 		if b.Phase.Over() {
-			if keep--; keep < 0 {
+			if seen[b.Test]++; seen[b.Test] > keep {
 				old = append(old, b.ID)
 			}
 		}

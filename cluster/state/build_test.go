@@ -243,6 +243,28 @@ func TestBuildsAreForgotten(t *testing.T) {
 	}
 }
 
+func TestTestsLeaveTheBuildOfTheImage(t *testing.T) {
+	f := newFixture(t)
+	f.becomes(recipe(0, "one"))
+	f.ok("", ClaimBuild{Build: "build_0", Node: n1})
+	f.ok(n1, BeginBuild{Build: "build_0", Epoch: 1})
+	f.ok(n1, AppendBuildLog{Build: "build_0", Epoch: 1, FirstSeq: 1, Texts: []string{"said"}})
+	f.ok(n1, FinishBuild{Build: "build_0", Epoch: 1, Digest: "sha256:1"})
+	for i := 1; i <= KeptBuilds+3; i++ {
+		f.pass(time.Second)
+		f.ok(n1, RequestBuild{Account: acct, Environment: env, Seen: f.environment().Version, Recipe: recipe(i, "one"), Test: true})
+		f.made(n1, BuildID(fmt.Sprint("build_", i)), "sha256:1")
+	}
+	kept := map[bool]int{}
+	if err := f.view().BuildsOf(env, func(b Build) bool { kept[b.Test]++; return true }); err != nil || kept[false] != 1 || kept[true] != KeptBuilds+1 {
+		t.Fatalf("kept, by whether it is a test: %v, %v", kept, err)
+	}
+	var log string
+	if err := f.view().BuildLog(f.environment().Build.Last, 0, func(p BuildPiece) bool { log += p.Text; return true }); err != nil || log != "said" {
+		t.Fatalf("its log is %q, %v", log, err)
+	}
+}
+
 func TestARecipeThatIsWrittenAnewIsBuiltOnce(t *testing.T) {
 	f := newFixture(t)
 	f.becomes(recipe(1, "one"))
