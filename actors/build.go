@@ -133,8 +133,10 @@ func (d *ownership) build(ctx context.Context, id state.BuildID, epoch state.Epo
 		return err
 	}
 	d.metrics.built(done.Digest != "", d.now().Sub(begun))
-	_, err = d.cluster.Apply(ctx, done)
-	return err
+	return outlast(ctx, d.cluster, done, func(v *state.View) (bool, error) {
+		b, ok, err := v.AnyBuild(id)
+		return ok && b.Epoch == epoch && b.Phase.Over() && b.Digest == done.Digest && b.Error == done.Error, err
+	})
 }
 
 // giveBackTime bounds how long a node that stops tells that it gives a build

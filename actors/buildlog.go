@@ -154,16 +154,23 @@ func (l *buildLog) flush(last ending) error {
 		seq := l.next
 		l.text = l.text[n:]
 		l.mu.Unlock()
-		_, err := l.cluster.Apply(l.ctx, state.AppendBuildLog{Build: l.build, Epoch: l.epoch, FirstSeq: seq, Texts: texts})
+		err := l.commit(seq, texts)
 		l.mu.Lock()
 		if err != nil && l.fatal == nil {
-			// Whether it was applied is not clear, so the next could not be numbered.
+			// Whether it was applied may not be clear, so the next could not be numbered.
 			l.fatal = fmt.Errorf("append to the log of build %s: %w", l.build, err)
 		}
 		l.next = seq + uint64(len(texts))
 		l.room.Broadcast()
 	}
 	return l.fatal
+}
+
+func (l *buildLog) commit(seq uint64, texts []string) error {
+	return outlast(l.ctx, l.cluster, state.AppendBuildLog{Build: l.build, Epoch: l.epoch, FirstSeq: seq, Texts: texts}, func(v *state.View) (bool, error) {
+		b, ok, err := v.AnyBuild(l.build)
+		return ok && b.Epoch == l.epoch && b.LogSeq == seq+uint64(len(texts))-1, err
+	})
 }
 
 // batchOf is how many bytes of a text go into one command.

@@ -187,12 +187,12 @@ func exists(path string) bool {
 // waitFor waits for a fact, not for a time.
 func waitFor(t *testing.T, fact func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !fact() {
-		if time.Now().After(deadline) {
+	for late := time.After(patience); !fact(); {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-late:
 			t.Fatal("it did not become true")
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -48,6 +48,9 @@ type Node struct {
 	expire  context.CancelFunc
 	// Fail, when set, is asked before each command and may refuse it.
 	Fail func(state.Command) error
+	// Lose, when set, is asked after each command that was applied, and may take
+	// its answer away.
+	Lose func(state.Command) error
 }
 
 // Join adds a node with a lease that holds until Expire.
@@ -143,6 +146,9 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage, e
 		return nil, err
 	}
 	reply, err := n.records.apply(p)
+	if err == nil && n.Lose != nil {
+		err = n.Lose(cmd)
+	}
 	if err == nil && asksForBuild(cmd) {
 		err = n.Tend(ctx)
 	}
