@@ -351,8 +351,7 @@ func (tx *Tx) dropBuilds(e *Environment, why string) error {
 	for _, id := range []BuildID{e.Build.Running, e.Build.Queued} {
 		b, ok, err := tx.AnyBuild(id)
 		if err == nil && ok && !b.Phase.Over() {
-			b.Phase, b.Error, b.EndedAt = BuildCancelled, why, tx.now
-			err = tx.putBuild(b)
+			err = tx.cancelBuild(b, why)
 		}
 		if err != nil {
 			return err
@@ -373,12 +372,17 @@ func (tx *Tx) endBuilds(e *Environment, why string) error {
 	})
 	for _, b := range open {
 		if err == nil {
-			b.Phase, b.Error, b.EndedAt = BuildCancelled, why, tx.now
-			err = tx.putBuild(b)
+			err = tx.cancelBuild(b, why)
 		}
 	}
 	e.Build.Running, e.Build.Queued = "", ""
 	return err
+}
+
+// cancelBuild ends a build that is not over. Its environment is the caller's.
+func (tx *Tx) cancelBuild(b Build, why string) error {
+	b.Phase, b.Error, b.EndedAt = BuildCancelled, why, tx.now
+	return tx.putBuild(b)
 }
 
 func (tx *Tx) putBuild(b Build) error {
@@ -440,12 +444,14 @@ func (tx *Tx) supersede(e *Environment, r Recipe) (waits bool, err error) {
 		case !ok || b.Phase.Over():
 			continue
 		case !b.Explicit || r.Hash == "":
-			b.Phase, b.Error, b.EndedAt, *at = BuildCancelled, "the recipe changed", tx.now, ""
+			*at = ""
+			err = tx.cancelBuild(b, "the recipe changed")
 		case at == &e.Build.Queued:
 			b.Dockerfile, b.Hash, b.Tag, waits = r.Dockerfile, r.Hash, r.Tag, true
 			b.ExtensionsAt, b.ExtensionLines = r.ExtensionsAt, r.ExtensionLines
+			err = tx.putBuild(b)
 		}
-		if err := tx.putBuild(b); err != nil {
+		if err != nil {
 			return false, err
 		}
 	}

@@ -114,7 +114,7 @@ func lintCommand(c instructions.Command, lint *linter.Linter) {
 		}
 	}
 	secret := func(name string) {
-		if secretName.MatchString(name) && !plainName.MatchString(name) {
+		if isSecret(name) {
 			lint.Run(&linter.RuleSecretsUsedInArgOrEnv, c.Location(), linter.RuleSecretsUsedInArgOrEnv.Format(strings.ToUpper(c.Name()), name))
 		}
 	}

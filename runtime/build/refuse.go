@@ -73,11 +73,14 @@ var (
 	plainName = regexp.MustCompile(`(?i)(?:_|^)(?:public|file|path|dir|url|version|name|type|length|size|ttl)(?:_|$)`)
 )
 
+// isSecret reports whether what has such a name looks like a secret.
+func isSecret(name string) bool { return secretName.MatchString(name) && !plainName.MatchString(name) }
+
 // refuseArg refuses secrets as defaults: they stay in the image's history and
 // in the text that everybody sees who sees the environment.
 func refuseArg(c *instructions.ArgCommand) string {
 	for _, arg := range c.Args {
-		if arg.Value != nil && *arg.Value != "" && secretName.MatchString(arg.Key) && !plainName.MatchString(arg.Key) {
+		if arg.Value != nil && *arg.Value != "" && isSecret(arg.Key) {
 			return "ARG " + arg.Key + " looks like a secret, and its value would be seen by all who see this Dockerfile; use the environment's secrets"
 		}
 	}
