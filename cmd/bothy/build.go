@@ -41,6 +41,18 @@ func (c Config) recipes() actors.Recipes {
 	return actors.Recipes{Runtimes: c.Build.Runtimes, Installers: build.Installers{Archives: c.Build.Archives}, Limit: c.Build.Limit}
 }
 
+// credentialURL finds URLs with a user or password before the host.
+var credentialURL = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@]*@`)
+
+// openURL refuses credentials in what every build step sees.
+func openURL(field, name, value string) error {
+	if !credentialURL.MatchString(value) {
+		return nil
+	}
+	return fmt.Errorf("%s: %s holds a URL with a user or password, which every build step could print: "+
+		"put a proxy that adds them before the mirror, and have it take connections of the nodes only", field, name)
+}
+
 func (c Config) checkBuild() error {
 	b := c.Build
 	var errs []error
@@ -56,10 +68,14 @@ func (c Config) checkBuild() error {
 	if b.Limit < minBuildLimit || b.Limit > maxBuildLimit {
 		errs = append(errs, fmt.Errorf("build.limit: %s is not from %s to %s", b.Limit, minBuildLimit, maxBuildLimit))
 	}
-	for name := range b.Env {
+	for name, value := range b.Env {
 		if !legalVariable.MatchString(name) {
 			errs = append(errs, fmt.Errorf("build.env: %q is no name of a variable", name))
 		}
+		errs = append(errs, openURL("build.env", name, value))
+	}
+	for language, at := range b.Archives {
+		errs = append(errs, openURL("build.archives", language, at))
 	}
 	for language, versions := range b.Runtimes {
 		for _, v := range versions {

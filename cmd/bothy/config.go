@@ -117,8 +117,8 @@ type BuildConfig struct {
 	Disk      Bytes         `yaml:"disk"`
 	Processes int64         `yaml:"processes"`
 	Limit     time.Duration `yaml:"limit"` // of one build
-	// Env are variables that every step sees and can print, so without credentials: the
-	// mirrors that installers are to use, such as PIP_INDEX_URL.
+	// Env are variables that every step sees and can print, so URLs in it have no
+	// credentials: the mirrors that installers are to use, such as PIP_INDEX_URL.
 	Env map[string]string `yaml:"env"`
 	// Runtimes are the versions that can be asked for, by language; none means
 	// the usual ones.
