@@ -1,8 +1,16 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,10 +71,143 @@ func builderOf(t *testing.T, c *client.Client, id string, nodes []*process) *pro
 	return at
 }
 
+func TestBuildsOfRealNodes(t *testing.T) {
+	nodes := launch(t, "n1", "n2", "n3")
+	t.Run("many at once", func(t *testing.T) { manyAtOnce(t, nodes) })
+	t.Run("one outlives its node", func(t *testing.T) { outlivesItsNode(t, nodes) })
+}
+
+const (
+	// manyBuilds are asked for at once, of nodes that make two each.
+	manyBuilds = 20
+	// readyTime bounds what each /readyz takes meanwhile, of nodes and of builds
+	// that share few cores.
+	readyTime = 3 * time.Second
+)
+
+// Builds that are asked for all at once all end well; the nodes answer
+// meanwhile; and nothing of the builds is left.
+func manyAtOnce(t *testing.T, nodes []*process) {
+	c := clientOf(t, nodes...)
+	before := atRest(t, nodes)
+	var ids []string
+	for i := range manyBuilds {
+		ids = append(ids, environmentWith(t, c, fmt.Sprint("many ", i), fmt.Sprintf("RUN echo %d > /opt/which && head -c 1000000 /dev/zero > /opt/data\n", i)).ID)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	slowest := probes(ctx, t, nodes)
+	begun := time.Now()
+	var work sync.WaitGroup
+	for _, id := range ids {
+		work.Go(func() {
+			if _, err := c.Environments().Build(ctx, id, false); err != nil {
+				t.Errorf("ask for %s: %v", id, err)
+				return
+			}
+			end, err := c.Environments().FollowBuild(ctx, id, "", func(string) error { return nil })
+			if err != nil || end.BuildStatus != "ready" {
+				t.Errorf("%s: %+v, %v", id, end, err)
+			}
+		})
+	}
+	work.Wait()
+	cancel()
+	t.Logf("%d builds took %s; the slowest /readyz %s", manyBuilds, time.Since(begun), slowest())
+	eventually(t, "nothing is left of the builds", buildTime, func() error {
+		if now := leftOf(t, nodes); !slices.Equal(now, before) {
+			left := slices.DeleteFunc(now, func(one string) bool { return slices.Contains(before, one) })
+			return fmt.Errorf("%d things, before %d; new are %.2000q", len(now), len(before), left)
+		}
+		return nil
+	})
+}
+
+// probes asks all nodes whether they are ready until ctx ends; what it returns
+// waits for that and tells the longest answer.
+func probes(ctx context.Context, t *testing.T, nodes []*process) func() time.Duration {
+	slowest := make([]time.Duration, len(nodes))
+	var work sync.WaitGroup
+	for i, p := range nodes {
+		work.Go(func() {
+			for tick := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; {
+				begun := time.Now()
+				answer, err := http.Get(p.url + "/readyz")
+				took := time.Since(begun)
+				if err != nil || answer.Body.Close() != nil || answer.StatusCode != http.StatusOK || took > readyTime {
+					t.Errorf("%s, asked whether it is ready: %v, after %s", p.name, err, took)
+					return
+				}
+				slowest[i] = max(slowest[i], took)
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	return func() time.Duration { work.Wait(); return slices.Max(slowest) }
+}
+
+// atRest waits until each node has its warm computer and nothing else.
+func atRest(t *testing.T, nodes []*process) (found []string) {
+	t.Helper()
+	eventually(t, "nodes with a warm computer each", startTime, func() error {
+		first := leftOf(t, nodes)
+		for _, p := range nodes {
+			groups, err := groupsOf(nodeUUID(p.dir), "*/cgroup.procs")
+			if err != nil || len(groups) == 0 {
+				return fmt.Errorf("%s has %v, %v", p.name, groups, err)
+			}
+		}
+		if found = leftOf(t, nodes); !slices.Equal(first, found) {
+			return errors.New("it changes")
+		}
+		return nil
+	})
+	return found
+}
+
+// leftOf lists the computers, volumes, mounts and control groups of nodes.
+func leftOf(t *testing.T, nodes []*process) (found []string) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range nodes {
+		groups, err := groupsOf(nodeUUID(p.dir), "*/cgroup.procs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, groups...)
+		for _, kind := range []string{filepath.Join("computers", "computers"), filepath.Join("volumes", "pool", "computers")} {
+			entries, err := os.ReadDir(filepath.Join(p.dir, kind))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				found = append(found, filepath.Join(p.name, kind, e.Name()))
+			}
+		}
+		for line := range strings.Lines(string(mounts)) {
+			if at := strings.Fields(line)[1]; strings.HasPrefix(at, p.dir+"/") {
+				found = append(found, "mount "+at)
+			}
+		}
+	}
+	for i := range found { // a blank computer is as good as another
+		found[i] = blankName.ReplaceAllString(found[i], "blank")
+	}
+	slices.Sort(found)
+	return found
+}
+
+var blankName = regexp.MustCompile(`blank-[0-9a-f-]+`)
+
 // A build goes on elsewhere when its node dies, once; its computer runs what
 // was built; and nothing of it is left.
-func TestABuildOutlivesItsNode(t *testing.T) {
-	nodes := launch(t, "n1", "n2", "n3")
+func outlivesItsNode(t *testing.T, nodes []*process) {
 	c := clientOf(t, nodes...)
 	e := environmentWith(t, c, "outlives", "RUN echo begun; sleep 8; echo done > /opt/done\n")
 	if _, err := c.Environments().Build(t.Context(), e.ID, false); err != nil {
