@@ -51,7 +51,7 @@ func (t *Tasks) Start(ctx context.Context, c Caller, n NewTask) (Started, error)
 }
 
 // Prompt gives a task one more prompt. Beyond state.MaxQueuedRuns that wait it
-// is Full.
+// is a Conflict (code LIMIT_EXCEEDED).
 func (t *Tasks) Prompt(ctx context.Context, c Caller, id state.ThreadID, n NewRun) (Started, error) {
 	if again, ok, err := t.threads.answered(ctx, c); err != nil || ok {
 		return again, err

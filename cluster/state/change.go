@@ -28,4 +28,5 @@ const (
 	ChangedSSHKey      Noun = "sshkey"   // was revoked
 	ChangedSecretsKeys Noun = "secretskeys"
 	ChangedSchedule    Noun = "schedule" // is due at another time than before
+	ChangedWebhook     Noun = "webhook"  // is to be told something
 )

@@ -40,7 +40,10 @@ func (tx *Tx) finishRun(t *Thread, r *Run, f Finish) error {
 	if err := tx.runEnded(*r); err != nil {
 		return err
 	}
-	return tx.beginNext(t)
+	if err := tx.beginNext(t); err != nil || t.Run != "" {
+		return err
+	}
+	return tx.announce(*t, afterTask[r.Status], r.ID)
 }
 
 // afterRun is what a thread is once its run has ended.

@@ -19,7 +19,7 @@ func (tx *Tx) enqueue(t Thread, r Run, said *Message) error {
 		return err
 	}
 	if waiting >= MaxQueuedRuns {
-		return fault.New(fault.Full, "%d messages wait in this thread already; that is the limit", MaxQueuedRuns)
+		return fault.New(fault.Conflict, "%d messages wait in this thread already; that is the limit", MaxQueuedRuns).WithCode(CodeLimit)
 	}
 	a, err := tx.Account(t.Account, tx.now)
 	if err != nil {

@@ -18,6 +18,7 @@ const (
 	SealedSession  SealedUse = "session"  // an access session's token, by its id
 	SealedShare    SealedUse = "share"    // a share's token, by its id
 	SealedSecret   SealedUse = "secret"   // of the cluster, by its name
+	SealedWebhook  SealedUse = "webhook"  // what a webhook is sent with, by its id
 )
 
 // clusterOwner stands for the account of what is the cluster's own.
@@ -38,7 +39,7 @@ type sealedPlace struct {
 
 // sealedTables lists every table whose records hold sealed values: a new
 // secrets key reaches those, and no others.
-var sealedTables = []sealedTable{&environments, &agents, &runs, &sessions, &shares, &secrets}
+var sealedTables = []sealedTable{&environments, &agents, &runs, &sessions, &shares, &secrets, &webhooks}
 
 // sealedTable is a table whose records hold sealed values.
 type sealedTable interface {

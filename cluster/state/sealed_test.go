@@ -95,7 +95,8 @@ func TestEverySealedPlaceIsVisited(t *testing.T) {
 	checkPlaces(t, &sessions)
 	checkPlaces(t, &shares)
 	checkPlaces(t, &secrets)
-	if len(sealedTables) != 6 {
+	checkPlaces(t, &webhooks)
+	if len(sealedTables) != 7 {
 		t.Fatalf("%d tables hold sealed values: check the places of each here", len(sealedTables))
 	}
 }

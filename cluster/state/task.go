@@ -70,6 +70,9 @@ func (cmd StartTask) apply(tx *Tx) error {
 		}
 	}
 	t, err := start.admitted(tx)
+	if err == nil && start.Create != nil {
+		err = tx.announce(t, TaskCreated, "")
+	}
 	switch {
 	case err != nil:
 		return err

@@ -74,7 +74,7 @@ func TestPromptsThatWaitAreBounded(t *testing.T) {
 	for i := range MaxQueuedRuns {
 		f.do(prompt("task_1", RunID(fmt.Sprintf("run_q%d", i))))
 	}
-	f.refused("", prompt("task_1", "run_over"), fault.Full, "")
+	f.refused("", prompt("task_1", "run_over"), fault.Conflict, CodeLimit)
 	f.check()
 }
 

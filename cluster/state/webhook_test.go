@@ -1,0 +1,108 @@
+package state
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+func hook(id WebhookID, url string, events ...TaskEvent) CreateWebhook {
+	return CreateWebhook{Webhook: Webhook{ID: id, Account: acct, URL: url, Events: events}}
+}
+
+// toldOf are the events that wait for a webhook.
+func (f *fixture) toldOf(id WebhookID) (events []TaskEvent) {
+	f.tb.Helper()
+	for _, d := range got(f, func(v *View) ([]Delivery, error) { return v.Deliveries(2 * MaxDeliveries) }) {
+		if d.Webhook == id {
+			events = append(events, d.Event)
+		}
+	}
+	return events
+}
+
+func TestWebhooksAreToldWhatTasksDo(t *testing.T) {
+	f := newFixture(t)
+	f.do(hook("hook_all", "https://a.example/", TaskEvents()...))
+	f.do(hook("hook_end", "https://b.example/", TaskCompleted, TaskFailed, TaskCanceled))
+	f.do(startTask("task_1", "run_1"))
+	epoch := f.claim(alone, n1)
+	f.do(prompt("task_1", "run_2"))
+	f.finish(epoch, "task_1", "run_1", RunFailed)
+	f.finish(epoch, "task_1", "run_2", RunSuccess)
+	f.startRun("thread_1", "run_t", 0) // no task
+	for id, want := range map[WebhookID][]TaskEvent{
+		"hook_all": {TaskCreated, TaskRunning, TaskRunning, TaskCompleted},
+		"hook_end": {TaskCompleted}, // what waited kept the task going
+	} {
+		if told := f.toldOf(id); fmt.Sprint(told) != fmt.Sprint(want) {
+			t.Errorf("%s is told %v, not %v", id, told, want)
+		}
+	}
+	f.do(DeleteWebhook{Account: acct, Webhook: "hook_all"})
+	if told := f.toldOf("hook_all"); len(told) != 0 {
+		t.Errorf("a deleted webhook is told %v", told)
+	}
+	f.check()
+}
+
+func TestWebhooksAreBounded(t *testing.T) {
+	f := newFixture(t)
+	for i := range MaxWebhooks {
+		f.do(hook(WebhookID(fmt.Sprintf("hook_%d", i)), fmt.Sprintf("https://%d.example/", i), TaskCreated))
+	}
+	f.refused("", hook("hook_over", "https://over.example/", TaskCreated), fault.Conflict, CodeLimit)
+	var made Made
+	f.reply(f.do(hook("hook_again", "https://1.example/", TaskFailed)), &made)
+	if made.Resource.ID != "hook_1" {
+		t.Errorf("the same address again is %+v", made)
+	}
+	f.refused("", DeleteWebhook{Account: other, Webhook: "hook_1"}, fault.NotFound, "")
+	f.check()
+}
+
+func TestDeliveriesAreTriedAndGivenUp(t *testing.T) {
+	f := newFixture(t)
+	f.do(hook("hook_1", "https://a.example/", TaskCreated))
+	try := func(number uint64, try int, arrived bool) RecordDelivery {
+		return RecordDelivery{Webhook: "hook_1", Number: number, Try: try, Arrived: arrived, Wait: time.Minute}
+	}
+	for i := range MaxWebhookFailures + 1 {
+		cmd := startTask(ThreadID(fmt.Sprintf("task_%d", i)), RunID(fmt.Sprintf("run_%d", i)))
+		if i > 0 {
+			cmd.Computer = nil
+		}
+		f.do(cmd)
+	}
+	f.do(try(1, 1, false))
+	f.refused("", try(1, 1, true), fault.Moved, "") // who leads no more
+	f.do(try(1, 2, true))
+	f.refused("", try(1, 3, true), fault.Moved, "")
+	for n := range MaxWebhookFailures {
+		for i := range MaxDeliveryTries {
+			f.do(try(uint64(n+2), i+1, false))
+		}
+		f.check()
+	}
+	w := got(f, func(v *View) (Webhook, error) { return v.Webhook(acct, "hook_1") })
+	if !w.Disabled || w.Failures != MaxWebhookFailures || len(f.toldOf("hook_1")) != 0 {
+		t.Fatalf("%+v, told %v", w, f.toldOf("hook_1"))
+	}
+}
+
+func TestWhatWaitsForAWebhookIsBounded(t *testing.T) {
+	f := newFixture(t)
+	f.do(hook("hook_1", "https://a.example/", TaskRunning))
+	f.do(startTask("task_1", "run_1"))
+	epoch := f.claim(alone, n1)
+	for i := 1; i <= MaxDeliveries+2; i++ {
+		f.finish(epoch, "task_1", RunID(fmt.Sprintf("run_%d", i)), RunSuccess)
+		f.do(prompt("task_1", RunID(fmt.Sprintf("run_%d", i+1))))
+	}
+	w := got(f, func(v *View) (Webhook, error) { return v.Webhook(acct, "hook_1") })
+	if n := len(f.toldOf("hook_1")); n != MaxDeliveries || w.Dropped != 3 {
+		t.Fatalf("%d wait, %d were dropped", n, w.Dropped)
+	}
+}
