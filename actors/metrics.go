@@ -29,6 +29,7 @@ type metrics struct {
 	builds   *prometheus.HistogramVec
 	ticks    *prometheus.CounterVec
 	late     prometheus.Histogram
+	webhooks *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -53,6 +54,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		ticks:    f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_schedule_ticks_total", Help: "Ticks of schedules that this node took, by what came of them."}, []string{"result"}),
 		late:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_schedule_late_seconds", Help: "Time from a tick to when its run was recorded.", Buckets: slow}),
 		builds:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_build_seconds", Help: "Time of builds of images, by how they ended.", Buckets: slow}, []string{"result"}),
+		webhooks: f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_webhook_deliveries_total", Help: "Tries to deliver to webhooks, by result."}, []string{"result"}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 	}
 }
@@ -102,4 +104,13 @@ func (m *metrics) built(well bool, took time.Duration) {
 		result = "succeeded"
 	}
 	m.builds.WithLabelValues(result).Observe(took.Seconds())
+}
+
+// delivered counts a try to deliver to a webhook.
+func (m *metrics) delivered(arrived bool) {
+	result := "arrived"
+	if !arrived {
+		result = "failed"
+	}
+	m.webhooks.WithLabelValues(result).Inc()
 }

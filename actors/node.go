@@ -72,6 +72,7 @@ type Options struct {
 type System struct {
 	Threads      *Threads
 	Tasks        *Tasks
+	Webhooks     *Webhooks
 	Agents       *Agents
 	Schedules    *Schedules
 	Environments *Environments
@@ -88,15 +89,16 @@ type System struct {
 	SSH          *SSH
 	Models       Models
 
-	o      Options
-	log    *slog.Logger
-	system *system
-	shop   *workshop
-	local  *local
-	bell   *bell
-	times  *timekeeper
-	end    context.CancelFunc
-	loops  sync.WaitGroup
+	o       Options
+	log     *slog.Logger
+	system  *system
+	shop    *workshop
+	local   *local
+	bell    *bell
+	times   *timekeeper
+	courier *courier
+	end     context.CancelFunc
+	loops   sync.WaitGroup
 
 	reconciling sync.Mutex
 	orphans     map[runtime.ID]time.Time     // since when; guarded by reconciling
@@ -147,6 +149,10 @@ func Open(o Options) (*System, error) {
 	s.Builds = &Builds{cluster: o.Cluster, environments: s.Environments, bell: s.bell}
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Tasks = &Tasks{threads: s.Threads, computers: s.Computers}
+	signer := &webhookSigner{cluster: o.Cluster, sealer: o.Sealer}
+	s.Webhooks = &Webhooks{cluster: o.Cluster, vault: safe, signer: signer, insides: len(o.Reach) > 0}
+	s.courier = &courier{cluster: o.Cluster, vault: safe, signer: signer, client: courierClient(s.shop.way), metrics: m,
+		log: o.Log, now: o.Now, wake: make(chan struct{}, 1)}
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
 	s.Schedules = &Schedules{cluster: o.Cluster, threads: s.Threads, now: o.Now}
 	s.times = &timekeeper{cluster: o.Cluster, threads: s.Threads, metrics: m, log: o.Log, now: o.Now, wake: make(chan struct{}, 1)}
@@ -166,6 +172,7 @@ func Open(o Options) (*System, error) {
 	s.loops.Go(func() { s.every(ctx, sweepImagesEvery, s.sweepImages) })
 	s.loops.Go(func() { s.drop(ctx) })
 	s.loops.Go(func() { s.times.keep(ctx) })
+	s.loops.Go(func() { s.courier.carry(ctx) })
 	return s, nil
 }
 
@@ -213,8 +220,11 @@ func (s *System) watch(ctx context.Context) {
 		changes, missed := s.o.Changes.Take()
 		for _, c := range changes {
 			s.bell.ring(c)
-			if c.Noun == state.ChangedSchedule {
+			switch c.Noun {
+			case state.ChangedSchedule:
 				signal(s.times.wake)
+			case state.ChangedWebhook:
+				signal(s.courier.wake)
 			}
 			if c.Node == s.o.Cluster.Self() {
 				s.wake(c)
@@ -223,6 +233,7 @@ func (s *System) watch(ctx context.Context) {
 		if missed {
 			s.bell.ringAll()
 			signal(s.times.wake)
+			signal(s.courier.wake)
 			if err := s.lookAll(ctx); err != nil {
 				s.log.Warn("look at everything", "err", err)
 			}

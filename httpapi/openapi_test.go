@@ -42,18 +42,19 @@ func loaded(t testing.TB) *openapi3.T {
 	return doc
 }
 
-// routeOf finds the documented operation of a request.
-func routeOf(doc *openapi3.T, method, path string) (*routers.Route, map[string]string) {
+// routeOf finds the documented operation of a request: of several that match,
+// the one that says most of the path.
+func routeOf(doc *openapi3.T, method, path string) (route *routers.Route, params map[string]string) {
 	parts := strings.Split(strings.TrimPrefix(strings.TrimPrefix(path, "/v1"), "/"), "/")
 	for template, item := range doc.Paths.Map() {
 		op := item.GetOperation(method)
-		params, ok := match(strings.Split(template[1:], "/"), parts)
-		if op == nil || !ok || template == "/environments/{id}" && parts[1] == "default" {
+		found, ok := match(strings.Split(template[1:], "/"), parts)
+		if op == nil || !ok || route != nil && len(found) >= len(params) {
 			continue
 		}
-		return &routers.Route{Spec: doc, Path: template, PathItem: item, Method: method, Operation: op}, params
+		route, params = &routers.Route{Spec: doc, Path: template, PathItem: item, Method: method, Operation: op}, found
 	}
-	return nil, nil
+	return route, params
 }
 
 // rest names the parameters that take all that is left of a path.

@@ -77,6 +77,11 @@ var walk = map[string]walked{
 	"GET /agent-computers/{id}":                        {path: "/agent-computers/{agent}", status: 200},
 	"PATCH /agent-computers/{id}":                      {path: "/agent-computers/{agent}", body: `{"name":"x"}`, status: 200, bad: `{"name":5}`},
 	"DELETE /agent-computers/{id}":                     {path: "/agent-computers/{agent}", status: 204},
+	"GET /webhooks":                                    {path: "/webhooks", status: 200, mine: true},
+	"POST /webhooks":                                   {path: "/webhooks", body: `{"url":"https://example.org/new","events":["task.failed"]}`, status: 201, bad: `{"url":5}`, mine: true},
+	"GET /webhooks/public_key":                         {path: "/webhooks/public_key", status: 200, mine: true},
+	"GET /webhooks/{id}":                               {path: "/webhooks/{hook}", status: 200},
+	"DELETE /webhooks/{id}":                            {path: "/webhooks/{hook}", status: 200},
 	"GET /tasks":                                       {path: "/tasks", status: 200, mine: true},
 	"POST /tasks":                                      {path: "/tasks", body: `{"prompt":"hello"}`, status: 201, bad: `{"prompt":5}`, mine: true},
 	"GET /tasks/{id}":                                  {path: "/tasks/{task}", status: 200},
@@ -144,6 +149,9 @@ func scene(t *testing.T, h *doortest.House, c *caller) map[string]string {
 	var made task
 	c.do("POST", "/v1/tasks", `{"prompt":"hello"}`).is(201).into(&made)
 	names["task"] = made.ID
+	var hook webhook
+	c.do("POST", "/v1/webhooks", `{"url":"https://example.org/hook","events":["task.failed"]}`).is(201).into(&hook)
+	names["hook"] = hook.ID
 	return names
 }
 

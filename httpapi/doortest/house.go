@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,6 +60,7 @@ type setup struct {
 	options httpapi.Options
 	now     func() time.Time
 	env     map[string]string
+	reach   []netip.Prefix
 	quiet   bool
 }
 
@@ -76,6 +78,11 @@ func Clock(c *actorstest.Clock) Option { return func(s *setup) { s.now = c.Now }
 
 // With changes the server's options.
 func With(change func(*httpapi.Options)) Option { return func(s *setup) { change(&s.options) } }
+
+// Reach lets what tenants name lead to this machine.
+func Reach() Option {
+	return func(s *setup) { s.reach = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }
+}
 
 // Vendor sets a variable that configures a model vendor.
 func Vendor(key, value string) Option { return func(s *setup) { s.env[key] = value } }
@@ -166,7 +173,7 @@ func (h *House) openSystem(s setup, log *slog.Logger) {
 	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: changes, Sealer: sealer{}, Catalog: models,
 		Driver: h.Driver, Builder: h.Builder, Recipes: actors.Recipes{Runtimes: build.DefaultRuntimes()},
 		Shape:        actors.Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30},
-		StartBalance: 10_000_000, Log: log, Registerer: h.Registry, Now: s.now})
+		StartBalance: 10_000_000, Reach: s.reach, Log: log, Registerer: h.Registry, Now: s.now})
 	if err != nil {
 		h.T.Fatal(err)
 	}

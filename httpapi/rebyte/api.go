@@ -3,6 +3,7 @@ package rebyte
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -33,6 +34,7 @@ type Computers interface {
 type Nouns struct {
 	Computers Computers
 	Tasks     Tasks
+	Webhooks  Webhooks
 }
 
 // Options is what the API stands on.
@@ -61,7 +63,7 @@ func New(o Options) *API {
 
 // Mount adds the routes to an engine.
 func (a *API) Mount(e *gin.Engine) {
-	a.Door.Mount(e, []string{prefix}, append(a.computerRoutes(), a.taskRoutes()...))
+	a.Door.Mount(e, []string{prefix}, slices.Concat(a.computerRoutes(), a.taskRoutes(), a.webhookRoutes()))
 }
 
 // codeOfKind is what the body's code says of a failure.
@@ -97,6 +99,8 @@ func refuse(c *gin.Context, f *fault.Error) (int, any) {
 	switch {
 	case f.Kind == fault.Unauthorized && !door.ShowsKey(c):
 		body.Error.Code = "missing_api_key"
+	case f.Code == state.CodeLimit:
+		body.Error.Code, status = "limit_exceeded", http.StatusBadRequest
 	case f.Kind == fault.Unsupported:
 		status = http.StatusBadRequest
 	}
