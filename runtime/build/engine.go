@@ -36,7 +36,6 @@ type Images interface {
 	Resolve(ctx context.Context, name string) (digest string, err error)
 	Info(ctx context.Context, digest string) (image.Info, error)
 	Cached(key string) (digest string, ok bool)
-	Forget(key string) error
 	// Commit makes an image of another with another configuration.
 	Commit(ctx context.Context, c image.Change) (digest string, err error)
 	Name(ctx context.Context, name, digest string) error
@@ -77,11 +76,7 @@ func (e *Engine) Build(ctx context.Context, epoch runtime.Epoch, b runtime.Build
 		for _, release := range w.held {
 			release()
 		}
-		clean := context.WithoutCancel(ctx)
-		err = errors.Join(err, e.Machines.Remove(clean, epoch, b.Machine))
-		if b.Name == "" {
-			err = errors.Join(err, w.forget())
-		}
+		err = errors.Join(err, e.Machines.Remove(context.WithoutCancel(ctx), epoch, b.Machine))
 	}()
 	// What an earlier life of this node has left of it.
 	if err := e.Machines.Remove(ctx, epoch, b.Machine); err != nil {
@@ -108,7 +103,6 @@ type work struct {
 	made   []string // digests of the stages so far
 	now    Step
 	output tailWriter // of the step that runs
-	keys   []string   // that were remembered
 	held   []func()   // release the images that the build stands on
 }
 
@@ -168,21 +162,16 @@ func (w *work) finish(digest string) (string, error) {
 	if info.Config.Equal(w.plan.Config) {
 		return digest, nil
 	}
-	return w.Images.Commit(w.ctx, image.Change{Parent: digest, Config: w.plan.Config, Key: w.remember(nextKey(w.plan.Key, "config"))})
+	return w.Images.Commit(w.ctx, image.Change{Parent: digest, Config: w.plan.Config, Key: w.key(nextKey(w.plan.Key, "config"))})
 }
 
-// remember is the key of an image in the store. A build that keeps nothing
-// notes it.
-func (w *work) remember(key string) string {
-	w.keys = append(w.keys, keyPrefix+key)
-	return keyPrefix + key
-}
-
-func (w *work) forget() (err error) {
-	for _, key := range w.keys {
-		err = errors.Join(err, w.Images.Forget(key))
+// key is what an image is remembered under. A build that keeps nothing remembers
+// none, and leaves what others have: it holds its images until it has ended.
+func (w *work) key(key string) string {
+	if w.Name == "" {
+		return ""
 	}
-	return err
+	return keyPrefix + key
 }
 
 // stage makes what is not known yet of a stage.
@@ -253,7 +242,7 @@ func (w *work) step(step Step, digest string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	next, err := w.Machines.Commit(w.ctx, w.epoch, w.Machine, info.Config, w.remember(step.Key))
+	next, err := w.Machines.Commit(w.ctx, w.epoch, w.Machine, info.Config, w.key(step.Key))
 	if err != nil {
 		return "", err
 	}

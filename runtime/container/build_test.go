@@ -147,8 +147,18 @@ func TestABuildThatKeepsNothingLeavesNothing(t *testing.T) {
 		}
 		return len(all)
 	}
-	before := count()
 	dockerfile := "FROM host\nRUN echo " + uuid.NewString() + " > /opt/x\nCMD [\"x\"]\n"
+	if _, _, err := n.built(t.Context(), runtime.Build{Dockerfile: dockerfile, Name: "env-k:1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, log, err := n.built(t.Context(), runtime.Build{Dockerfile: dockerfile, NoCache: true}); err != nil || strings.Contains(log, "cache") {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	if _, log, err := n.built(t.Context(), runtime.Build{Dockerfile: dockerfile, Name: "env-k:2"}); err != nil || !strings.Contains(log, "Using cache") {
+		t.Errorf("it took away what another build keeps: %v\n%s", err, log)
+	}
+	before := count()
+	dockerfile = "FROM host\nRUN echo " + uuid.NewString() + " > /opt/x\nCMD [\"x\"]\n"
 	digest, _, err := n.built(t.Context(), runtime.Build{Dockerfile: dockerfile})
 	if err != nil {
 		t.Fatal(err)

@@ -65,18 +65,6 @@ func (s *Store) Remember(key, digest string) error {
 	return nil
 }
 
-// Forget drops a key. An unknown one is success.
-func (s *Store) Forget(key string) error {
-	file, err := s.cacheFile(key)
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget a build step: %w", err)
-	}
-	return nil
-}
-
 func (s *Store) cacheFile(key string) (string, error) {
 	hexKey, err := parseDigest(key)
 	return filepath.Join(s.dir, "cache", hexKey), err
