@@ -60,6 +60,9 @@ func Copy(ctx context.Context, from, to string, ids idmap.Range, f Files) error 
 	if f.Owner != nil {
 		u.above = *f.Owner
 	}
+	if err := layable(f.Dest); err != nil {
+		return fmt.Errorf("%.200q: %w", f.Dest, err)
+	}
 	if slices.ContainsFunc(found, source.isDir) { // there may be nothing in it that brings the destination about
 		dest, err := u.directory(path.Clean("./" + f.Dest))
 		if err != nil {
@@ -120,6 +123,9 @@ func (u *unpacker) sendOne(p *packer, name, dest string, into bool) error {
 	case unix.S_IFREG:
 		if into {
 			dest = path.Join(dest, path.Base(name))
+		}
+		if err := layable(dest); err != nil {
+			return err
 		}
 		return p.content(file, dest, &st)
 	}

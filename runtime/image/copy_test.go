@@ -75,3 +75,36 @@ func TestCopyPutsNoDirectoryOverAFile(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyTakesNothingAway: in a layer such a name says that another is gone.
+func TestCopyTakesNothingAway(t *testing.T) {
+	from := t.TempDir()
+	plant(t, from, map[string]string{"x": "x", ".wh.file": "y", "d/.wh.file": "z"})
+	for source, dest := range map[string]string{"/x": "/.wh.file", "/.wh.file": "/", "/d": "/.wh.file/d"} {
+		to, err := copied(t, from, Files{Sources: []string{source}, Dest: dest})
+		if !errors.Is(err, runtime.ErrInvalid) || tree(t, to) != "file" {
+			t.Errorf("%s to %s: %s, %v", source, dest, tree(t, to), err)
+		}
+	}
+	to, err := copied(t, from, Files{Sources: []string{"/d"}, Dest: "/"}) // left out, as from a layer
+	if err != nil || tree(t, to) != "file" {
+		t.Errorf("%s, %v", tree(t, to), err)
+	}
+}
+
+func TestLayTakesNothingAway(t *testing.T) {
+	root := t.TempDir()
+	plant(t, root, map[string]string{"file": "x", "dir/a": "y"})
+	if err := os.Symlink("nowhere", filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	was := tree(t, root)
+	for _, e := range []Entry{{Path: "/file", Dir: true}, {Path: "/link", Dir: true}, {Path: "/.wh.file"}, {Path: "/.wh.dir/x"}, {Path: "/dir"}} {
+		if err := Lay(root, unshifted, []Entry{e}); !errors.Is(err, runtime.ErrInvalid) || tree(t, root) != was {
+			t.Errorf("%s: %s, %v", e.Path, tree(t, root), err)
+		}
+	}
+	if err := Lay(root, unshifted, []Entry{{Path: "/dir", Dir: true}, {Path: "/dir/b/c", Dir: true}}); err != nil {
+		t.Error(err)
+	}
+}

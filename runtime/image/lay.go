@@ -47,6 +47,9 @@ func (u *unpacker) lay(e Entry) error {
 		return fmt.Errorf("%w: the path is not absolute", runtime.ErrInvalid)
 	}
 	name, err := insideName(e.Path)
+	if err == nil {
+		err = layable(name)
+	}
 	if err != nil {
 		return err
 	}
@@ -68,10 +71,24 @@ func (u *unpacker) lay(e Entry) error {
 	}
 	defer unix.Close(parent)
 	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(e.Data)), Mode: int64(e.Mode.Perm()), Uid: e.UID, Gid: e.GID, ModTime: time.Now()}
+	var st unix.Stat_t
+	if e.Dir && unix.Fstatat(parent, path.Base(name), &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		return fmt.Errorf("%w: it is there and is no directory", runtime.ErrInvalid)
+	}
 	if e.Dir {
 		h.Typeflag = tar.TypeDir
 	} else if isDirAt(parent, path.Base(name)) {
 		return fmt.Errorf("%w: it is a directory", runtime.ErrInvalid)
 	}
 	return u.put(parent, path.Base(name), h, strings.NewReader(e.Data))
+}
+
+// layable refuses what no layer holds: a name that says that another one is gone.
+func layable(name string) error {
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.HasPrefix(part, whiteout) {
+			return fmt.Errorf("%w: names that begin with %s mean something else in images", runtime.ErrInvalid, whiteout)
+		}
+	}
+	return nil
 }
