@@ -53,6 +53,7 @@ var rootDirs = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 type host struct {
 	machine, dir string
 	temp         func(kind string) (string, error)
+	settle       func(fresh string) error
 	log          *slog.Logger
 
 	mu     sync.Mutex
@@ -132,6 +133,9 @@ func (h *host) build(digest string) error {
 		return fmt.Errorf("build the mask of /usr: %w", err)
 	}
 	if err := writeInfo(fresh, Info{Digest: digest, Bytes: c.bytes.Load(), Created: begun.UTC(), Config: hostConfig}); err != nil {
+		return err
+	}
+	if err := h.settle(fresh); err != nil {
 		return err
 	}
 	if err := place(fresh, h.place(digest)); err != nil {

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -159,15 +158,13 @@ func (s *Store) tellSkipped(found source, n int) {
 // placeNamed does both while no sweep runs: an image without a name is one
 // that a sweep takes.
 func (s *Store) placeNamed(fresh, dir, name, digest string) error {
+	if err := s.settle(fresh); err != nil {
+		return err
+	}
 	s.placing.Lock()
 	defer s.placing.Unlock()
-	if isDir(fresh) {
-		if err := place(fresh, dir); err != nil {
-			return err
-		}
-	}
-	if !isDir(dir) {
-		return errors.New("the image was swept while it was imported again; import it once more")
+	if err := place(fresh, dir); err != nil {
+		return err
 	}
 	return s.setName(name, digest)
 }

@@ -140,6 +140,9 @@ type freshLayer struct {
 // placeImage gives an image and those of its layers that are new their places,
 // and does what else must be done before a sweep may come; nil for nothing.
 func (s *Store) placeImage(fresh string, info Info, layers []freshLayer, and func() error) error {
+	if err := s.settle(fresh); err != nil { // and the layers, which are on the same disk
+		return err
+	}
 	s.placing.Lock()
 	defer s.placing.Unlock()
 	for _, l := range layers {

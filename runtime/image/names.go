@@ -80,16 +80,22 @@ func (s *Store) setName(name, digest string) error {
 	}
 	defer os.RemoveAll(dir)
 	fresh := filepath.Join(dir, "name")
-	if err := os.WriteFile(fresh, []byte(digest), 0o600); err != nil {
-		return fmt.Errorf("name an image: %w", err)
-	}
-	if err := syncDirOf(fresh); err != nil {
+	if err := writeSynced(fresh, digest); err != nil {
 		return fmt.Errorf("name an image: %w", err)
 	}
 	if err := os.Rename(fresh, s.nameFile(name)); err != nil {
 		return fmt.Errorf("name an image: %w", err)
 	}
 	return nil
+}
+
+func writeSynced(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func (s *Store) nameFile(name string) string {

@@ -74,6 +74,8 @@ type Store struct {
 	disk func() int64
 	// removeAll is that of package os but in tests.
 	removeAll func(string) error
+	// sync is syncDirOf but in tests.
+	sync func(string) error
 }
 
 // Layer is a read-only directory of an image and where it belongs in the
@@ -95,12 +97,12 @@ func Open(opts Options) (*Store, error) {
 	s := &Store{
 		dir: opts.Dir, log: opts.Log, limits: opts.limits, makings: newMakings(opts.Recipes), bootstrap: system.bootstrap, keys: system.keys,
 		uses: map[string]int{}, fetches: newSharing(), fetching: make(chan struct{}, maxFetches), cutPause: cutPause,
-		removeAll: os.RemoveAll,
+		removeAll: os.RemoveAll, sync: syncDirOf,
 	}
 	if opts.bootstrap != nil {
 		s.bootstrap, s.keys = opts.bootstrap, func() (map[string][]byte, error) { return nil, nil }
 	}
-	s.host = &host{machine: opts.machine, dir: filepath.Join(opts.Dir, "host"), temp: s.temp, log: opts.Log}
+	s.host = &host{machine: opts.machine, dir: filepath.Join(opts.Dir, "host"), temp: s.temp, settle: s.settle, log: opts.Log}
 	for _, sub := range []string{"", "tmp", "names", "images", "layers", "cache", "host"} {
 		// Images hold programs that run as their owner, such as sudo. Nobody
 		// on this machine may reach them here.
@@ -247,13 +249,19 @@ func (s *Store) temp(kind string) (string, error) {
 	return dir, nil
 }
 
-// place puts a finished directory where it belongs. Another that is there
-// already holds the same, because its name is its digest.
-func place(fresh, dir string) error {
-	// A power cut must not leave a whole directory of empty files.
-	if err := syncDirOf(fresh); err != nil {
+// settle has what was written be on the disk before it gets its place: a power cut
+// must not leave a whole directory of empty files. Nobody waits for it with placing
+// held, as it takes as long as others have written.
+func (s *Store) settle(fresh string) error {
+	if err := s.sync(fresh); err != nil {
 		return fmt.Errorf("write an image: %w", err)
 	}
+	return nil
+}
+
+// place puts a finished directory, which is settled, where it belongs. Another that
+// is there already holds the same, because its name is its digest.
+func place(fresh, dir string) error {
 	err := os.Rename(fresh, dir)
 	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, unix.ENOTEMPTY) {
 		return fmt.Errorf("place an image: %w", err)
