@@ -76,6 +76,7 @@ type System struct {
 	Agents       *Agents
 	Schedules    *Schedules
 	Environments *Environments
+	Attachments  *Attachments
 	Builds       *Builds
 	Computers    *Computers
 	Images       *Images
@@ -146,6 +147,7 @@ func Open(o Options) (*System, error) {
 	s.Probes = &Probes{cluster: o.Cluster}
 	s.Snapshots = &Snapshots{cluster: o.Cluster, computers: s.Computers}
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape, recipes: o.Recipes, images: s.Images}
+	s.Attachments = &Attachments{cluster: o.Cluster, environments: s.Environments, computers: s.Computers}
 	s.Builds = &Builds{cluster: o.Cluster, environments: s.Environments, bell: s.bell}
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Tasks = &Tasks{threads: s.Threads, computers: s.Computers}

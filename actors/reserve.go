@@ -20,7 +20,7 @@ func (t *Threads) reserve(thread state.Thread, n NewRun, config state.RunConfig)
 		entries = tr.entries
 	}
 	if n.Content != "" {
-		entries = append(entries, agent.Entry{Kind: agent.User, ID: "new", Text: n.Content})
+		entries = append(entries, said("new", n.Content, n.Attachments))
 	}
 	return t.models.estimate(config, builtIn(), entries)
 }

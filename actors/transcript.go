@@ -120,15 +120,15 @@ type transcript struct {
 // event it names.
 func readTranscript(v *state.View, t state.Thread, run state.RunID) (transcript, error) {
 	tr := transcript{lastSeq: t.LastSeq}
-	said, err := v.Messages(t.Account, t.ID, state.Page{Limit: maxTranscriptRecords}, false)
+	list, err := v.Messages(t.Account, t.ID, state.Page{Limit: maxTranscriptRecords}, false)
 	if err != nil {
 		return tr, err
 	}
-	users := said.Items
+	users := list.Items
 	flush := func(seq uint64) {
 		for len(users) > 0 && users[0].AfterSeq < seq {
 			if users[0].Role == "user" {
-				tr.entries = append(tr.entries, agent.Entry{Kind: agent.User, ID: string(users[0].ID), Text: users[0].Content})
+				tr.entries = append(tr.entries, said(string(users[0].ID), users[0].Content, users[0].Attachments))
 			}
 			users = users[1:]
 		}

@@ -118,7 +118,8 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	// A redirect turns a POST into a GET in most clients: an unclean path is
 	// simply not found.
 	e.RedirectTrailingSlash, e.RedirectFixedPath, e.HandleMethodNotAllowed = false, false, true
-	agents := computeragents.New(computeragents.Options{Nouns: s.Options.Nouns, Shared: shared, Requests: s.Requests,
+	links := door.Links{PublicURL: s.PublicURL, Domain: s.Domain, SSHAddr: s.SSHAddr}
+	agents := computeragents.New(computeragents.Options{Nouns: s.Options.Nouns, Shared: shared, Links: links, Requests: s.Requests,
 		Gatherer: s.Registry, Version: s.Version, Began: s.Now()})
 	e.Use(door.Identify, door.Deadlines(s.Patience), door.CrossOrigin, agents.Fence)
 	e.NoRoute(unrouted(shared), agents.NotFound)
@@ -126,7 +127,6 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	agents.Mount(e)
 	agents.Door.Mount(e, computeragents.Prefixes, []door.Route{{Method: "GET", Path: "/openapi.json", Access: door.Public,
 		Serve: func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) }}})
-	links := door.Links{PublicURL: s.PublicURL, Domain: s.Domain, SSHAddr: s.SSHAddr}
 	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Links: links, Default: s.Size}).Mount(e)
 	rebyte.New(rebyte.Options{Nouns: s.Rebyte, Shared: shared, Links: links}).Mount(e)
 	console.New(console.Options{Nouns: s.Console, Shared: shared, Links: links}).Mount(e)

@@ -101,7 +101,6 @@ type API struct {
 	Nouns
 	links  door.Links
 	shapes state.Size
-	large  chan struct{} // a place for each large body
 }
 
 // New makes the API.
@@ -109,7 +108,7 @@ func New(o Options) *API {
 	if o.Requests == 0 {
 		o.Requests = DefaultRequests
 	}
-	return &API{Nouns: o.Nouns, links: o.Links, shapes: o.Default, large: make(chan struct{}, maxLargeBodies), Door: door.New(o.Shared, door.Dialect{
+	return &API{Nouns: o.Nouns, links: o.Links, shapes: o.Default, Door: door.New(o.Shared, door.Dialect{
 		Name: "agent_computer", Requests: o.Requests, Window: Window, Refuse: refuse})}
 }
 

@@ -1,8 +1,6 @@
 package agentcomputer
 
 import (
-	"time"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/bothy-computer/bothy/actors"
@@ -19,24 +17,15 @@ func (a *API) fileRoutes() []door.Route {
 	}
 }
 
-// maxLargeBodies bounds the bodies over door.MaxJSONBytes that are held at once.
-const maxLargeBodies = 32
-
 // files serves POST /computers/:id/files/ops. Operation and answer are the
 // dialect's own JSON already.
 func (a *API) files(c *gin.Context) error {
-	if n := c.Request.ContentLength; n < 0 || n > door.MaxJSONBytes {
-		select {
-		case a.large <- struct{}{}:
-			defer func() { <-a.large }()
-		default:
-			return fault.New(fault.Unavailable, "%d large files are on their way through this node already", maxLargeBodies).WithRetry(time.Second)
-		}
-	}
 	var op actors.FileOp
-	if err := a.ReadUpTo(c, &op, actors.MaxFileOpBytes); err != nil {
+	done, err := a.ReadLarge(c, &op, actors.MaxFileOpBytes)
+	if err != nil {
 		return err
 	}
+	defer done()
 	m, err := a.computer(c)
 	if err != nil {
 		return err

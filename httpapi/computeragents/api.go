@@ -105,6 +105,7 @@ type Nouns struct {
 	Environments Environments
 	Builds       Builds
 	Files        Files
+	Attachments  Attachments
 	Machines     Machines
 	Money        Money
 	Models       Models
@@ -114,6 +115,7 @@ type Nouns struct {
 type Options struct {
 	Nouns
 	Shared   door.Shared
+	Links    door.Links
 	Requests int                 // in a Window; 0 is DefaultRequests
 	Gatherer prometheus.Gatherer // for /metrics
 	Version  string
@@ -124,6 +126,7 @@ type Options struct {
 type API struct {
 	*door.Door
 	Nouns
+	links    door.Links
 	gatherer prometheus.Gatherer
 	version  string
 	began    time.Time
@@ -134,7 +137,7 @@ func New(o Options) *API {
 	if o.Requests == 0 {
 		o.Requests = DefaultRequests
 	}
-	a := &API{Nouns: o.Nouns, gatherer: o.Gatherer, version: o.Version, began: o.Began}
+	a := &API{Nouns: o.Nouns, links: o.Links, gatherer: o.Gatherer, version: o.Version, began: o.Began}
 	a.Door = door.New(o.Shared, door.Dialect{Name: "computer_agents", Requests: o.Requests, Window: Window, Refuse: a.refuse})
 	return a
 }
@@ -147,7 +150,7 @@ var Prefixes = []string{"", "/v1"}
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.agentRoutes(), a.scheduleRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
-		a.buildRoutes(), a.fileRoutes(), a.budgetRoutes(), a.healthRoutes()} {
+		a.buildRoutes(), a.fileRoutes(), a.attachmentRoutes(), a.budgetRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}
 	return all

@@ -146,31 +146,6 @@ func variables(req wire.PostMessage) ([]actors.KeyValue, error) {
 	return out, nil
 }
 
-// Bounds of attachments.
-const (
-	maxAttachments     = 32
-	maxAttachmentBytes = 64 << 10 // of all of them: they are references, not content
-)
-
-func attachments(list []json.RawMessage) ([]byte, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	if len(list) > maxAttachments {
-		return nil, invalid("attachments", "attachments must have at most %d items", maxAttachments)
-	}
-	for i, one := range list {
-		if _, err := object(fmt.Sprintf("attachments[%d]", i), one); err != nil {
-			return nil, err
-		}
-	}
-	b, err := json.Marshal(list)
-	if err == nil && len(b) > maxAttachmentBytes {
-		err = invalid("attachments", "attachments must be at most %d bytes", maxAttachmentBytes)
-	}
-	return b, err
-}
-
 // maxMessages bounds the messages that a new thread begins with.
 const maxMessages = 100
 

@@ -26,10 +26,31 @@ const (
 const bodyKey = "bothy.body"
 
 // Read reads a JSON body that must be there.
-func (d *Door) Read(c *gin.Context, into any) error { return d.ReadUpTo(c, into, MaxJSONBytes) }
+func (d *Door) Read(c *gin.Context, into any) error { return d.read(c, into, MaxJSONBytes) }
 
-// ReadUpTo is Read with another bound, for routes that carry files.
-func (d *Door) ReadUpTo(c *gin.Context, into any, maxBytes int64) error {
+// maxLargeBodies bounds the bodies over MaxJSONBytes that are held at once.
+const maxLargeBodies = 32
+
+// ReadLarge is Read with another bound, for routes whose JSON carries a file.
+// done gives back the body's place among the large ones.
+func (d *Door) ReadLarge(c *gin.Context, into any, maxBytes int64) (done func(), err error) {
+	done = func() {}
+	if n := c.Request.ContentLength; n < 0 || n > MaxJSONBytes {
+		select {
+		case d.large <- struct{}{}:
+			done = func() { <-d.large }
+		default:
+			return done, fault.New(fault.Unavailable, "%d large files are on their way through this node already", maxLargeBodies).WithRetry(time.Second)
+		}
+	}
+	if err = d.read(c, into, maxBytes); err != nil {
+		done()
+		done = func() {}
+	}
+	return done, err
+}
+
+func (d *Door) read(c *gin.Context, into any, maxBytes int64) error {
 	raw, err := d.body(c, maxBytes)
 	if err != nil {
 		return err

@@ -53,12 +53,13 @@ type Dialect struct {
 type Door struct {
 	Shared
 	Dialect
+	large chan struct{} // a place for each large body
 }
 
 // New makes a door.
 func New(s Shared, d Dialect) *Door {
 	s.Patience = s.Patience.OrDefault()
-	return &Door{Shared: s, Dialect: d}
+	return &Door{Shared: s, Dialect: d, large: make(chan struct{}, maxLargeBodies)}
 }
 
 // Route is one route of a dialect. Path is written as gin writes it, without

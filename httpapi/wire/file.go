@@ -96,3 +96,37 @@ type UnpackedArchive struct {
 	Skipped       int         `json:"skipped"` // entries that were passed over
 	Errors        []FileError `json:"errors"`  // the first of them
 }
+
+// UploadAttachment stores a file for messages to name.
+type UploadAttachment struct {
+	Filename      string           `json:"filename"`
+	MimeType      string           `json:"mimeType"`
+	Data          *[]byte          `json:"data"` // base64
+	ThreadID      Optional[string] `json:"threadId,omitzero"`
+	EnvironmentID Optional[string] `json:"environmentId,omitzero"`
+	Folder        Optional[string] `json:"folder,omitzero"`
+}
+
+// Attachment is a file that messages can name.
+type Attachment struct {
+	ID            string `json:"id"`
+	Filename      string `json:"filename"`
+	MimeType      string `json:"mimeType"`
+	Size          int64  `json:"size"`
+	Type          string `json:"type"` // image or document
+	URL           string `json:"url"`
+	UploadedAt    Time   `json:"uploadedAt"`
+	WorkspacePath string `json:"workspacePath"` // as the computer has it
+	EnvironmentID string `json:"environmentId"`
+}
+
+// OneAttachment wraps an attachment in a reply.
+type OneAttachment struct {
+	Attachment Attachment `json:"attachment"`
+}
+
+// DeletedAttachment is the reply to a removal.
+type DeletedAttachment struct {
+	Deleted      bool   `json:"deleted"`
+	AttachmentID string `json:"attachmentId"`
+}
