@@ -55,6 +55,7 @@ type NewRun struct {
 	MCPServers      []MCPServer
 	Variables       []KeyValue // envVars and secrets
 	SetupScripts    []string
+	Files           []state.StagedFile
 	InternetAccess  *bool
 }
 

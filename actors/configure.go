@@ -34,7 +34,7 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 	if err != nil {
 		return state.RunConfig{}, err
 	}
-	config := state.RunConfig{Timeout: DefaultTimeout, SetupScripts: n.SetupScripts, NoInternet: r.env.NoInternet, Instructions: r.told}
+	config := state.RunConfig{Timeout: DefaultTimeout, SetupScripts: n.SetupScripts, Files: n.Files, NoInternet: r.env.NoInternet, Instructions: r.told}
 	if r.agent != nil {
 		adoptAgent(&config, *r.agent)
 	}

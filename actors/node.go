@@ -73,6 +73,7 @@ type System struct {
 	Threads      *Threads
 	Tasks        *Tasks
 	Webhooks     *Webhooks
+	Uploads      *Uploads
 	Agents       *Agents
 	Schedules    *Schedules
 	Environments *Environments
@@ -144,6 +145,8 @@ func Open(o Options) (*System, error) {
 		way: outside(o.Driver, o.Reach), version: o.Version}
 	s.Images = &Images{driver: o.Driver, cluster: o.Cluster}
 	s.Computers = &Computers{cluster: o.Cluster, images: s.Images, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
+	s.shop.computers = s.Computers
+	s.Uploads = &Uploads{computers: s.Computers, vault: safe, now: o.Now}
 	s.Probes = &Probes{cluster: o.Cluster}
 	s.Snapshots = &Snapshots{cluster: o.Cluster, computers: s.Computers}
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape, recipes: o.Recipes, images: s.Images}

@@ -27,7 +27,7 @@ func (w *work) takeUp() (over bool, err error) {
 	} else {
 		err = w.goOn()
 	}
-	if err == nil && !w.run.Setup && len(w.run.Config.SetupScripts) > 0 {
+	if err == nil && !w.run.Setup && len(w.run.Config.SetupScripts)+len(w.run.Config.Files) > 0 {
 		err = w.setup()
 	}
 	return w.settle(err)
@@ -104,8 +104,12 @@ func leftOpen(events []state.Event) (open []string, streamed int64) {
 // maxSetupOutput bounds what is shown of a setup script's output.
 const maxSetupOutput = 16 << 10
 
-// setup runs the message's setup scripts in order; one that fails ends the run.
+// setup brings the message's files and runs its setup scripts in order; what
+// fails ends the run.
 func (w *work) setup() error {
+	if err := w.stage(); err != nil {
+		return err
+	}
 	for i, script := range w.run.Config.SetupScripts {
 		computer, err := w.machine.ready(w.ctx)
 		if err != nil {

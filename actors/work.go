@@ -27,6 +27,8 @@ type workshop struct {
 	// way leads to MCP servers over HTTP, and to nothing inside.
 	way     *http.Transport
 	version string // of this program
+	// computers reach every node's.
+	computers *Computers
 }
 
 // work does one run from where its records stand, in one epoch: it takes up

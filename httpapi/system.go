@@ -22,7 +22,8 @@ func Stand(o Options, sys *actors.System) Options {
 	o.AgentComputer.Files = sys.Computers
 	o.AgentComputer.Snapshots = sys.Snapshots
 	o.AgentComputer.SSH = sys.SSH
-	o.Rebyte = rebyte.Nouns{Computers: sys.Computers, Tasks: tasks{sys.Tasks}, Webhooks: sys.Webhooks}
+	o.Rebyte = rebyte.Nouns{Computers: sys.Computers, Tasks: tasks{sys.Tasks}, Webhooks: sys.Webhooks,
+		Uploads: sys.Uploads, Files: sys.Computers}
 	o.Prober = sys.Probes
 	o.AgentComputer.Sessions, o.AgentComputer.Ports, o.AgentComputer.Shares = sys.Sessions, sys.Ports, sys.Shares
 	o.Gateway = gateway.Nouns{Sessions: sys.Sessions, Ports: sys.Ports, Shares: sys.Shares, Computers: sys.Computers}

@@ -19,9 +19,16 @@ type walked struct {
 	status int
 	bad    string // a body that is refused with 400; "" takes none
 	public bool   // needs no key
+	kind   string // of the body; "" is JSON
 	mine   bool   // is about the caller's own account, so nobody else's is asked for
 	wrong  string // a path in which the thing is in a state that refuses it, with 409
 }
+
+// oneFile is a form with one file.
+const (
+	oneFile     = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"c.txt\"\r\n\r\nhello\r\n--b--\r\n"
+	oneFileKind = "multipart/form-data; boundary=b"
+)
 
 // walk lists every endpoint of the dialects under /v1 alone, in an order in
 // which each can succeed.
@@ -77,6 +84,14 @@ var walk = map[string]walked{
 	"GET /agent-computers/{id}":                        {path: "/agent-computers/{agent}", status: 200},
 	"PATCH /agent-computers/{id}":                      {path: "/agent-computers/{agent}", body: `{"name":"x"}`, status: 200, bad: `{"name":5}`},
 	"DELETE /agent-computers/{id}":                     {path: "/agent-computers/{agent}", status: 204},
+	"POST /files":                                      {path: "/files", body: `{"filename":"a.txt"}`, status: 201, bad: `{"filename":"a/b"}`, mine: true},
+	"PUT /uploads/{token}":                             {path: "/uploads/{upload}", body: "hello", kind: "application/octet-stream", status: 200, public: true},
+	"GET /workspaces/{id}/artifacts":                   {path: "/workspaces/{workspace}/artifacts", status: 200},
+	"POST /workspaces/{id}/artifacts":                  {path: "/workspaces/{workspace}/artifacts", body: oneFile, kind: oneFileKind, status: 201},
+	"DELETE /workspaces/{id}/artifacts":                {path: "/workspaces/{bare}/artifacts", status: 204},
+	"POST /workspaces/{id}/artifacts/upload-url":       {path: "/workspaces/{workspace}/artifacts/upload-url", body: `{"filename":"b.txt"}`, status: 200, bad: `{"filename":5}`},
+	"GET /workspaces/{id}/artifacts/{filename}":        {path: "/workspaces/{workspace}/artifacts/a.txt", status: 200},
+	"DELETE /workspaces/{id}/artifacts/{filename}":     {path: "/workspaces/{workspace}/artifacts/b.txt", status: 204},
 	"GET /webhooks":                                    {path: "/webhooks", status: 200, mine: true},
 	"POST /webhooks":                                   {path: "/webhooks", body: `{"url":"https://example.org/new","events":["task.failed"]}`, status: 201, bad: `{"url":5}`, mine: true},
 	"GET /webhooks/public_key":                         {path: "/webhooks/public_key", status: 200, mine: true},
@@ -149,6 +164,16 @@ func scene(t *testing.T, h *doortest.House, c *caller) map[string]string {
 	var made task
 	c.do("POST", "/v1/tasks", `{"prompt":"hello"}`).is(201).into(&made)
 	names["task"] = made.ID
+	c.do("POST", "/v1/agent-computers", `{}`).is(201).into(&agent)
+	names["workspace"] = agent.ID
+	c.do("POST", "/v1/agent-computers", `{}`).is(201).into(&agent)
+	names["bare"] = agent.ID
+	for _, name := range []string{"a.txt", "b.txt"} {
+		var place struct{ UploadURL string }
+		c.do("POST", "/v1/workspaces/"+names["workspace"]+"/artifacts/upload-url", `{"filename":"`+name+`"}`).is(200).into(&place)
+		c.do("PUT", strings.TrimPrefix(place.UploadURL, h.URL), "hello", "Content-Type", "application/octet-stream").is(200)
+		names["upload"] = place.UploadURL[strings.LastIndex(place.UploadURL, "/")+1:]
+	}
 	var hook webhook
 	c.do("POST", "/v1/webhooks", `{"url":"https://example.org/hook","events":["task.failed"]}`).is(201).into(&hook)
 	names["hook"] = hook.ID
@@ -198,7 +223,7 @@ func TestEveryEndpointIsWalked(t *testing.T) {
 	for endpoint, w := range walk {
 		t.Run(endpoint, func(t *testing.T) { refusals(t, h, endpoint, w, names, key) })
 	}
-	for _, method := range []string{"GET", "PATCH", "POST", "DELETE"} {
+	for _, method := range []string{"GET", "PATCH", "POST", "PUT", "DELETE"} {
 		for endpoint, w := range walk {
 			if strings.HasPrefix(endpoint, method+" ") {
 				t.Run(endpoint+" succeeds", func(t *testing.T) {
@@ -206,11 +231,18 @@ func TestEveryEndpointIsWalked(t *testing.T) {
 					if w.public {
 						c.key = ""
 					}
-					c.do(method, "/v1"+named(w.path, names), filled(w.body, names)).is(w.status)
+					c.do(method, "/v1"+named(w.path, names), filled(w.body, names), w.headers()...).is(w.status)
 				})
 			}
 		}
 	}
+}
+
+func (w walked) headers() []string {
+	if w.kind == "" {
+		return nil
+	}
+	return []string{"Content-Type", w.kind}
 }
 
 func needsNoKey(op *openapi3.Operation) bool { return op.Security != nil && len(*op.Security) == 0 }
@@ -227,10 +259,10 @@ func refusals(t *testing.T, h *doortest.House, endpoint string, w walked, names 
 	path := "/v1" + named(w.path, names)
 	own := as(t, h, h.FullKey())
 	if !w.public {
-		as(t, h, "ak_wrong").do(method, path, filled(w.body, names)).is(401)
+		as(t, h, "ak_wrong").do(method, path, filled(w.body, names), w.headers()...).is(401)
 	}
 	if !w.public && !w.mine {
-		as(t, h, rival).do(method, path, filled(w.body, names)).is(map[bool]int{true: 403, false: 404}[strings.HasSuffix(path, "/transfer")])
+		as(t, h, rival).do(method, path, filled(w.body, names), w.headers()...).is(map[bool]int{true: 403, false: 404}[strings.HasSuffix(path, "/transfer")])
 	}
 	if w.bad != "" {
 		own.do(method, path, w.bad).is(400)

@@ -51,6 +51,14 @@ type RunConfig struct {
 	Variables       []Sealed      `cbor:"11,keyasint"` // of the environment and the message, merged
 	NoInternet      bool          `cbor:"12,keyasint"`
 	Notices         []string      `cbor:"13,keyasint,omitempty"` // that its log begins with
+	Files           []StagedFile  `cbor:"20,keyasint,omitempty"` // that are there before it begins
+}
+
+// StagedFile is a file of another computer of the account that a run is given.
+type StagedFile struct {
+	From ComputerID `cbor:"1,keyasint"`
+	Path string     `cbor:"2,keyasint"` // there
+	To   string     `cbor:"3,keyasint"` // in the run's computer
 }
 
 // RunStatus is where a run is.

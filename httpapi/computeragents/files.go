@@ -1,12 +1,9 @@
 package computeragents
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
-	"mime"
-	"path"
 	"strconv"
 	"strings"
 
@@ -29,9 +26,6 @@ type Files interface {
 	Pack(ctx context.Context, c actors.Caller, id state.ComputerID, name string, format workspace.Format) (io.ReadCloser, error)
 	Unpack(ctx context.Context, c actors.Caller, id state.ComputerID, into string, archive io.Reader) (actors.Unpacked, error)
 }
-
-// plainContent is the type of what has no other.
-const plainContent = "application/octet-stream"
 
 func (a *API) fileRoutes() []door.Route {
 	read, write := []string{"environments:read"}, []string{"environments:write"}
@@ -158,12 +152,10 @@ func entryOf(item workspace.Item) wire.FileEntry {
 		e.Size = *item.SizeBytes
 	}
 	if item.Type == workspace.File {
-		e.MimeType = maybe(typeOf(item.Name))
+		e.MimeType = maybe(door.TypeOf(item.Name))
 	}
 	return e
 }
-
-func typeOf(name string) string { return cmp.Or(mime.TypeByExtension(path.Ext(name)), plainContent) }
 
 // alias is what older clients put before the path of a file to download.
 const alias = "download/"
@@ -192,7 +184,7 @@ func (a *API) downloadFile(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.SendFile(c, f, typeOf(f.Info.Path), attach)
+	return a.SendFile(c, f, door.TypeOf(f.Info.Path), attach)
 }
 
 // openFile opens a file by its path, and only where there is none without the

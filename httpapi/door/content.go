@@ -1,6 +1,7 @@
 package door
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -126,6 +127,11 @@ func (d *Door) SendArchive(c *gin.Context, archive io.ReadCloser, name string, f
 const archivePiece = 256 << 10
 
 var archiveTypes = map[workspace.Format]string{workspace.Tar: "application/x-tar", workspace.TarGz: "application/gzip", workspace.Zip: "application/zip"}
+
+// TypeOf is the content type that a file's name tells.
+func TypeOf(name string) string {
+	return cmp.Or(mime.TypeByExtension(path.Ext(name)), "application/octet-stream")
+}
 
 func disposition(name string, attach bool) string {
 	kind := "inline"

@@ -150,3 +150,8 @@ func (l Links) Access(r *http.Request, s actors.Session) string {
 func (l Links) Task(r *http.Request, t state.Thread) string {
 	return l.Base(r) + "/c/" + string(t.Computer) + "/tasks/" + string(t.ID)
 }
+
+// Upload is where a file may be put with a token.
+func (l Links) Upload(r *http.Request, token string) string {
+	return l.Base(r) + "/v1/uploads/" + token
+}

@@ -35,6 +35,8 @@ type Nouns struct {
 	Computers Computers
 	Tasks     Tasks
 	Webhooks  Webhooks
+	Uploads   Uploads
+	Files     Files
 }
 
 // Options is what the API stands on.
@@ -63,7 +65,7 @@ func New(o Options) *API {
 
 // Mount adds the routes to an engine.
 func (a *API) Mount(e *gin.Engine) {
-	a.Door.Mount(e, []string{prefix}, slices.Concat(a.computerRoutes(), a.taskRoutes(), a.webhookRoutes()))
+	a.Door.Mount(e, []string{prefix}, slices.Concat(a.computerRoutes(), a.taskRoutes(), a.fileRoutes(), a.artifactRoutes(), a.webhookRoutes()))
 }
 
 // codeOfKind is what the body's code says of a failure.

@@ -52,9 +52,10 @@ const (
 
 // asked is what a task and each later prompt are asked with.
 type asked struct {
-	Prompt   string `json:"prompt"`
-	Executor string `json:"executor"`
-	Model    string `json:"model"`
+	Prompt   string       `json:"prompt"`
+	Executor string       `json:"executor"`
+	Model    string       `json:"model"`
+	Files    []stagedFile `json:"files"`
 }
 
 // run checks the fields and makes a run of them.
@@ -125,6 +126,9 @@ func (a *API) createTask(c *gin.Context) error {
 		return err
 	}
 	if run.SetupScripts, err = clone(req.Repository, req.Branch); err != nil {
+		return err
+	}
+	if run.Files, err = a.stage(c, req.Files); err != nil {
 		return err
 	}
 	if req.Computer != "" && !door.LooksLikeID(req.Computer) {
@@ -337,6 +341,9 @@ func (a *API) createPrompt(c *gin.Context) error {
 	}
 	run, err := req.run()
 	if err != nil {
+		return err
+	}
+	if run.Files, err = a.stage(c, req.Files); err != nil {
 		return err
 	}
 	caller, err := a.Caller(c)
