@@ -86,7 +86,7 @@ func (a *API) uploadAttachment(c *gin.Context) error {
 func (a *API) attachmentOf(c *gin.Context, made actors.Attachment, mimeType string) wire.Attachment {
 	name := path.Base(made.File.Path)
 	if mimeType == "" {
-		mimeType = typeOf(name)
+		mimeType = door.TypeOf(name)
 	}
 	kind := "document"
 	if strings.HasPrefix(mimeType, "image/") {
@@ -112,7 +112,7 @@ func (a *API) downloadAttachment(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.SendFile(c, f, typeOf(f.Info.Path), false)
+	return a.SendFile(c, f, door.TypeOf(f.Info.Path), false)
 }
 
 // deleteAttachment serves DELETE /attachments/:id.
