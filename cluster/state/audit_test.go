@@ -45,6 +45,8 @@ func auditIndexes(r Reader) error {
 		func() error { return expected(r, &answered, want) }, func() error { return expected(r, &sshKeys, want) },
 		func() error { return expected(r, &builds, want) }, func() error { return expected(r, &diffs, want) }, func() error { return expected(r, &schedules, want) },
 		func() error { return expected(r, &webhooks, want) }, func() error { return expected(r, &deliveries, want) },
+		func() error { return expected(r, &images, want) },
+		func() error { return expected(r, &registries, want) },
 	} {
 		errs = append(errs, expect())
 	}

@@ -29,4 +29,5 @@ const (
 	ChangedSecretsKeys Noun = "secretskeys"
 	ChangedSchedule    Noun = "schedule" // is due at another time than before
 	ChangedWebhook     Noun = "webhook"  // is to be told something
+	ChangedImage       Noun = "image"    // is to be pulled, was, or was deleted
 )

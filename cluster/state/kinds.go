@@ -83,6 +83,11 @@ var kinds = map[string]kind{
 	"delete-schedule":         of[DeleteSchedule](4),
 	"fire":                    of[Fire](4),
 	"trigger-schedule":        of[TriggerSchedule](4),
+	"create-image":            of[CreateImage](4),
+	"end-pull":                of[EndPull](4),
+	"delete-image":            of[DeleteImage](4),
+	"set-registry":            of[SetRegistry](4),
+	"delete-registry":         of[DeleteRegistry](4),
 	"sweep":                   of[Sweep](1),
 }
 

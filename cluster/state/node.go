@@ -137,6 +137,9 @@ func (cmd ExpireLease) apply(tx *Tx) error {
 	if err := releaseBuilds(tx, n.ID); err != nil {
 		return err
 	}
+	if err := tx.failPulls(n.ID); err != nil {
+		return err
+	}
 	tx.changed(Change{Noun: ChangedNode, ID: string(n.ID), Node: n.ID})
 	return nodes.put(tx.w, n)
 }
@@ -160,6 +163,9 @@ func (cmd RemoveNode) apply(tx *Tx) error {
 		return fault.New(fault.Conflict, "node %s still owns %d computers", n.Name, owned)
 	}
 	if err := forgetIncarnation(tx.w, n.ID, n.Incarnation); err != nil {
+		return err
+	}
+	if err := tx.failPulls(n.ID); err != nil {
 		return err
 	}
 	tx.changed(Change{Noun: ChangedNode, ID: string(n.ID), Node: n.ID})

@@ -19,6 +19,7 @@ const (
 	SealedShare    SealedUse = "share"    // a share's token, by its id
 	SealedSecret   SealedUse = "secret"   // of the cluster, by its name
 	SealedWebhook  SealedUse = "webhook"  // what a webhook is sent with, by its id
+	SealedRegistry SealedUse = "registry" // an account's password at a registry, by its host
 )
 
 // clusterOwner stands for the account of what is the cluster's own.
@@ -39,7 +40,7 @@ type sealedPlace struct {
 
 // sealedTables lists every table whose records hold sealed values: a new
 // secrets key reaches those, and no others.
-var sealedTables = []sealedTable{&environments, &agents, &runs, &sessions, &shares, &secrets, &webhooks}
+var sealedTables = []sealedTable{&environments, &agents, &runs, &sessions, &shares, &secrets, &webhooks, &registries}
 
 // sealedTable is a table whose records hold sealed values.
 type sealedTable interface {

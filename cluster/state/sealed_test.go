@@ -96,7 +96,8 @@ func TestEverySealedPlaceIsVisited(t *testing.T) {
 	checkPlaces(t, &shares)
 	checkPlaces(t, &secrets)
 	checkPlaces(t, &webhooks)
-	if len(sealedTables) != 7 {
+	checkPlaces(t, &registries)
+	if len(sealedTables) != 8 {
 		t.Fatalf("%d tables hold sealed values: check the places of each here", len(sealedTables))
 	}
 }
