@@ -204,5 +204,8 @@ func (d *ownership) makeImage(ctx context.Context, b state.Build, log *buildLog)
 	defer cancel()
 	return d.builder.Build(limited, runtime.Epoch(b.Epoch), runtime.Build{
 		Machine: runtime.ID(b.Machine), Dockerfile: b.Dockerfile, ExtensionsAt: b.ExtensionsAt, ExtensionLines: b.ExtensionLines, Name: name, NoCache: b.Force, Egress: runtime.Egress{Allowed: b.Egress, Allow: b.Network.Allow, Deny: b.Network.Deny}, Log: log,
+		Find: func(ctx context.Context, name string) (runtime.Brought, bool, error) {
+			return d.findBase(ctx, b.Account, name, log.say)
+		},
 	})
 }

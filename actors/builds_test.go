@@ -347,7 +347,7 @@ func TestImagesOfEnvironmentsAreTheirAccounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return slices.ContainsFunc(all, func(i runtime.Image) bool { return i.Digest == env.Build.Digest })
+		return slices.ContainsFunc(all, func(i Image) bool { return i.Digest == env.Build.Digest })
 	}
 	if !seen(h.caller) || seen(other) {
 		t.Errorf("its account sees it: %v, another one: %v", seen(h.caller), seen(other))

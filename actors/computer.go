@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -98,7 +99,13 @@ type ownership struct {
 	cluster Cluster
 	driver  Driver
 	builder runtime.Builder // nil on a node that makes no images
-	remote  *wire           // to other nodes
+	// registries are how accounts log in where images are pulled, and pulls holds
+	// one for each that is under way.
+	registries *Registries
+	pulls      chan struct{}
+	// way is to what users name outside.
+	way     *http.Transport
+	remote  *wire // to other nodes
 	meter   *meter
 	metrics *metrics
 	log     *slog.Logger

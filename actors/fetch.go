@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -18,11 +19,22 @@ const maxAsked = 16
 type wanted struct {
 	digest  string
 	name    string       // that it is to have here; "" for none
-	builder state.NodeID // that made it, if that is known
+	builder state.NodeID // that made or brought it, if that is known
+	remedy  string       // what to do when no node has it any more
+}
+
+// broughtWanted is an image that somebody brought.
+func broughtWanted(i state.Image) wanted {
+	w := wanted{digest: i.Digest, builder: i.Node, remedy: "import " + i.Name + " again under another name"}
+	if i.Reference != "" {
+		w.remedy = "pull " + i.Reference + " again under another name"
+	}
+	return w
 }
 
 // wantedBy finds out which image a computer's record means. Names are each
-// node's own, but for those of the images that environments of its account have.
+// node's own, but for those of the images that environments of its account have,
+// and of shared ones.
 func wantedBy(v *state.View, c state.Computer) (w wanted, err error) {
 	if strings.HasPrefix(c.Image, "sha256:") {
 		w.digest = c.Image
@@ -31,10 +43,22 @@ func wantedBy(v *state.View, c state.Computer) (w wanted, err error) {
 	} else if ok && e.Account == c.Account {
 		w.digest, w.name = e.Build.Digest, c.Image
 		c.Environment = e.ID
-	}
-	if w.digest == "" || c.Environment == "" {
+	} else if i, ok, err := v.SharedImage(c.Image); err != nil {
+		return w, err
+	} else if ok {
+		w = broughtWanted(i)
+		w.name = c.Image
 		return w, nil
 	}
+	if w.digest == "" {
+		return w, nil
+	}
+	if c.Environment == "" {
+		w.remedy = "no computer can be made of it"
+		err = v.ImagesWith(w.digest, func(i state.Image) bool { w = broughtWanted(i); return false })
+		return w, err
+	}
+	w.remedy = fmt.Sprintf("build environment %s again with force", c.Environment)
 	err = v.BuildsOf(c.Environment, func(b state.Build) bool {
 		if b.Digest == w.digest {
 			w.builder = b.Node
@@ -82,44 +106,60 @@ func (d *ownership) withImage(ctx context.Context, c state.Computer, act func() 
 }
 
 // fetchImage brings a computer's image from another node; false when it is
-// none that nodes share, or there is no other node.
+// none that nodes share.
 func (d *ownership) fetchImage(ctx context.Context, c state.Computer) (bool, error) {
-	into, ok := d.driver.(runtime.Distributor)
-	if !ok || d.remote.client == nil {
-		return false, nil
-	}
-	var nodes []state.Node
-	want, err := applied(d.cluster, func(v *state.View) (wanted, error) {
-		w, err := wantedBy(v, c)
-		if err != nil {
-			return w, err
-		}
-		nodes, err = v.Nodes()
-		return w, err
-	})
+	want, err := applied(d.cluster, func(v *state.View) (wanted, error) { return wantedBy(v, c) })
 	if err != nil {
 		return false, fmt.Errorf("find image %s: %w", c.Image, err)
 	}
-	nodes = toAsk(d.cluster.Self(), want.builder, nodes)
-	if want.digest == "" || len(nodes) == 0 {
+	into, ok := d.driver.(runtime.Distributor)
+	if want.digest == "" || !ok {
 		return false, nil
+	}
+	return true, d.bringImage(ctx, into, want)
+}
+
+// bringImage brings an image from another node, unless it is here.
+func (d *ownership) bringImage(ctx context.Context, into runtime.Distributor, want wanted) error {
+	err := into.FetchImage(ctx, want.name, want.digest, nobody{})
+	if !errors.Is(err, runtime.ErrNoImage) {
+		return err // it only lacked its name
+	}
+	nodes, err := applied(d.cluster, (*state.View).Nodes)
+	if err != nil {
+		return fmt.Errorf("find image %s: %w", want.digest, err)
+	}
+	if nodes = toAsk(d.cluster.Self(), want.builder, nodes); d.remote.client == nil {
+		nodes = nil
 	}
 	var answers []string
 	for _, n := range nodes {
 		err := into.FetchImage(ctx, want.name, want.digest, imagesOf{d.remote, n.ID})
 		switch {
 		case err == nil:
-			d.log.Info("image fetched from another node", "computer", string(c.ID), "image", want.digest, "node", n.Name)
-			return true, nil
+			d.log.Info("image fetched from another node", "image", want.digest, "node", n.Name)
+			return nil
 		case errors.Is(err, runtime.ErrOtherHost):
-			return false, fault.New(fault.Conflict, "the image was built on the host image of node %s, which this node's differs from; "+
+			return fault.New(fault.Conflict, "the image was built on the host image of node %s, which this node's differs from; "+
 				"set computer.image: debian (or another image) for a cluster of unlike machines, then build again", n.Name)
 		case errors.Is(err, runtime.ErrFull), ctx.Err() != nil:
-			return false, err
+			return err
 		}
-		d.log.Warn("image not fetched", "computer", string(c.ID), "image", want.digest, "node", n.Name, "err", err)
+		d.log.Warn("image not fetched", "image", want.digest, "node", n.Name, "err", err)
 		answers = append(answers, n.Name+": "+faultText(translate(err)))
 	}
-	return false, fault.New(fault.Unavailable, "image %s is not on this node, and no other could give it (%s)",
-		want.digest, strings.Join(answers, "; ")).WithRetry(retryMailbox)
+	if len(answers) == 0 {
+		answers = []string{"there is no other node"}
+	}
+	return fault.New(fault.Unavailable, "image %s is not on this node, and no other could give it (%s); if the node that had it does not come back, %s",
+		want.digest, strings.Join(answers, "; "), want.remedy).WithRetry(retryMailbox)
+}
+
+// nobody is a source that has no image.
+type nobody struct{}
+
+func (nobody) Manifest(context.Context, string) ([]byte, error) { return nil, runtime.ErrNoImage }
+
+func (nobody) Layer(context.Context, string, int64) (io.ReadCloser, error) {
+	return nil, runtime.ErrNoImage
 }

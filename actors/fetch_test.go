@@ -184,7 +184,7 @@ func TestAnImageThatNobodyHasNamesWhoWasAsked(t *testing.T) {
 	v := openVillage(t, nil)
 	id := v.builtOn(t, "node-n3", built)
 	err := v.starts(t, "node-n2", id)
-	if err == nil || !strings.Contains(err.Error(), "n3: ") || !strings.Contains(err.Error(), "n1: ") || !strings.Contains(err.Error(), built) {
+	if err == nil || !strings.Contains(err.Error(), "again with force") || !strings.Contains(err.Error(), "n3: ") || !strings.Contains(err.Error(), "n1: ") || !strings.Contains(err.Error(), built) {
 		t.Errorf("%v", err)
 	}
 }
@@ -261,7 +261,11 @@ func TestTheImageOfNoEnvironmentLosesItsNameAfterAWhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := "env-mine:1" // somebody's own name is left alone
+	own := "tools" // a shared image's name is left alone
+	if _, err := h.node.Apply(t.Context(), state.CreateImage{Image: state.Image{ID: "img_1", Account: c.Account, Shared: true, Name: own,
+		Phase: state.ImageReady, Digest: built}}); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{env.Build.Tag, own} {
 		if err := h.driver.FetchImage(t.Context(), name, built, imagesOf{h.shop.remote, "node-n3"}); err != nil {
 			t.Fatal(err)

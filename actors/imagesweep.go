@@ -15,8 +15,8 @@ import (
 // sweepImagesEvery is how often a node deletes images that nothing needs.
 const sweepImagesEvery = 5 * time.Minute
 
-// sweepImages takes the names of environments' images away that no environment
-// has, and deletes what nothing needs. It decides on records confirmed by the
+// sweepImages takes names of images away that belong to nothing any more, and
+// deletes what nothing needs. It decides on records confirmed by the
 // cluster, and about a name only when it was without an environment for long:
 // the record of a build comes after its image.
 func (s *System) sweepImages(ctx context.Context) error {
@@ -26,12 +26,24 @@ func (s *System) sweepImages(ctx context.Context) error {
 	}
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
-	err := s.untagImages(ctx, driver)
-	n, sweepErr := driver.SweepImages(ctx)
+	untagErr := s.untagImages(ctx, driver)
+	keep, err := s.keptImages(ctx)
+	if err != nil {
+		return errors.Join(untagErr, fmt.Errorf("confirm which images stay: %w", err))
+	}
+	n, err := driver.SweepImages(ctx, keep)
 	if n > 0 {
 		s.log.Info("images deleted", "count", n)
 	}
-	return errors.Join(err, sweepErr)
+	return errors.Join(untagErr, err)
+}
+
+// keptImages lists the images that have records of their own, by digest.
+func (s *System) keptImages(ctx context.Context) (keep []string, err error) {
+	return view(ctx, s.o.Cluster, func(v *state.View) ([]string, error) {
+		err := v.ReadyImages(func(i state.Image) bool { keep = append(keep, i.Digest); return true })
+		return keep, err
+	})
 }
 
 func (s *System) untagImages(ctx context.Context, driver runtime.ImageSweeper) error {
@@ -59,7 +71,7 @@ func (s *System) untagImages(ctx context.Context, driver runtime.ImageSweeper) e
 		case !seen:
 			s.untagged[name] = now
 		case now.Sub(first) >= orphanAge:
-			s.log.Info("forgetting the image of no environment", "image", name)
+			s.log.Info("forgetting the name of an image", "image", name)
 			err = errors.Join(err, driver.ForgetImage(ctx, name))
 			delete(s.untagged, name)
 		}
@@ -67,16 +79,25 @@ func (s *System) untagImages(ctx context.Context, driver runtime.ImageSweeper) e
 	return err
 }
 
-// untagged are the names of environments' images that no environment has.
+// untagged are the names of environments' images that no environment has, and
+// of shared images that are no more, or are others by now.
 func untagged(v *state.View, all []runtime.Image) (map[string]bool, error) {
 	unknown := map[string]bool{}
 	for _, i := range all {
-		if !build.IsTag(i.Name) {
+		var known bool
+		var err error
+		switch {
+		case i.BuiltIn:
 			continue
+		case build.IsTag(i.Name):
+			_, known, err = v.EnvironmentTagged(i.Name)
+		default:
+			var shared state.Image
+			shared, known, err = v.SharedImage(i.Name)
+			known = known && shared.Digest == i.Digest
 		}
-		_, known, err := v.EnvironmentTagged(i.Name)
 		if err != nil {
-			return nil, fmt.Errorf("find the environment of image %s: %w", i.Name, err)
+			return nil, fmt.Errorf("find who has image %s: %w", i.Name, err)
 		}
 		if !known {
 			unknown[i.Name] = true

@@ -81,6 +81,7 @@ type System struct {
 	Builds       *Builds
 	Computers    *Computers
 	Images       *Images
+	Registries   *Registries
 	Snapshots    *Snapshots
 	Probes       *Probes
 	Accounts     *Accounts
@@ -107,7 +108,7 @@ type System struct {
 	strays      map[runtime.Source]time.Time // snapshots without a record, likewise
 
 	sweeping sync.Mutex           // held while images are swept
-	untagged map[string]time.Time // names of environments' images that none has, since when; guarded by sweeping
+	untagged map[string]time.Time // names of images that belong to nothing, since when; guarded by sweeping
 
 	dropping sync.Mutex // held while snapshots are deleted
 	doomed   chan struct{}
@@ -135,15 +136,16 @@ func Open(o Options) (*System, error) {
 		return nil, err
 	}
 	m.watch(o.Registerer, o.Cluster)
-	own := &ownership{cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
+	safe := vault{o.Sealer}
+	s.Registries = &Registries{cluster: o.Cluster, vault: safe}
+	own := &ownership{registries: s.Registries, pulls: make(chan struct{}, maxPulls), way: outside(o.Driver, o.Reach), cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system, files: newFileRoom(maxFileOps, maxFileOpsEach),
 		streams: newFileRoom(maxFileStreams, maxFileStreamsEach)}
-	safe := vault{o.Sealer}
-	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell,
-		way: outside(o.Driver, o.Reach), version: o.Version}
-	s.Images = &Images{driver: o.Driver, cluster: o.Cluster}
+	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell, version: o.Version}
+	s.Images = &Images{driver: o.Driver, cluster: o.Cluster, remote: w, bell: s.bell,
+		importing: make(chan struct{}, maxImports), exporting: make(chan struct{}, maxExports)}
 	s.Computers = &Computers{cluster: o.Cluster, images: s.Images, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
 	s.shop.computers = s.Computers
 	s.Uploads = &Uploads{computers: s.Computers, vault: safe, now: o.Now}
@@ -197,6 +199,7 @@ func (s *System) Handler() http.Handler {
 	images := &imageRoom{driver: s.o.Driver, sending: make(chan struct{}, maxSentLayers)}
 	mux.HandleFunc("GET "+manifestPath+"{digest}", images.serveManifest)
 	mux.HandleFunc("GET "+layerPath+"{id}", images.serveLayer)
+	mux.HandleFunc("GET "+imageArchivePath+"{digest}", s.Images.serveArchive)
 	return mux
 }
 
@@ -256,6 +259,8 @@ func (s *System) wake(c state.Change) {
 		signal(s.doomed)
 	case state.ChangedBuild:
 		err = s.lookAtBuild(state.BuildID(c.ID))
+	case state.ChangedImage:
+		err = s.lookAtPull(state.ImageID(c.ID))
 	case state.ChangedRun:
 		err = s.attendTo(state.RunID(c.ID))
 	}
@@ -287,6 +292,10 @@ func (s *System) lookAtBuild(id state.BuildID) error {
 	return s.system.tell(buildKind, string(id), look{}, newBuild(s.shop.ownership, id))
 }
 
+func (s *System) lookAtPull(id state.ImageID) error {
+	return s.system.tell(pullKind, string(id), look{}, newPull(s.shop.ownership, id))
+}
+
 func (s *System) attendTo(id state.RunID) error {
 	run, err := applied(s.o.Cluster, func(v *state.View) (state.Run, error) {
 		r, _, err := v.AnyRun(id)
@@ -298,13 +307,14 @@ func (s *System) attendTo(id state.RunID) error {
 	return s.system.tell(threadKind, string(run.Thread), attend{}, newThread(s.shop, run.Thread))
 }
 
-// lookAll has every computer and build of this node compared with its record,
+// lookAll has every computer, build and pull of this node compared with its record,
 // and every run on it attended to.
 func (s *System) lookAll(context.Context) error {
 	type owned struct {
 		computers []state.ComputerID
 		runs      []state.RunID
 		builds    []state.BuildID
+		pulls     []state.ImageID
 	}
 	o, err := applied(s.o.Cluster, func(v *state.View) (o owned, err error) {
 		err = v.ComputersOn(s.o.Cluster.Self(), func(c state.Computer) bool {
@@ -319,6 +329,9 @@ func (s *System) lookAll(context.Context) error {
 		if err == nil {
 			err = v.BuildsOn(s.o.Cluster.Self(), func(b state.Build) bool { o.builds = append(o.builds, b.ID); return true })
 		}
+		if err == nil {
+			err = v.PullsOn(s.o.Cluster.Self(), func(i state.Image) bool { o.pulls = append(o.pulls, i.ID); return true })
+		}
 		return o, err
 	})
 	for _, id := range o.computers {
@@ -329,6 +342,9 @@ func (s *System) lookAll(context.Context) error {
 	}
 	for _, id := range o.builds {
 		err = errors.Join(err, s.lookAtBuild(id))
+	}
+	for _, id := range o.pulls {
+		err = errors.Join(err, s.lookAtPull(id))
 	}
 	return err
 }

@@ -47,7 +47,7 @@ func mayReach(d Driver, allowed []netip.Prefix, addr netip.Addr) error {
 		inside, err = b.Inside(addr)
 	}
 	if err == nil && inside {
-		err = fmt.Errorf("it leads to a private address or to a node, which are not reached from here")
+		err = runtime.ErrInside
 	}
 	return err
 }

@@ -126,7 +126,7 @@ func (e *Environments) Check(ctx context.Context, env state.Environment) (Checke
 		checked.Errors = []string{faultText(err)}
 		return checked, nil
 	}
-	known, err := e.knownBases(ctx)
+	known, err := e.knownBases(ctx, env.Account)
 	if err != nil {
 		return checked, err
 	}
@@ -140,15 +140,15 @@ func (e *Environments) Check(ctx context.Context, env state.Environment) (Checke
 	return checked, nil
 }
 
-// knownBases says which names of images this node can build on.
-func (e *Environments) knownBases(ctx context.Context) (func(string) bool, error) {
-	all, err := e.images.public(ctx)
+// knownBases says which names of images an account can build on.
+func (e *Environments) knownBases(ctx context.Context, account state.AccountID) (func(string) bool, error) {
+	all, err := e.images.List(ctx, account)
 	if err != nil {
 		return nil, err
 	}
 	names := map[string]bool{build.DefaultBase: true}
 	for _, i := range all {
-		names[i.Name] = true
+		names[i.Name] = !build.IsTag(i.Name)
 	}
-	return func(name string) bool { return names[name] }, nil
+	return func(name string) bool { return names[name] || build.IsReference(name) && !ownedName(name) }, nil
 }

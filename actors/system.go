@@ -32,6 +32,7 @@ const (
 	threadKind   kindOf = "thread"
 	computerKind kindOf = "computer"
 	buildKind    kindOf = "build"
+	pullKind     kindOf = "pull"
 )
 
 // behaviour is what one actor does. Its methods run one at a time and never
@@ -100,7 +101,7 @@ func newSystem(remote actor.Remoter, log *slog.Logger, m *metrics, now func() ti
 	}
 	life, end := context.WithCancel(context.Background())
 	return &system{engine: engine, log: log, metrics: m, now: now, life: life, end: end,
-		cells: map[kindOf]map[string]*cell{threadKind: {}, computerKind: {}, buildKind: {}}}, nil
+		cells: map[kindOf]map[string]*cell{threadKind: {}, computerKind: {}, buildKind: {}, pullKind: {}}}, nil
 }
 
 // tell sends msg to the actor of key, which make creates when there is none.

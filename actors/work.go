@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -25,7 +24,6 @@ type workshop struct {
 	vault  vault
 	bell   *bell
 	// way leads to MCP servers over HTTP, and to nothing inside.
-	way     *http.Transport
 	version string // of this program
 	// computers reach every node's.
 	computers *Computers

@@ -45,8 +45,8 @@ func (b *bench) builds(ctx context.Context) error {
 	archive := filepath.Join(dir, "base.oci")
 	if err = b.benchBase(ctx, peer, dir, archive); err == nil {
 		err = b.in(ctx, house.Shape{Nodes: 1, Warm: 1, Memory: buildMemory}, func(h *house.House) error {
-			if out, err := exec.CommandContext(ctx, b.bothy, "images", "import", benchBase, archive, "--data-dir", h.Nodes[0].Dir).CombinedOutput(); err != nil {
-				return fmt.Errorf("import the base image: %w: %s", err, out)
+			if err := importBase(ctx, h, archive); err != nil {
+				return fmt.Errorf("import the base image: %w", err)
 			}
 			return b.timeBuilds(ctx, h, peer, t)
 		})
@@ -63,6 +63,16 @@ func (b *bench) benchBase(ctx context.Context, peer *bare.Buildah, dir, archive 
 		return fmt.Errorf("bootstrap the base image: %w: %s", err, out[max(0, len(out)-2000):])
 	}
 	return errors.Join(peer.Base(ctx, benchBase, root, archive), os.Remove(root))
+}
+
+func importBase(ctx context.Context, h *house.House, archive string) error {
+	f, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = h.Client(0).Images().Import(ctx, benchBase, false, f)
+	return err
 }
 
 func (b *bench) timeBuilds(ctx context.Context, h *house.House, peer *bare.Buildah, t *measure.Table) error {

@@ -19,6 +19,7 @@ func Stand(o Options, sys *actors.System) Options {
 		Environments: sys.Environments, Builds: builds{sys.Builds}, Files: sys.Computers, Attachments: sys.Attachments, Machines: sys.Environments, Money: sys.Accounts, Models: sys.Models}
 	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
 	o.AgentComputer.Computers, o.AgentComputer.Images, o.AgentComputer.Money = sys.Computers, sys.Images, sys.Accounts
+	o.AgentComputer.Registries = sys.Registries
 	o.AgentComputer.Files = sys.Computers
 	o.AgentComputer.Snapshots = sys.Snapshots
 	o.AgentComputer.SSH = sys.SSH

@@ -7,6 +7,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/bothy-computer/bothy/httpapi/doortest"
+	"github.com/bothy-computer/bothy/httpapi/wire"
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
@@ -38,7 +39,15 @@ var walk = map[string]walked{
 	"POST /ssh-keys":                                   {path: "/ssh-keys", body: `{"public_key":"` + anotherKey + `"}`, status: 201, bad: `{"public_key":"ssh-nothing"}`, mine: true},
 	"DELETE /ssh-keys/{key}":                           {path: "/ssh-keys/{key}", status: 204},
 	"GET /computer-images":                             {path: "/computer-images", status: 200, mine: true},
-	"GET /computer-images/{image}":                     {path: "/computer-images/host", status: 200, mine: true},
+	"GET /computer-images/{image}":                     {path: "/computer-images/{image}", status: 200},
+	"POST /computer-images":                            {path: "/computer-images", body: `{"reference":"registry.example.org/app:1"}`, status: 202, bad: `{"reference":"A b"}`, mine: true},
+	"GET /registries":                                  {path: "/registries", status: 200, mine: true},
+	"GET /registries/{registry}":                       {path: "/registries/ghcr.io", status: 200},
+	"PUT /registries/{registry}":                       {path: "/registries/quay.io", body: `{"username":"ann","password":"secret"}`, status: 200, bad: `{"username":"ann"}`, mine: true},
+	"DELETE /registries/{registry}":                    {path: "/registries/ghcr.io", status: 204},
+	"POST /computer-images/import":                     {path: "/computer-images/import?name=new", body: "an archive", status: 201, mine: true, kind: "application/octet-stream"},
+	"GET /computer-images/{image}/archive":             {path: "/computer-images/{image}/archive", status: 200, wrong: "/computer-images/host/archive"},
+	"DELETE /computer-images/{image}":                  {path: "/computer-images/{image}", status: 204, wrong: "/computer-images/host"},
 	"GET /computer-size-presets":                       {path: "/computer-size-presets", status: 200, public: true},
 	"POST /computer-capacity/check":                    {path: "/computer-capacity/check", body: `{}`, status: 200, bad: `{"size_preset":"x"}`, mine: true},
 	"GET /computers":                                   {path: "/computers", status: 200, mine: true},
@@ -158,6 +167,10 @@ func scene(t *testing.T, h *doortest.House, c *caller) map[string]string {
 	c.do("POST", "/v1/computers/box/snapshots", nil).is(202).into(&snap)
 	c.ended(snap.asked)
 	names["snapshot"] = snap.Snapshot.ID
+	var brought wire.OneImage
+	c.do("POST", "/v1/computer-images/import?name=tools", "the archive of tools", "Content-Type", "application/octet-stream").is(201).into(&brought)
+	names["image"] = brought.Image.ID
+	c.do("PUT", "/v1/registries/ghcr.io", `{"username":"ann","password":"secret"}`).is(200)
 	var agent rebyteComputer
 	c.do("POST", "/v1/agent-computers", `{}`).is(201).into(&agent)
 	names["agent"] = agent.ID

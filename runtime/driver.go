@@ -44,6 +44,7 @@ var (
 	ErrAstray      = errors.New("the guest of the computer does not answer as a guest does; one that is stopped and started has a new one")
 	ErrOtherHost   = errors.New("the image stands on another machine's own files")
 	ErrRefused     = errors.New("nothing listens on that port of the computer")
+	ErrInside      = errors.New("it leads to a private address or to a node, which are not reached from here")
 )
 
 // Resources bound what a computer may use. Zero means the driver's default.
@@ -211,7 +212,10 @@ type Image struct {
 	State   string
 	Reason  string // of a failure, or the step that a making is at
 	Desktop bool   // its computers have a display
+	Bytes   int64  // that its own files hold; 0 while it is not here
 	Created time.Time
+	// BuiltIn is set for a name that every machine knows by itself.
+	BuiltIn bool
 }
 
 // Imager is a Driver that tells its images, by name.
@@ -240,13 +244,49 @@ type ImageSource interface {
 	Layer(ctx context.Context, id string, offset int64) (io.ReadCloser, error)
 }
 
+// Pull asks for an image of a registry.
+type Pull struct {
+	Reference string // such as docker.io/library/python:3.12
+	// Owner is for whom it is pulled: what one has pulled another has not.
+	Owner          string
+	User, Password string // at the registry; "" is nobody
+	// Way is how the registry is reached, and whatever it leads to.
+	Way http.RoundTripper
+}
+
+// Brought is an image that came from outside.
+type Brought struct {
+	Digest string
+	Bytes  int64 // that its files hold
+	// Desktop is set when its computers have a display.
+	Desktop bool
+	// Release ends that the image is held here; by then a name, a computer or the
+	// caller of SweepImages keeps it. nil: one of those does already.
+	Release func()
+}
+
+// Importer is a Driver whose machine takes images from outside, and gives its
+// own away. ErrInvalid: it is no image, or not one for this machine. ErrFull: it
+// has no room for it.
+type Importer interface {
+	// ImportImage reads an OCI archive, also compressed, or what docker save writes.
+	ImportImage(ctx context.Context, from io.Reader) (Brought, error)
+	// PullImage brings an image of a registry. ErrNoImage: it has none by that
+	// name. ErrUnready: it does not answer.
+	PullImage(ctx context.Context, p Pull) (Brought, error)
+	// ExportImage writes an image, by its digest, as an OCI archive in which it has
+	// a name. ErrUnsupported: it stands on this machine's own files.
+	ExportImage(ctx context.Context, digest, name string, to io.Writer) error
+}
+
 // ImageSweeper is a Driver that deletes images that nothing needs any more: no
 // name, no computer, no snapshot and no build.
 type ImageSweeper interface {
 	// ForgetImage takes a name away from its image. An unknown one is success.
 	ForgetImage(ctx context.Context, name string) error
-	// SweepImages reports how many images it deleted.
-	SweepImages(ctx context.Context) (int, error)
+	// SweepImages reports how many images it deleted; those of the digests in
+	// keep stay.
+	SweepImages(ctx context.Context, keep []string) (int, error)
 }
 
 // Snapshot is a computer's layer and workspace as they were at one moment.
@@ -326,9 +366,13 @@ type Build struct {
 	// lines. 0 means that the whole is the user's.
 	ExtensionsAt, ExtensionLines int
 	Name                         string // of the image; "" keeps nothing of it
-	NoCache                      bool   // takes nothing from earlier builds
-	Egress                       Egress // which connections steps may open to the outside
-	Log                          io.Writer
+	// Find brings here what a name means to the user, beyond what the machine
+	// knows by itself; false when it means nothing. nil: no name does. What it
+	// fails with is as Importer's.
+	Find    func(ctx context.Context, name string) (Brought, bool, error)
+	NoCache bool   // takes nothing from earlier builds
+	Egress  Egress // which connections steps may open to the outside
+	Log     io.Writer
 }
 
 // BuildFailure is why a Dockerfile makes no image, in words for its user. Other

@@ -99,11 +99,14 @@ type IdleConfig struct {
 	Computers    time.Duration `yaml:"computers"` // that stand alone
 }
 
-// ImagesConfig says what the images are made from that a node makes by itself.
+// ImagesConfig says where images come from.
 type ImagesConfig struct {
-	// Sources is a file of package sources of Debian's, in a format of apt's;
+	// Sources is, for the images that a node makes by itself, a file of package sources of Debian's, in a format of apt's;
 	// "" means those of this machine.
 	Sources string `yaml:"sources"`
+	// Insecure are the registries, each a host or host:port, that images are pulled
+	// from although they lack TLS. Those at private addresses are outside.allow's.
+	Insecure []string `yaml:"insecure"`
 }
 
 // BuildConfig is how environments' images are built.
@@ -135,7 +138,7 @@ type VolumeConfig struct {
 }
 
 // OutsideConfig is about what the node connects to because a user named it,
-// such as MCP servers: no private, link-local or node address.
+// such as MCP servers and registries of images: no private, link-local or node address.
 type OutsideConfig struct {
 	Allow []string `yaml:"allow"` // addresses and CIDRs that are reached all the same
 }

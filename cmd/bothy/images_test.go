@@ -2,95 +2,102 @@ package main
 
 import (
 	"archive/tar"
-	"bytes"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/bothy-computer/bothy/httpapi/wire"
 )
 
-func TestImagesRefuseWhatIsNone(t *testing.T) {
-	dir := t.TempDir()
-	var out, errs bytes.Buffer
-	term := &terminal{in: &bytes.Buffer{}, out: &out, err: &errs, getenv: func(string) string { return "" }}
-	code := execute(t.Context(), term, []string{"images", "import", "x", filepath.Join(dir, "missing.tar"), "--data-dir", filepath.Join(dir, "d")})
-	if code == 0 || !bytes.Contains(errs.Bytes(), []byte("missing.tar")) {
-		t.Fatalf("exit %d: %s%s", code, out.String(), errs.String())
-	}
-}
-
-// tarWith makes a tar of files.
-func tarWith(t *testing.T, files map[string][]byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	w := tar.NewWriter(&out)
-	for name, text := range files {
-		err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(text)), Mode: 0o644})
-		if _, writeErr := w.Write(text); errors.Join(err, writeErr) != nil {
-			t.Fatal(err, writeErr)
-		}
-	}
-	if err := w.Close(); err != nil {
+func TestImagesComeAndGoAsFiles(t *testing.T) {
+	image := wire.Image{ID: "img_1", DisplayName: "docker.io/x:1", Status: "active", CreatedAt: time.Now()}
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"GET /v1/computer-images": reply(wire.Images{Images: []wire.Image{{ID: "host", DisplayName: "host", Status: "active"}, image}}),
+		"POST /v1/computer-images/import": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusCreated)
+			reply(wire.OneImage{Image: image})(w, r)
+		},
+		"GET /v1/computer-images/img_1/archive": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the archive") },
+		"GET /v1/computer-images/host/archive": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, `{"error":{"code":"conflict","message":"it stands on a machine's own files"}}`)
+		},
+		"DELETE /v1/computer-images/img_1": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+	})
+	s, dir := newShell(t, a.URL), t.TempDir()
+	file := filepath.Join(dir, "image.tar")
+	if err := errors.Join(os.WriteFile(file, []byte("bytes"), 0o600), os.Mkdir(filepath.Join(dir, "layout"), 0o700),
+		os.WriteFile(filepath.Join(dir, "layout", "index.json"), []byte("{}"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
-}
-
-// saved writes an image as docker save does.
-func saved(t *testing.T) string {
-	t.Helper()
-	layer := tarWith(t, map[string][]byte{"etc/motd": []byte("hello\n")})
-	config := fmt.Sprintf(`{"os":"linux","architecture":%q,"config":{"User":"app"},"rootfs":{"type":"layers","diff_ids":["sha256:%x"]}}`,
-		goruntime.GOARCH, sha256.Sum256(layer))
-	archive := tarWith(t, map[string][]byte{
-		"manifest.json": []byte(`[{"Config":"config.json","Layers":["layer.tar"]}]`), "config.json": []byte(config), "layer.tar": layer})
-	path := filepath.Join(t.TempDir(), "saved.tar")
-	if err := os.WriteFile(path, archive, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func TestAnImageGoesFromNodeToNodeAsAFile(t *testing.T) {
-	one, other, file := filepath.Join(t.TempDir(), "d"), filepath.Join(t.TempDir(), "d"), filepath.Join(t.TempDir(), "image.tar")
-	bothy := func(args ...string) (code int, said, complained string) {
-		t.Helper()
-		var out, errs bytes.Buffer
-		term := &terminal{in: strings.NewReader("secret\n"), out: &out, err: &errs, getenv: func(string) string { return "" }}
-		code = execute(t.Context(), term, append([]string{"images"}, args...))
-		return code, out.String(), errs.String()
-	}
-	var shown shownImage
-	for _, step := range [][]string{
-		{"import", "app:1", saved(t), "--data-dir", one}, {"export", "app:1", file, "--data-dir", one}, {"import", "app:2", file, "--data-dir", other},
-	} {
-		code, out, errs := bothy(step...)
-		if code != 0 || json.Unmarshal([]byte(out), &shown) != nil {
-			t.Fatalf("%v: %s%s", step, out, errs)
+	for _, line := range [][]string{{"import", "x", file}, {"import", "y", filepath.Join(dir, "layout"), "--shared"}, {"export", "docker.io/x:1", file}, {"rm", "docker.io/x:1"}, {"ls"}} {
+		if code := s.run(append([]string{"images"}, line...)...); code != 0 {
+			t.Fatalf("%v: %s", line, s.err.String())
 		}
 	}
-	if len(shown.Names) != 1 || shown.Names[0] != "app:2" || shown.Digest == "" {
-		t.Errorf("%+v", shown)
+	var sent []string
+	for _, asked := range a.asked {
+		if line, ok := strings.CutPrefix(asked, "POST /v1/computer-images/import?"); ok {
+			sent = append(sent, line)
+		}
 	}
-	if _, out, _ := bothy("export", "app:2", "-", "--data-dir", other); !strings.HasPrefix(out, "oci-layout") {
-		t.Errorf("to the standard output: %.20q", out)
+	if len(sent) != 2 || sent[0] != "name=x&shared=false bytes" || !strings.HasPrefix(sent[1], "name=y&shared=true ") {
+		t.Fatalf("sent %.200q", sent)
 	}
-	for want, args := range map[string][]string{
-		"no such image":     {"export", "none", file + "2", "--data-dir", one},
-		"own files":         {"export", "host", file + "2", "--data-dir", one},
-		"go together":       {"pull", "127.0.0.1:1/x", "--user", "ann", "--data-dir", one},
-		"127.0.0.1:1/app:1": {"pull", "127.0.0.1:1/app:1", "--as", "x", "--user", "ann", "--password-stdin", "--data-dir", one},
+	_, layout, _ := strings.Cut(sent[1], " ")
+	if header, err := tar.NewReader(strings.NewReader(layout)).Next(); err != nil || header.Name != "index.json" {
+		t.Errorf("a layout is sent as %+v, %v", header, err)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "the archive" {
+		t.Errorf("exported %q, %v", text, err)
+	}
+	for want, line := range map[string][]string{
+		"own files": {"export", "host", file + "2"}, "not found": {"export", "none", file + "2"}, "missing.tar": {"import", "x", filepath.Join(dir, "missing.tar")},
 	} {
-		if code, out, errs := bothy(args...); code == 0 || !strings.Contains(errs, want) || strings.Contains(errs, "secret") {
-			t.Errorf("%v: %s%s", args, out, errs)
+		if code := s.run(append([]string{"images"}, line...)...); code == 0 || !strings.Contains(s.err.String(), want) {
+			t.Errorf("%v: %d %s", line, code, s.err.String())
 		}
 	}
 	if left, err := filepath.Glob(file + "2*"); err != nil || len(left) != 0 {
 		t.Errorf("a failed export left %v, %v", left, err)
+	}
+}
+
+func TestRegistriesAreLoggedInTo(t *testing.T) {
+	made := wire.Registry{Host: "ghcr.io", Username: "ann", UpdatedAt: time.Now()}
+	pulled := wire.Image{ID: "img_1", DisplayName: "app", Status: "pulling", CreatedAt: time.Now()}
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"PUT /v1/registries/ghcr.io":    reply(wire.OneRegistry{Registry: made}),
+		"GET /v1/registries":            reply(wire.Registries{Registries: []wire.Registry{made}}),
+		"DELETE /v1/registries/ghcr.io": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"POST /v1/computer-images":      reply(wire.OneImage{Image: pulled}),
+		"GET /v1/computer-images/img_1": func(w http.ResponseWriter, r *http.Request) {
+			pulled.Status, pulled.FailureReason = "failed", "the registry has none"
+			reply(wire.OneImage{Image: pulled})(w, r)
+		},
+	})
+	s := newShell(t, a.URL)
+	s.terminal.in = strings.NewReader("s3cret\n")
+	for _, line := range [][]string{{"registries", "login", "ghcr.io", "--user", "ann", "--password-stdin"}, {"registries", "ls"}, {"registries", "logout", "ghcr.io"}} {
+		if code := s.run(line...); code != 0 || strings.Contains(s.out.String()+s.err.String(), "s3cret") || !strings.Contains(s.out.String(), "ghcr.io") {
+			t.Fatalf("%v: %d %s%s", line, code, s.out.String(), s.err.String())
+		}
+	}
+	if !slices.ContainsFunc(a.asked, func(asked string) bool { return strings.Contains(asked, `{"username":"ann","password":"s3cret"}`) }) {
+		t.Errorf("asked %v", a.asked)
+	}
+	if code := s.run("images", "pull", "ghcr.io/team/app:1", "--as", "app"); code == 0 || !strings.Contains(s.err.String(), "the registry has none") {
+		t.Errorf("a pull that fails: %d %s%s", code, s.out.String(), s.err.String())
+	}
+	for _, line := range [][]string{{"registries", "login", "ghcr.io"}, {"registries", "login", "ghcr.io", "--user", "ann"}} {
+		if code := s.run(line...); code != exitUsage {
+			t.Errorf("%v: %d", line, code)
+		}
 	}
 }

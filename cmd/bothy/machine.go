@@ -43,7 +43,7 @@ func openMachine(ctx context.Context, c Config, self state.NodeID, reg prometheu
 	}
 	m := &machine{}
 	var err error
-	m.images, err = image.Open(image.Options{Dir: imagesDir(c), Recipes: image.DefaultRecipes(), Sources: c.Images.Sources, Log: log})
+	m.images, err = image.Open(image.Options{Dir: filepath.Join(c.Node.Dir, "images"), Recipes: image.DefaultRecipes(), Sources: c.Images.Sources, Insecure: c.Images.Insecure, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("open images: %w", err)
 	}

@@ -303,10 +303,8 @@ func (h *pageHouse) isCut(s pageSession) {
 // seesADesktop looks at a computer whose image has a display.
 func (h *pageHouse) seesADesktop() {
 	archive := screenImage(h.t)
-	for _, p := range h.nodes {
-		if out, code := p.bothy("images", "import", "screen", archive, "--data-dir", p.dir); code != 0 {
-			h.t.Fatalf("import: %d %s", code, out)
-		}
+	if out, code := h.nodes[0].bothy("images", "import", "screen", archive); code != 0 {
+		h.t.Fatalf("import: %d %s", code, out)
 	}
 	_, owner := h.nodes[0].makeComputerOf("show", "screen")
 	h.farFrom(owner)

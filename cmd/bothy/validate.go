@@ -16,6 +16,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/runtime/container"
+	"github.com/bothy-computer/bothy/runtime/image"
 )
 
 // Bounds of what may be configured.
@@ -144,6 +145,11 @@ func (c Config) checkComputers() error {
 	}
 	if c.Computer.Image == "" {
 		errs = append(errs, errors.New("computer.image is required"))
+	}
+	for i, host := range c.Images.Insecure {
+		if plain, err := image.CheckRegistry(host); err != nil || plain != host {
+			errs = append(errs, fmt.Errorf("images.insecure[%d]: %q is no host or host:port in lower case", i, host))
+		}
 	}
 	if c.Images.Sources != "" && !filepath.IsAbs(c.Images.Sources) {
 		errs = append(errs, fmt.Errorf("images.sources: %q is no absolute path", c.Images.Sources))

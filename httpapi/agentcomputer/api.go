@@ -51,10 +51,28 @@ type Snapshots interface {
 
 // Images knows what computers can be made of.
 type Images interface {
-	// List returns those that an account's computers can be made of.
-	List(ctx context.Context, account state.AccountID) ([]runtime.Image, error)
+	// List returns those that an account can use.
+	List(ctx context.Context, account state.AccountID) ([]actors.Image, error)
+	// Get returns one of them, by its id, name or digest.
+	Get(ctx context.Context, account state.AccountID, name string) (actors.Image, error)
+	// Import takes an archive.
+	Import(ctx context.Context, c actors.Caller, n actors.NewImage, archive io.Reader) (actors.Image, error)
+	// Export writes one as an archive, and nothing if it fails before it begins.
+	Export(ctx context.Context, c actors.Caller, name string, to io.Writer) error
+	Delete(ctx context.Context, c actors.Caller, name string) error
+	// Pull begins to pull one from a registry; Await waits for its end.
+	Pull(ctx context.Context, c actors.Caller, n actors.NewImage) (actors.Image, error)
+	Await(ctx context.Context, account state.AccountID, name string) (actors.Image, error)
 	// Find describes the one of a computer, as far as this node knows it.
 	Find(ctx context.Context, image string) (runtime.Image, bool, error)
+}
+
+// Registries keeps how accounts log in to registries of images.
+type Registries interface {
+	Set(ctx context.Context, c actors.Caller, host, username, password string) (state.Registry, error)
+	Get(ctx context.Context, c actors.Caller, host string) (state.Registry, error)
+	List(ctx context.Context, c actors.Caller) ([]state.Registry, error)
+	Delete(ctx context.Context, c actors.Caller, host string) error
 }
 
 // Hosts knows what the nodes have left for computers.
@@ -74,16 +92,17 @@ type Money interface {
 
 // Nouns are what the API asks.
 type Nouns struct {
-	Computers Computers
-	Files     Files
-	Snapshots Snapshots
-	Sessions  Sessions
-	Ports     Ports
-	Shares    Shares
-	Images    Images
-	Hosts     Hosts
-	Money     Money
-	SSH       SSH
+	Computers  Computers
+	Files      Files
+	Snapshots  Snapshots
+	Sessions   Sessions
+	Ports      Ports
+	Shares     Shares
+	Images     Images
+	Registries Registries
+	Hosts      Hosts
+	Money      Money
+	SSH        SSH
 }
 
 // Options is what the API stands on.
@@ -115,7 +134,7 @@ func New(o Options) *API {
 // Routes lists every route of the dialect.
 func (a *API) Routes() []door.Route {
 	var all []door.Route
-	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
+	for _, some := range [][]door.Route{a.meRoutes(), a.imageRoutes(), a.registryRoutes(), a.sizeRoutes(), a.computerRoutes(), a.actionRoutes(),
 		a.execRoutes(), a.fileRoutes(), a.sessionRoutes(), a.portRoutes(), a.shareRoutes(),
 		a.operationRoutes(), a.usageRoutes(), a.billingRoutes(), a.uptimeRoutes(), a.snapshotRoutes(), a.connectionRoutes(),
 		a.sshKeyRoutes(), a.sshRoutes()} {

@@ -9,11 +9,8 @@ import (
 	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/httpapi/door"
 	"github.com/bothy-computer/bothy/httpapi/wire"
+	"github.com/bothy-computer/bothy/runtime/build"
 )
-
-// defaultBase is what the base image is called that an environment has which
-// names none.
-const defaultBase = "testbase-base"
 
 func (a *API) dockerfileRoutes() []door.Route {
 	read, write := []string{"environments:read"}, []string{"environments:write"}
@@ -30,7 +27,7 @@ func (a *API) getDockerfile(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a.ok(c, wire.Dockerfile{BaseImage: cmp.Or(e.BaseImage, defaultBase), DockerfileExtensions: maybe(e.Dockerfile),
+	a.ok(c, wire.Dockerfile{BaseImage: cmp.Or(e.BaseImage, build.DefaultBase), DockerfileExtensions: maybe(e.Dockerfile),
 		EffectiveDockerfile: a.Environments.Dockerfile(e)})
 	return nil
 }

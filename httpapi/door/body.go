@@ -120,3 +120,40 @@ func (d *Door) Caller(c *gin.Context) (actors.Caller, error) {
 	caller.Idempotency = &state.Idempotency{Key: key, Hash: hex.EncodeToString(h.Sum(nil))}
 	return caller, nil
 }
+
+// Upload is a request's body as it comes, within a bound. It fails when nothing
+// comes for Patience.Body.
+func (d *Door) Upload(c *gin.Context, maxBytes int64) io.Reader {
+	return &upload{from: http.MaxBytesReader(c.Writer, c.Request.Body, maxBytes), control: http.NewResponseController(c.Writer), patience: d.Patience.Body}
+}
+
+// upload waits anew for each piece of a body.
+type upload struct {
+	from     io.Reader
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	// A writer that cannot set deadlines (a recorder) has no slow peer either.
+	if err := u.control.SetReadDeadline(time.Now().Add(u.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, fault.New(fault.Invalid, "The body cannot be read: %v", err)
+	}
+	n, err := u.from.Read(p)
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		// A deadline that passes later would look as if the client had gone.
+		if err := u.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return n, fault.New(fault.Invalid, "The body cannot be read: %v", err)
+		}
+	case errors.As(err, &large):
+		err = fault.New(fault.TooLarge, "The body is larger than %d bytes", large.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fault.New(fault.Invalid, "Nothing more of the body arrived within %s", u.patience)
+	default:
+		err = fault.New(fault.Invalid, "The body cannot be read: %v", err)
+	}
+	return n, err
+}

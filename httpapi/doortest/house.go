@@ -154,6 +154,18 @@ func (h *House) Thread(id string) state.Thread {
 	return t
 }
 
+// Computer is a computer as it is recorded.
+func (h *House) Computer(id string) state.Computer {
+	h.T.Helper()
+	v := h.Node.Stale()
+	defer v.Close()
+	c, ok, err := v.AnyComputer(state.ComputerID(id))
+	if err != nil || !ok {
+		h.T.Fatalf("computer %s: %v, %v", id, ok, err)
+	}
+	return c
+}
+
 func (h *House) openSystem(s setup, log *slog.Logger) {
 	node, err := actorstest.NewRecords(s.now).Join("n1")
 	if err != nil {

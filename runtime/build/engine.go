@@ -34,6 +34,8 @@ type Machines interface {
 // Images is where images are kept; image.Store is one.
 type Images interface {
 	Resolve(ctx context.Context, name string) (digest string, err error)
+	// Makes reports whether a name is one that an image is made for here.
+	Makes(name string) bool
 	Info(ctx context.Context, digest string) (image.Info, error)
 	Cached(key string) (digest string, ok bool)
 	// Commit makes an image of another with another configuration.
@@ -142,15 +144,33 @@ func (w *work) base(name string) (Base, error) {
 		// The store does not know whose an image is; tags and digests get around.
 		return Base{}, fmt.Errorf("%w: %s is no image to build on: name a base image", runtime.ErrNoImage, quoted(name))
 	}
-	digest, err := w.Images.Resolve(w.ctx, name)
-	if err == nil {
-		err = w.hold(digest)
-	}
+	digest, err := w.find(name)
 	if err != nil {
 		return Base{}, err
 	}
 	info, err := w.Images.Info(w.ctx, digest)
 	return Base{Digest: digest, Config: info.Config}, err
+}
+
+// find looks up an image by a name, and keeps it to the build's end. Names that
+// this machine makes images for mean the same to everybody.
+func (w *work) find(name string) (digest string, err error) {
+	if w.Find != nil && !w.Images.Makes(name) {
+		brought, ok, err := w.Find(w.ctx, name)
+		switch {
+		case err != nil:
+			return "", err
+		case ok && brought.Release != nil:
+			w.held = append(w.held, brought.Release)
+			return brought.Digest, nil
+		case ok:
+			return brought.Digest, w.hold(brought.Digest)
+		}
+	}
+	if digest, err = w.Images.Resolve(w.ctx, name); err == nil {
+		err = w.hold(digest)
+	}
+	return digest, err
 }
 
 // finish gives the image the configuration that the Dockerfile asks for.

@@ -113,6 +113,15 @@ func CheckBase(name string) error {
 	return nil
 }
 
+// IsReference reports whether a name that means nothing else is one of an image in
+// a registry: it names the registry (host/path, where the host has a dot or a
+// port, or is localhost), a tag or a digest. A bare word is a name that somebody
+// mistyped.
+func IsReference(name string) bool {
+	host, _, inPath := strings.Cut(name, "/")
+	return inPath && (strings.ContainsAny(host, ".:") || host == "localhost") || strings.ContainsAny(name[strings.LastIndex(name, "/")+1:], ":@")
+}
+
 // CheckScripts reports setup scripts that no Dockerfile can hold.
 func CheckScripts(scripts []string) error {
 	if len(scripts) > maxScripts {

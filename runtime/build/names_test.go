@@ -110,3 +110,14 @@ func TestInstallersValidate(t *testing.T) {
 		}
 	}
 }
+
+func TestAReferenceNamesARegistryATagOrADigest(t *testing.T) {
+	for name, want := range map[string]bool{
+		"python:3.12": true, "docker.io/library/python": true, "registry.lab:5000/team/app": true, "localhost/app": true, "library/python:3": true,
+		"python@sha256:00": true, "debian": false, "host": false, "testbase-base": false, "library/python": false, "a/b/c": false, "": false,
+	} {
+		if IsReference(name) != want {
+			t.Errorf("%s: not %v", name, want)
+		}
+	}
+}

@@ -60,12 +60,17 @@ type Images interface {
 	Remove(ctx context.Context, name string) error
 }
 
-// imageExchange is how images go from machine to machine.
+// imageExchange is how images come and go.
 type imageExchange interface {
 	Describe(ctx context.Context, digest string) (image.Manifest, error)
 	WriteLayer(ctx context.Context, id string, offset int64, to io.Writer) error
 	Fetch(ctx context.Context, digest string, from runtime.ImageSource) error
 	Name(ctx context.Context, name, digest string) error
+	// Makes reports whether a name is one that the store makes an image for.
+	Makes(name string) bool
+	Import(ctx context.Context, from io.Reader) (runtime.Brought, error)
+	Pull(ctx context.Context, p runtime.Pull) (runtime.Brought, error)
+	Export(ctx context.Context, digest, name string, to io.Writer) error
 }
 
 // Options say where computers live and what they stand on. All fields but

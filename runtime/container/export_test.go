@@ -1,6 +1,7 @@
 package container
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,14 +17,19 @@ func TestAnExportedImageRunsOnAnotherNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := one.Images.(withOther).Export(t.Context(), digest, f); err != nil {
+	if err := one.ExportImage(t.Context(), digest, "brought", f); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Images.(withOther).Import(t.Context(), "brought", path); err != nil {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
+	brought, err := other.ImportImage(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer brought.Release()
 	spec := other.spec()
-	spec.Image = "brought"
+	spec.Image = brought.Digest
 	if got := other.says(other.started(spec), "root", "cat /opt/a/b; ls -d /usr/share/doc 2>&1 | grep -c 'No such'; id -u"); got != "a\n1\n0" {
 		t.Errorf("inside: %q", got)
 	}

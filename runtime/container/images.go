@@ -24,7 +24,7 @@ func (d *Driver) ListImages(ctx context.Context) ([]runtime.Image, error) {
 	for _, i := range infos {
 		for _, name := range i.Names {
 			all = append(all, runtime.Image{Name: name, Digest: i.Digest, Description: i.Description, State: string(i.State), Reason: i.Reason,
-				Desktop: i.Config.Desktop != "", Created: i.Created})
+				Desktop: i.Config.Desktop != "", Bytes: i.Bytes, Created: i.Created, BuiltIn: d.Images.Makes(name)})
 		}
 	}
 	slices.SortFunc(all, func(a, b runtime.Image) int { return strings.Compare(a.Name, b.Name) })
@@ -68,9 +68,27 @@ func (d *Driver) ForgetImage(ctx context.Context, name string) error {
 
 // SweepImages implements runtime.ImageSweeper. Whoever makes a computer of an
 // image, or puts one on it, holds that until the record names it.
-func (d *Driver) SweepImages(ctx context.Context) (int, error) {
+func (d *Driver) SweepImages(ctx context.Context, keep []string) (int, error) {
 	return d.Images.Sweep(ctx, image.Sweeping{Spare: newImageTime, FreeBytes: lowDiskBytes,
-		Used: func() ([]string, error) { return d.usedImages(ctx) }})
+		Used: func() ([]string, error) {
+			used, err := d.usedImages(ctx)
+			return append(used, keep...), err
+		}})
+}
+
+// ImportImage implements runtime.Importer.
+func (d *Driver) ImportImage(ctx context.Context, from io.Reader) (runtime.Brought, error) {
+	return d.Images.Import(ctx, from)
+}
+
+// PullImage implements runtime.Importer.
+func (d *Driver) PullImage(ctx context.Context, p runtime.Pull) (runtime.Brought, error) {
+	return d.Images.Pull(ctx, p)
+}
+
+// ExportImage implements runtime.Importer.
+func (d *Driver) ExportImage(ctx context.Context, digest, name string, to io.Writer) error {
+	return d.Images.Export(ctx, digest, name, to)
 }
 
 // usedImages lists what computers stand on, then what snapshots do: one is taken

@@ -48,7 +48,7 @@ func TestTheImagesOfComputersAndSnapshotsStay(t *testing.T) {
 	if err := n.DropSnapshot(t.Context(), kept.Source); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.SweepImages(t.Context()); err != nil || !n.hasImage(digest) {
+	if _, err := n.SweepImages(t.Context(), nil); err != nil || !n.hasImage(digest) {
 		t.Fatalf("a new image was swept: %v", err)
 	}
 	n.sweepNow()

@@ -63,6 +63,7 @@ var (
 	_ runtime.Dialer       = (*Driver)(nil)
 	_ runtime.ImageSweeper = (*Driver)(nil)
 	_ runtime.Distributor  = (*Driver)(nil)
+	_ runtime.Importer     = (*Driver)(nil)
 	_ runtime.Displayer    = (*Driver)(nil)
 	_ runtime.Thawer       = (*Driver)(nil)
 	_ runtime.Networker    = (*Driver)(nil)

@@ -39,7 +39,10 @@ type Driver struct {
 	computers map[runtime.ID]*computer
 	memory    map[runtime.ID]int64 // bytes that running computers hold
 	snapshots map[runtime.Source]runtime.Snapshot
-	images    map[string]bool // besides those of Room: made here, or brought by FetchImage
+	images    map[string]string // digests by name and by themselves, besides those of Room: made here, or brought
+	archives  map[string][]byte // of imported and pulled images, by digest
+	holds     map[string]int    // of those, how many hold each
+	pulls     PullFunc
 	nextPID   int
 }
 
@@ -58,7 +61,8 @@ func New(opts Options) *Driver {
 		opts.Now = time.Now
 	}
 	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64),
-		snapshots: make(map[runtime.Source]runtime.Snapshot), images: make(map[string]bool), nextPID: 1000}
+		snapshots: make(map[runtime.Source]runtime.Snapshot), images: make(map[string]string),
+		archives: make(map[string][]byte), holds: make(map[string]int), nextPID: 1000}
 }
 
 // World is where the driver's calls are noted.
@@ -112,14 +116,14 @@ func (d *Driver) has(image string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	images := d.opts.Room.Images
-	return len(images) == 0 || slices.Contains(images, image) || d.images[image]
+	return len(images) == 0 || slices.Contains(images, image) || d.images[image] != ""
 }
 
 // AddImage has the machine hold one more image.
 func (d *Driver) AddImage(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.images[name] = true
+	d.images[name] = digestOf(name)
 }
 
 // Start implements runtime.Driver.

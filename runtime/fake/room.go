@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/bothy-computer/bothy/runtime"
 )
@@ -55,14 +54,14 @@ func (d *Driver) Capacity(ctx context.Context) (runtime.Capacity, error) {
 func (d *Driver) ListImages(context.Context) ([]runtime.Image, error) {
 	var all []runtime.Image
 	d.mu.Lock()
-	for name, here := range d.images {
-		if here && !strings.HasPrefix(name, "sha256:") {
-			all = append(all, runtime.Image{Name: name, Digest: "sha256:" + name, State: "active"})
+	for name, digest := range d.images {
+		if name != digest {
+			all = append(all, runtime.Image{Name: name, Digest: digest, State: "active"})
 		}
 	}
 	d.mu.Unlock()
 	for _, name := range d.opts.Room.Images {
-		all = append(all, runtime.Image{Name: name, Digest: "sha256:" + name, State: "active"})
+		all = append(all, runtime.Image{Name: name, Digest: "sha256:" + name, State: "active", BuiltIn: true})
 	}
 	return all, nil
 }

@@ -37,22 +37,19 @@ const (
 
 // unpackArchive unpacks the regular files of a tar, whose order does not tell
 // which are needed, into an empty directory.
-func (s *Store) unpackArchive(ctx context.Context, from string, to *os.Root) error {
-	f, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	plain, err := decompress(f)
+func (s *Store) unpackArchive(ctx context.Context, from io.Reader, to *os.Root) error {
+	plain, err := decompress(from)
 	if err != nil {
 		return err
 	}
 	defer plain.Close()
-	entries := tar.NewReader(&capped{ctx: ctx, from: plain, left: s.limits.bytes})
+	bounded := &capped{ctx: ctx, from: plain, left: s.limits.bytes}
+	entries := tar.NewReader(bounded)
 	for n := 0; ; n++ {
 		header, err := entries.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			_, err := io.Copy(io.Discard, bounded) // whoever sends it is to see that all was taken
+			return err
 		}
 		if err != nil {
 			return badTar(err)
@@ -119,7 +116,7 @@ var tarFaults = []error{
 func badTar(err error) error {
 	var errno unix.Errno
 	here := errors.As(err, &errno) && !slices.ContainsFunc(tarFaults, func(fault error) bool { return errors.Is(errno, fault) })
-	if here || errors.Is(err, runtime.ErrInvalid) || errors.Is(err, runtime.ErrFull) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if here || errors.Is(err, runtime.ErrInvalid) || errors.Is(err, runtime.ErrFull) || errors.Is(err, runtime.ErrUnready) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", runtime.ErrInvalid, err)

@@ -23,23 +23,20 @@ import (
 // refName is the annotation that says what a manifest of a layout is called.
 const refName = "org.opencontainers.image.ref.name"
 
-// Export writes an image, by name or digest, as an OCI archive, which Import
-// and other tools read. Its digest there is another one than here: there it
-// names the archive's manifest. An image that stands on a host image is
+// Export writes an image, by its digest, as an OCI archive, which Import and
+// other tools read, and which says what the image is called; "" leaves that out.
+// Its digest there is another one than here: there it names the archive's
+// manifest. An image that stands on a host image is
 // runtime.ErrUnsupported: this machine's own files are not handed out. The
 // layers are compressed in the store's directory first, so there must be room.
-func (s *Store) Export(ctx context.Context, name string, to io.Writer) error {
-	if err := s.export(ctx, name, to); err != nil {
-		return fmt.Errorf("export image %s: %w", name, full(err))
+func (s *Store) Export(ctx context.Context, digest, name string, to io.Writer) error {
+	if err := s.export(ctx, digest, name, to); err != nil {
+		return fmt.Errorf("export image %s: %w", digest, full(err))
 	}
 	return nil
 }
 
-func (s *Store) export(ctx context.Context, name string, to io.Writer) error {
-	digest, err := s.Resolve(ctx, name)
-	if err != nil {
-		return err
-	}
+func (s *Store) export(ctx context.Context, digest, name string, to io.Writer) error {
 	release, err := s.Use(ctx, digest)
 	if err != nil {
 		return err

@@ -1,11 +1,14 @@
 package image
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -24,7 +27,7 @@ func TestAnExportedImageComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		var archive, again bytes.Buffer
-		if err := errors.Join(s.Export(t.Context(), name, &archive), s.Export(t.Context(), name, &again)); err != nil {
+		if err := errors.Join(s.Export(t.Context(), digest, name, &archive), s.Export(t.Context(), digest, name, &again)); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(archive.Bytes(), again.Bytes()) {
@@ -35,7 +38,7 @@ func TestAnExportedImageComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		validArchive(t, path)
-		back, err := to.Import(t.Context(), name, path)
+		back, err := importPath(t, to, name, path)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -57,17 +60,21 @@ func TestAnExportedImageComesBack(t *testing.T) {
 		}
 		expectNothingUnfinished(t, s)
 	}
-	for _, name := range []string{Host, hosted} {
-		if err := s.Export(t.Context(), name, &bytes.Buffer{}); !errors.Is(err, runtime.ErrUnsupported) {
-			t.Errorf("%s: %v", name, err)
+	host, err := s.Resolve(t.Context(), Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, digest := range []string{host, hosted} {
+		if err := s.Export(t.Context(), digest, "", &bytes.Buffer{}); !errors.Is(err, runtime.ErrUnsupported) {
+			t.Errorf("%s: %v", digest, err)
 		}
 	}
-	if err := s.Export(t.Context(), "unknown", &bytes.Buffer{}); !errors.Is(err, runtime.ErrNoImage) {
+	if err := s.Export(t.Context(), digestPrefix+strings.Repeat("a", 64), "", &bytes.Buffer{}); !errors.Is(err, runtime.ErrNoImage) {
 		t.Errorf("an unknown one: %v", err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Export(cancelled, "many", &bytes.Buffer{}); !errors.Is(err, context.Canceled) {
+	if err := s.Export(cancelled, rooted, "many", &bytes.Buffer{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	expectNothingUnfinished(t, s)
@@ -77,13 +84,24 @@ func TestAnExportedImageComesBack(t *testing.T) {
 func validArchive(t *testing.T, path string) {
 	t.Helper()
 	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
-	if err := openStore(t, Options{machine: testMachine(t)}).unpackArchive(t.Context(), path, root); err != nil {
-		t.Fatal(err)
+	defer f.Close()
+	for entries := tar.NewReader(f); ; {
+		header, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		blob, err := io.ReadAll(entries)
+		at := filepath.Join(dir, header.Name)
+		if err := errors.Join(err, os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(at, blob, 0o600)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	index, err := layout.ImageIndexFromPath(dir)
 	if err != nil {

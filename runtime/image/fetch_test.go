@@ -61,7 +61,7 @@ func twoStores(t *testing.T) (p *peer, to *Store, imported, layered, hosted stri
 	t.Helper()
 	p, to = &peer{store: openStore(t, Options{machine: testMachine(t)})}, openStore(t, Options{machine: testMachine(t)})
 	to.cutPause = time.Millisecond
-	imported, err := p.store.Import(t.Context(), "imported", writeLayout(t, twoLayers(t)))
+	imported, err := importPath(t, p.store, "imported", writeLayout(t, twoLayers(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

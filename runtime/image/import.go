@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,68 +19,83 @@ import (
 // have room for their own: of one with more, all lie in one root.
 const maxApart = 64
 
-// Import unpacks an image and gives it a name, which it takes from another
-// image if that has it. path is an OCI archive (tar, also compressed), an OCI
-// layout directory, or what `docker save` writes for one image. It must hold
-// one image for this machine's architecture. An image that is here already
-// only gets the name. Errors are runtime.ErrInvalid for what is no such image
-// or is damaged, runtime.ErrFull when the disk is.
-func (s *Store) Import(ctx context.Context, name, path string) (string, error) {
-	if err := checkName(name); err != nil {
-		return "", err
-	}
-	digest, err := s.bring(ctx, name, path)
+// Import unpacks an image: an OCI archive (a tar of a layout, also compressed), or
+// what `docker save` writes for one image. It must hold one image for this
+// machine's architecture. The archive is laid out in the store's directory
+// first. Every layer is read, also one that is here already: by its digest alone
+// nobody comes to what others have. Errors are runtime.ErrInvalid for what is no
+// such image or is damaged, runtime.ErrFull when the disk is.
+func (s *Store) Import(ctx context.Context, from io.Reader) (runtime.Brought, error) {
+	brought, err := s.bring(ctx, from)
 	if err != nil {
-		return "", fmt.Errorf("import image %s: %w", name, full(err))
+		return brought, fmt.Errorf("import an image: %w", full(err))
 	}
-	return digest, nil
+	return brought, nil
 }
 
-func (s *Store) bring(ctx context.Context, name, path string) (string, error) {
+func (s *Store) bring(ctx context.Context, from io.Reader) (runtime.Brought, error) {
 	work, err := s.temp("import")
 	if err != nil {
-		return "", err
+		return runtime.Brought{}, err
 	}
 	defer os.RemoveAll(work)
-	source, err := s.openSource(ctx, path, filepath.Join(work, "archive"))
+	layout, err := s.layOut(ctx, from, filepath.Join(work, "archive"))
 	if err != nil {
-		return "", err
+		return runtime.Brought{}, err
 	}
-	defer source.Close()
-	found, err := readSource(source)
+	defer layout.Close()
+	found, err := readSource(layout)
 	if err != nil {
-		return "", err
+		return runtime.Brought{}, err
 	}
-	return found.digest.String(), s.keep(ctx, work, found, name)
+	return s.keep(ctx, work, found)
 }
 
-// keep unpacks an image, unless it is here, and names it.
-func (s *Store) keep(ctx context.Context, work string, found source, name string) error {
+// keep unpacks an image, of which only the layers' digests are checked if it is
+// here, and holds it.
+func (s *Store) keep(ctx context.Context, work string, found source) (runtime.Brought, error) {
 	digest := found.digest.String()
-	if _, err := parseDigest(digest); err != nil {
-		return err
-	}
-	if s.has(ctx, digest) {
-		return s.Name(ctx, name, digest)
-	}
-	image := filepath.Join(work, "image")
-	if n := len(found.layers); n == 0 || n > maxApart {
-		if err := s.unpackAll(ctx, found, image); err != nil {
-			return err
-		}
-		return s.placeNamed(image, s.imageDir(digest), name, digest)
-	}
-	info, fresh, err := s.unpackApart(ctx, work, found)
+	release, err := s.Use(ctx, digest)
 	if err == nil {
-		err = os.Mkdir(image, 0o700)
-	}
-	if err == nil {
-		err = writeInfo(image, info)
+		err = s.checkLayers(ctx, found)
+	} else if errors.Is(err, runtime.ErrNoImage) {
+		release, err = s.unpackSource(ctx, work, found)
 	}
 	if err != nil {
-		return err
+		if release != nil {
+			release()
+		}
+		return runtime.Brought{}, err
 	}
-	return s.placeImage(image, info, fresh, func() error { return s.setName(name, digest) })
+	return s.heldAs(ctx, digest, release)
+}
+
+// heldAs describes an image that is held.
+func (s *Store) heldAs(ctx context.Context, digest string, release func()) (runtime.Brought, error) {
+	info, err := s.Info(ctx, digest)
+	if err != nil {
+		release()
+		return runtime.Brought{}, err
+	}
+	return runtime.Brought{Digest: digest, Bytes: info.Bytes, Desktop: info.Config.Desktop != "", Release: release}, nil
+}
+
+// unpackSource gives an image its place and holds it.
+func (s *Store) unpackSource(ctx context.Context, work string, found source) (release func(), err error) {
+	image, digest := filepath.Join(work, "image"), found.digest.String()
+	info, fresh := Info{Digest: digest}, []freshLayer(nil)
+	if n := len(found.layers); n == 0 || n > maxApart {
+		err = s.unpackAll(ctx, found, image)
+	} else if info, fresh, err = s.unpackApart(ctx, work, found); err == nil {
+		if err = os.Mkdir(image, 0o700); err == nil {
+			err = writeInfo(image, info)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = s.placeImage(image, info, fresh, func() error { release = s.hold(digest); return nil })
+	return release, err
 }
 
 // unpackApart unpacks each layer by itself, but for those that are here.
@@ -93,7 +109,11 @@ func (s *Store) unpackApart(ctx context.Context, work string, found source) (inf
 	for i, l := range found.layers {
 		diff := l.diffID.String()
 		id, here := known[diff]
-		if !here {
+		if here {
+			if err := s.checkLayer(ctx, l); err != nil {
+				return info, nil, fmt.Errorf("layer %d of %d: %w", i+1, len(found.layers), err)
+			}
+		} else {
 			f := freshLayer{dir: filepath.Join(work, strconv.Itoa(i))}
 			packed, n, err := s.unpackDiff(ctx, l, f.dir, &left)
 			if err != nil {
@@ -169,27 +189,40 @@ func (s *Store) placeNamed(fresh, dir, name, digest string) error {
 	return s.setName(name, digest)
 }
 
-// openSource opens a layout, unpacking an archive of one first.
-func (s *Store) openSource(ctx context.Context, path, unpacked string) (*os.Root, error) {
-	info, err := os.Stat(path)
+// layOut unpacks the archive of a layout.
+func (s *Store) layOut(ctx context.Context, from io.Reader, dir string) (*os.Root, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() {
-		return os.OpenRoot(path)
-	}
-	if err := os.Mkdir(unpacked, 0o700); err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(unpacked)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.unpackArchive(ctx, path, root); err != nil {
-		root.Close()
-		return nil, err
+	if err := s.unpackArchive(ctx, from, root); err != nil {
+		return nil, errors.Join(err, root.Close())
 	}
 	return root, nil
+}
+
+// checkLayers reads the layers of an image that is here.
+func (s *Store) checkLayers(ctx context.Context, found source) error {
+	for i, l := range found.layers {
+		if err := s.checkLayer(ctx, l); err != nil {
+			return fmt.Errorf("layer %d of %d: %w", i+1, len(found.layers), err)
+		}
+	}
+	return nil
+}
+
+// checkLayer reads a layer and keeps nothing of it.
+func (s *Store) checkLayer(ctx context.Context, l layer) error {
+	return readLayer(l, func(plain io.Reader) (Packed, error) {
+		stream := newHasher(&capped{ctx: ctx, from: plain, left: s.limits.bytes + int64(s.limits.entries)*tarOverheadBytes})
+		if _, err := io.Copy(io.Discard, stream); err != nil {
+			return Packed{}, badTar(err)
+		}
+		return Packed{ID: stream.digest().String(), Bytes: stream.bytes}, nil
+	})
 }
 
 // unpackAll lays all layers over each other in one root.
@@ -226,6 +259,11 @@ func makeRoot(fresh string) (string, error) {
 // unpackLayer checks a layer's digests while it unpacks it. What it has
 // unpacked is thrown away with the rest if they are not as promised.
 func unpackLayer(ctx context.Context, l layer, u *unpacker) error {
+	return readLayer(l, func(plain io.Reader) (Packed, error) { return unpackTar(ctx, u, plain) })
+}
+
+// readLayer has a layer's tar taken and checks that it was what was promised.
+func readLayer(l layer, take func(plain io.Reader) (Packed, error)) error {
 	f, err := l.open()
 	if err != nil {
 		return err
@@ -237,7 +275,7 @@ func unpackLayer(ctx context.Context, l layer, u *unpacker) error {
 		return err
 	}
 	defer plain.Close()
-	got, err := unpackTar(ctx, u, plain)
+	got, err := take(plain)
 	if err != nil {
 		return err
 	}

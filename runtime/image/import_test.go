@@ -104,6 +104,26 @@ func packDir(t *testing.T, dir string) (plain, zipped string) {
 	return plain, zipped
 }
 
+// importPath imports an archive, or a layout's directory as one, under a name.
+func importPath(t *testing.T, s *Store, name, path string) (string, error) {
+	archive, err := os.ReadFile(path)
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		var out bytes.Buffer
+		w := tar.NewWriter(&out)
+		err = errors.Join(w.AddFS(os.DirFS(path)), w.Close())
+		archive = out.Bytes()
+	}
+	if err != nil {
+		return "", err
+	}
+	brought, err := s.Import(t.Context(), bytes.NewReader(archive))
+	if err != nil {
+		return "", err
+	}
+	defer brought.Release()
+	return brought.Digest, s.Name(t.Context(), name, brought.Digest)
+}
+
 func twoLayers(t *testing.T) v1.Image {
 	return testImage(t, goruntime.GOARCH, tarOf(t, dir("etc"), file("etc/a"), file("etc/b")), tarOf(t, file("etc/.wh.a"), file("srv/c")))
 }
@@ -118,7 +138,7 @@ func TestImport(t *testing.T) {
 	plain, zipped := packDir(t, dir)
 	s := openStore(t, Options{machine: testMachine(t)})
 	for name, path := range map[string]string{"from/layout:1": dir, "from-tar": plain, "from-gzip": zipped} {
-		digest, err := s.Import(t.Context(), name, path)
+		digest, err := importPath(t, s, name, path)
 		if err != nil || digest != want.String() {
 			t.Fatalf("%s: %s, %v", name, digest, err)
 		}
@@ -186,7 +206,7 @@ func TestLayersApartLookAsTheyDoInOneRoot(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := openStore(t, Options{machine: testMachine(t)})
-			digest, err := s.Import(t.Context(), "x", writeLayout(t, testImage(t, goruntime.GOARCH, below, above)))
+			digest, err := importPath(t, s, "x", writeLayout(t, testImage(t, goruntime.GOARCH, below, above)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,11 +224,11 @@ func TestLayersApartLookAsTheyDoInOneRoot(t *testing.T) {
 func TestImportedImagesShareLayers(t *testing.T) {
 	s := openStore(t, Options{machine: testMachine(t)})
 	base := tarOf(t, dir("etc"), file("etc/a"))
-	one, err := s.Import(t.Context(), "one", writeLayout(t, testImage(t, goruntime.GOARCH, base, tarOf(t, file("one")))))
+	one, err := importPath(t, s, "one", writeLayout(t, testImage(t, goruntime.GOARCH, base, tarOf(t, file("one")))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := s.Import(t.Context(), "two", writeLayout(t, testImage(t, goruntime.GOARCH, base, tarOf(t, file("two")), base)))
+	two, err := importPath(t, s, "two", writeLayout(t, testImage(t, goruntime.GOARCH, base, tarOf(t, file("two")), base)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +258,7 @@ func importMany(t *testing.T, s *Store) string {
 	for i := range many {
 		many[i] = tarOf(t, file(fmt.Sprint("f", i)))
 	}
-	digest, err := s.Import(t.Context(), "many", writeLayout(t, testImage(t, goruntime.GOARCH, many...)))
+	digest, err := importPath(t, s, "many", writeLayout(t, testImage(t, goruntime.GOARCH, many...)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +283,7 @@ func TestImportOfADockerSave(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := openStore(t, Options{machine: testMachine(t)})
-	digest, err := s.Import(t.Context(), "app", path)
+	digest, err := importPath(t, s, "app", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +343,7 @@ func TestImportRefuses(t *testing.T) {
 		{"an empty directory", t.TempDir(), "no image"},
 	} {
 		s := openStore(t, Options{machine: testMachine(t), limits: limits{entries: 50, bytes: 1 << 20, names: roomFor(1 << 20)}})
-		_, err := s.Import(t.Context(), "x", tt.path)
+		_, err := importPath(t, s, "x", tt.path)
 		if !errors.Is(err, runtime.ErrInvalid) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", tt.why, err)
 		}
@@ -343,11 +363,11 @@ func TestNamesOfImages(t *testing.T) {
 	dir := writeLayout(t, twoLayers(t))
 	s := openStore(t, Options{machine: testMachine(t)})
 	for _, bad := range []string{"", "host", "..", "sha256:abc", "a b", "a\x00", strings.Repeat("n", maxNameBytes+1)} {
-		if _, err := s.Import(t.Context(), bad, dir); !errors.Is(err, runtime.ErrInvalid) {
+		if _, err := importPath(t, s, bad, dir); !errors.Is(err, runtime.ErrInvalid) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	digest, err := s.Import(t.Context(), "a/../b", dir)
+	digest, err := importPath(t, s, "a/../b", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +412,13 @@ func TestACrashLeavesNothingUnfinished(t *testing.T) {
 	expectNothingUnfinished(t, s)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Import(cancelled, "x", writeLayout(t, twoLayers(t))); !errors.Is(err, context.Canceled) {
+	plain, _ := packDir(t, writeLayout(t, twoLayers(t)))
+	archive, err := os.Open(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	if _, err := s.Import(cancelled, archive); !errors.Is(err, context.Canceled) {
 		t.Fatalf("cancelled: %v", err)
 	}
 	expectNothingUnfinished(t, s)
@@ -412,4 +438,47 @@ func unfinished(t *testing.T, s *Store) []os.DirEntry {
 		t.Fatal(err)
 	}
 	return left
+}
+
+// Naming what another has by its digest is not having it: every layer is sent,
+// also one that is here.
+func TestAnImageIsNotHadByItsDigestsAlone(t *testing.T) {
+	s := openStore(t, Options{machine: testMachine(t)})
+	img := twoLayers(t)
+	if _, err := importPath(t, s, "theirs", writeLayout(t, img)); err != nil {
+		t.Fatal(err)
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range layers {
+		dir := writeLayout(t, img)
+		digest, err := l.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dir, "blobs", digest.Algorithm, digest.Hex)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := importPath(t, s, "mine", dir); !errors.Is(err, runtime.ErrInvalid) {
+			t.Errorf("without layer %s: %v", digest, err)
+		}
+	}
+	// The same layer as a part of another image.
+	other := writeLayout(t, testImage(t, goruntime.GOARCH, tarOf(t, dir("etc"), file("etc/a"), file("etc/b")), tarOf(t, file("mine"))))
+	digest, err := layers[0].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(other, "blobs", digest.Algorithm, digest.Hex), []byte("guessed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := importPath(t, s, "mine", other); !errors.Is(err, runtime.ErrInvalid) {
+		t.Errorf("with a layer that is another: %v", err)
+	}
+	if _, err := s.Resolve(t.Context(), "mine"); !errors.Is(err, runtime.ErrNoImage) {
+		t.Errorf("it has a name: %v", err)
+	}
+	expectNothingUnfinished(t, s)
 }

@@ -121,7 +121,7 @@ func TestTheSameTreeMakesTheSameImage(t *testing.T) {
 
 func TestSweepKeepsWhatACommittedImageStandsOn(t *testing.T) {
 	s := openStore(t, Options{machine: testMachine(t)})
-	base, err := s.Import(t.Context(), "base", writeLayout(t, twoLayers(t)))
+	base, err := importPath(t, s, "base", writeLayout(t, twoLayers(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

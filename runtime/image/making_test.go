@@ -234,7 +234,7 @@ func TestAMakingOutlivesItsCaller(t *testing.T) {
 func TestAnImportGoesBeforeAMaking(t *testing.T) {
 	k := newKitchen(t)
 	s := k.open(t)
-	digest, err := s.Import(t.Context(), "plain", writeLayout(t, twoLayers(t)))
+	digest, err := importPath(t, s, "plain", writeLayout(t, twoLayers(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,12 @@ func (s *Store) named(name string) (string, error) {
 	return string(text), nil
 }
 
+// Makes reports whether a name is one that this store makes an image for.
+func (s *Store) Makes(name string) bool {
+	_, ok := s.makings.recipes[name]
+	return ok || name == Host
+}
+
 // names maps digests to their names.
 func (s *Store) names() (map[string][]string, error) {
 	entries, err := os.ReadDir(filepath.Join(s.dir, "names"))

@@ -5,64 +5,82 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	goruntime "runtime"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/bothy-computer/bothy/runtime"
 )
 
-// Login is who a registry is told pulls; the zero value is nobody.
-type Login struct{ User, Password string }
-
-// Pull brings an image from a registry, such as docker.io/library/python:3.12,
-// and gives it a name, as Import does. Each layer is unpacked as it comes. Of an
-// index the image for this machine is taken. No other credentials than login
-// are used, whatever this machine's user has. Errors are runtime.ErrNoImage when
-// the registry has no such image, runtime.ErrInvalid for a bad reference, a
-// refused login or what is no image, runtime.ErrFull when the disk is, and
-// runtime.ErrUnready when the registry does not answer.
-func (s *Store) Pull(ctx context.Context, reference, as string, login Login) (string, error) {
-	if err := checkName(as); err != nil {
-		return "", err
-	}
-	digest, err := s.pull(ctx, reference, as, login)
+// Pull brings an image from a registry. Each layer is unpacked as it comes. Of an
+// index the image for this machine is taken. No other credentials than those of
+// p are used, whatever this machine's user has. The registry is asked each time,
+// so that who may no longer pull finds nothing; layers come again only to an
+// owner who has not pulled the same image here before. What is inside is not
+// connected to, whoever leads there, but for the store's own Registries. Errors
+// are runtime.ErrNoImage when the registry has no such image, runtime.ErrInvalid
+// for a bad reference, a refused login or address, or what is no image,
+// runtime.ErrFull when the disk is, and runtime.ErrUnready when the registry does
+// not answer.
+func (s *Store) Pull(ctx context.Context, p runtime.Pull) (runtime.Brought, error) {
+	brought, err := s.pull(ctx, p)
 	if err != nil {
-		return "", fmt.Errorf("pull image %s: %w", reference, full(err))
+		return brought, fmt.Errorf("pull image %s: %w", p.Reference, full(err))
 	}
-	return digest, nil
+	return brought, nil
 }
 
-func (s *Store) pull(ctx context.Context, reference, as string, login Login) (string, error) {
-	ref, err := name.ParseReference(reference)
+func (s *Store) pull(ctx context.Context, p runtime.Pull) (runtime.Brought, error) {
+	ref, err := s.reference(p.Reference)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", runtime.ErrInvalid, err)
+		return runtime.Brought{}, err
 	}
 	work, err := s.temp("pull")
 	if err != nil {
-		return "", err
+		return runtime.Brought{}, err
 	}
 	defer os.RemoveAll(work)
 	auth := authn.Anonymous
-	if login != (Login{}) {
-		auth = &authn.Basic{Username: login.User, Password: login.Password}
+	if p.User != "" || p.Password != "" {
+		auth = &authn.Basic{Username: p.User, Password: p.Password}
 	}
-	img, err := remote.Image(ref, remote.WithContext(ctx), remote.WithAuth(auth),
+	img, err := remote.Image(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithTransport(p.Way), remote.WithRetryBackoff(pullBackoff),
 		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: goruntime.GOARCH}))
 	if err != nil {
-		return "", ofRegistry(err)
+		return runtime.Brought{}, ofRegistry(err)
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		return runtime.Brought{}, ofRegistry(err)
+	}
+	key := pulledKey(p.Owner, digest.String())
+	if have, ok := s.Cached(key); ok && have == digest.String() {
+		if release, err := s.Use(ctx, have); err == nil {
+			return s.heldAs(ctx, have, release)
+		}
 	}
 	found, err := remoteSource(img)
 	if err != nil {
-		return "", err
+		return runtime.Brought{}, err
 	}
-	return found.digest.String(), s.keep(ctx, work, found, as)
+	brought, err := s.keep(ctx, work, found)
+	if err != nil {
+		return brought, err
+	}
+	if err := s.Remember(key, brought.Digest); err != nil {
+		brought.Release()
+		return runtime.Brought{}, err
+	}
+	return brought, nil
+}
+
+// pulledKey is under what the store remembers that an owner has pulled an image,
+// every byte of it.
+func pulledKey(owner, digest string) string {
+	return hashOf(fmt.Appendf(nil, "pulled %q %q", owner, digest)).String()
 }
 
 // remoteSource reads the documents of an image in a registry, whose digests the
@@ -94,22 +112,19 @@ func remoteSource(img v1.Image) (source, error) {
 				return nil, ofRegistry(err)
 			}
 			body, err := l.Compressed()
-			return body, ofRegistry(err)
+			return registryBody{body}, ofRegistry(err)
 		}})
 	}
 	return found, found.configure(config)
 }
 
-// ofRegistry says what a registry's failure means.
-func ofRegistry(err error) error {
-	var answer *transport.Error
-	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%w: %w", runtime.ErrNoImage, err)
-	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
-		return fmt.Errorf("%w: the registry refuses: %w", runtime.ErrInvalid, err)
+// registryBody tells a layer that is cut from one that is damaged.
+type registryBody struct{ io.ReadCloser }
+
+func (b registryBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = ofRegistry(err)
 	}
-	return fmt.Errorf("%w: %w", runtime.ErrUnready, err)
+	return n, err
 }

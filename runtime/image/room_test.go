@@ -15,7 +15,6 @@ import (
 func TestImagesLeaveTheDisksReserve(t *testing.T) {
 	p, to, _, layered, _ := twoStores(t)
 	dir := writeLayout(t, twoLayers(t))
-	archive, _ := packDir(t, dir)
 	host, err := to.Resolve(t.Context(), Host)
 	if err != nil {
 		t.Fatal(err)
@@ -28,9 +27,8 @@ func TestImagesLeaveTheDisksReserve(t *testing.T) {
 		return 2 * reserveBytes
 	}
 	for name, bring := range map[string]func() error{
-		"an import":          func() error { _, err := to.Import(t.Context(), "x", dir); return err },
-		"an import of a tar": func() error { _, err := to.Import(t.Context(), "x", archive); return err },
-		"a fetch":            func() error { return to.Fetch(t.Context(), layered, p) },
+		"an import": func() error { _, err := importPath(t, to, "x", dir); return err },
+		"a fetch":   func() error { return to.Fetch(t.Context(), layered, p) },
 		"a commit": func() error {
 			_, err := to.Commit(t.Context(), Change{Parent: host, Trees: []Tree{{Path: upperTree(t), At: "."}}, IDs: upperIDs})
 			return err

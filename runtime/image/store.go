@@ -39,6 +39,8 @@ type Options struct {
 	// Sources is a file that tells where Debian's packages come from, in a
 	// format of apt's; "" means as this machine has it set up.
 	Sources string
+	// Insecure are the registries, each a host or host:port, that may lack TLS.
+	Insecure []string
 
 	// machine is the root that the host image is made of; "/" but in tests.
 	machine string
@@ -54,7 +56,9 @@ type Store struct {
 	dir    string
 	log    *slog.Logger
 	limits limits
-	host   *host
+	// insecure are as in Options.
+	insecure []string
+	host     *host
 	// makings are the images made here, with bootstrap and keys.
 	makings   *makings
 	bootstrap bootstrapper
@@ -95,7 +99,7 @@ func Open(opts Options) (*Store, error) {
 	}
 	system := debian{machine: opts.machine, sources: opts.Sources}
 	s := &Store{
-		dir: opts.Dir, log: opts.Log, limits: opts.limits, makings: newMakings(opts.Recipes), bootstrap: system.bootstrap, keys: system.keys,
+		dir: opts.Dir, log: opts.Log, limits: opts.limits, insecure: opts.Insecure, makings: newMakings(opts.Recipes), bootstrap: system.bootstrap, keys: system.keys,
 		uses: map[string]int{}, fetches: newSharing(), fetching: make(chan struct{}, maxFetches), cutPause: cutPause,
 		removeAll: os.RemoveAll, sync: syncDirOf,
 	}
@@ -215,6 +219,11 @@ func (s *Store) Use(ctx context.Context, digest string) (release func(), err err
 	if _, err := s.Layers(ctx, digest); err != nil {
 		return nil, err
 	}
+	return s.hold(digest), nil
+}
+
+// hold counts one more who holds an image. placing is held.
+func (s *Store) hold(digest string) (release func()) {
 	s.uses[digest]++
 	return sync.OnceFunc(func() {
 		s.placing.Lock()
@@ -222,7 +231,7 @@ func (s *Store) Use(ctx context.Context, digest string) (release func(), err err
 		if s.uses[digest]--; s.uses[digest] == 0 {
 			delete(s.uses, digest)
 		}
-	}), nil
+	})
 }
 
 // Remove takes a name away. The image itself goes with the next Sweep, if no

@@ -138,7 +138,7 @@ func TestTwoProcessesDoNotPlaceAtOnce(t *testing.T) {
 	one, other := openStore(t, Options{Dir: dir, machine: testMachine(t)}), openStore(t, Options{Dir: dir, machine: testMachine(t)})
 	one.placing.Lock()
 	placed := make(chan error, 1)
-	go func() { _, err := other.Import(t.Context(), "x", writeLayout(t, twoLayers(t))); placed <- err }()
+	go func() { _, err := importPath(t, other, "x", writeLayout(t, twoLayers(t))); placed <- err }()
 	select {
 	case err := <-placed:
 		t.Fatalf("placed meanwhile: %v", err)
