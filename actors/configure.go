@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -25,6 +26,10 @@ type recipe struct {
 	agent *state.Agent  // nil when none is named, or it was deleted
 	told  string        // a task's computer's own instructions
 	gone  state.AgentID // that was deleted
+	// others are the agents that a task may come to, and notices what is to be
+	// told of those that it cannot.
+	others  []state.Agent
+	notices []string
 }
 
 // configure fixes what a run works with: the message over the agent over the
@@ -45,6 +50,7 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 	if config.Model == "" {
 		config.Model = t.models.Default()
 	}
+	config.Delegates, config.Notices = t.delegates(r), append(config.Notices, r.notices...)
 	if err := t.models.Ready(config.Model); err != nil {
 		return config, err
 	}
@@ -74,6 +80,9 @@ func readRecipe(v *state.View, c Caller, thread state.Thread, n NewRun) (r recip
 		return r, nil // a deleted agent's threads go on without it
 	}
 	r.agent = &agent
+	if err == nil {
+		r.others, r.notices, err = reachable(v, agent)
+	}
 	return r, err
 }
 
@@ -84,7 +93,59 @@ func adoptAgent(config *state.RunConfig, a state.Agent) {
 		config.Timeout = a.Timeout
 	}
 	config.Workdir = workdir(a.Workspace)
+	config.Handoffs = a.Handoffs
 }
+
+// reachable are the agents that an agent's task may come to, nearest first.
+// Those that are gone, or too many, are left out, with a notice.
+func reachable(v *state.View, from state.Agent) (others []state.Agent, notices []string, err error) {
+	seen := map[state.AgentID]bool{from.ID: true}
+	for queue := []state.Agent{from}; len(queue) > 0; queue = queue[1:] {
+		for _, id := range queue[0].Handoffs {
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			a, err := v.Agent(from.Account, id)
+			switch {
+			case fault.Is(err, fault.NotFound):
+				notices = append(notices, fmt.Sprintf("The agent %q hands tasks to an agent that was deleted (%s); that handoff is left out.", queue[0].Name, id))
+				continue
+			case err != nil:
+				return nil, nil, err
+			case len(others) == maxDelegates:
+				return others, append(notices, fmt.Sprintf("A run's task may come to %d agents; handoffs to more are left out.", maxDelegates)), nil
+			}
+			others, queue = append(others, a), append(queue, a)
+		}
+	}
+	return others, notices, nil
+}
+
+// delegates are the configurations of the agents that a task may come to. Of
+// the message they are given only its task, variables and secrets.
+func (t *Threads) delegates(r recipe) []state.Delegate {
+	var all []state.Delegate
+	for _, a := range r.others {
+		config := state.RunConfig{Timeout: DefaultTimeout}
+		adoptAgent(&config, a)
+		if config.Model == "" {
+			config.Model = t.models.Default()
+		}
+		all = append(all, state.Delegate{Agent: a.ID, Name: a.Name, Description: a.Description, Model: config.Model,
+			Instructions: config.Instructions, ReasoningEffort: config.ReasoningEffort, Timeout: config.Timeout, Workdir: config.Workdir,
+			MCPServers: byName(serverName, r.env.MCPServers, a.MCPServers), Handoffs: a.Handoffs})
+	}
+	return all
+}
+
+// delegated is what a delegate works with.
+func delegated(d state.Delegate) state.RunConfig {
+	return state.RunConfig{Agent: d.Agent, AgentName: d.Name, Model: d.Model, Instructions: d.Instructions, ReasoningEffort: d.ReasoningEffort,
+		Timeout: d.Timeout, Workdir: d.Workdir, MCPServers: d.MCPServers, Handoffs: d.Handoffs}
+}
+
+func serverName(m state.MCPServer) string { return m.Name }
 
 // workdir turns a computer agent's workspace into a directory of the
 // computer: /projects/x is /workspace/projects/x.
@@ -135,7 +196,7 @@ func (t *Threads) entrust(config *state.RunConfig, account state.AccountID, r re
 	if r.agent != nil {
 		ofAgent = r.agent.MCPServers
 	}
-	config.MCPServers = byName(func(m state.MCPServer) string { return m.Name }, r.env.MCPServers, ofAgent, servers)
+	config.MCPServers = byName(serverName, r.env.MCPServers, ofAgent, servers)
 	if n := len(config.MCPServers); n > mcp.MaxServers {
 		return fault.New(fault.TooLarge, "a run is given %d MCP servers by its environment, agent and message; the limit is %d", n, mcp.MaxServers).WithField("mcpServers")
 	}

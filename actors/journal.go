@@ -52,14 +52,15 @@ func newJournal(d *ownership, run state.Run, epoch state.Epoch, next uint64) *jo
 		next: next, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
-// piece adds streamed text. It waits while too much is pending, until ctx ends.
-func (j *journal) piece(ctx context.Context, item string, typ state.ItemType, text string) {
+// piece adds streamed text, as events like one. It waits while too much is
+// pending, until ctx ends.
+func (j *journal) piece(ctx context.Context, like state.Event, text string) {
 	for len(text) > 0 && ctx.Err() == nil {
 		n := runeCut(text, min(len(text), maxPieceBytes))
 		if n == 0 {
 			n = min(len(text), maxPieceBytes)
 		}
-		if !j.add(item, typ, text[:n]) {
+		if !j.add(like, text[:n]) {
 			select {
 			case <-j.room:
 			case <-ctx.Done():
@@ -70,16 +71,17 @@ func (j *journal) piece(ctx context.Context, item string, typ state.ItemType, te
 	}
 }
 
-func (j *journal) add(item string, typ state.ItemType, text string) bool {
+func (j *journal) add(like state.Event, text string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.bytes >= maxPending {
 		return false
 	}
-	if last := len(j.pieces) - 1; last >= 0 && j.pieces[last].Kind == state.EventText && j.pieces[last].Item == item && len(j.pieces[last].Text)+len(text) <= maxPieceBytes {
+	if last := len(j.pieces) - 1; last >= 0 && j.pieces[last].Kind == state.EventText && j.pieces[last].Item == like.Item && len(j.pieces[last].Text)+len(text) <= maxPieceBytes {
 		j.pieces[last].Text += text
 	} else {
-		j.pieces = append(j.pieces, state.Event{Kind: state.EventText, Item: item, Type: typ, Text: text})
+		like.Kind, like.Text = state.EventText, text
+		j.pieces = append(j.pieces, like)
 	}
 	j.bytes += len(text)
 	signal(j.ready)

@@ -18,70 +18,69 @@ type kit struct {
 // builtIn is the kit of a run without servers.
 func builtIn() kit { return kit{tools: agent.Tools()} }
 
-// enlist prepares the run's MCP servers. None is started.
-func (w *work) enlist() error {
-	w.kit = builtIn()
-	sealed := slices.DeleteFunc(slices.Clone(w.run.Config.MCPServers), func(m state.MCPServer) bool { return m.Disabled })
+// enlist prepares the agent's MCP servers. None is started.
+func (s *stint) enlist() error {
+	sealed := slices.DeleteFunc(slices.Clone(s.config.MCPServers), func(m state.MCPServer) bool { return m.Disabled })
 	if len(sealed) == 0 {
 		return nil
 	}
-	open, err := w.vault.openServers(w.run.Account, sealed)
+	open, err := s.vault.openServers(s.run.Account, sealed)
 	if err != nil {
 		return err
 	}
 	servers := make([]mcp.Server, 0, len(open))
 	for _, m := range open {
-		servers = append(servers, mcp.Server{Name: m.Name, Command: m.Command, Args: m.Args, Env: m.Env, Cwd: m.Cwd,
-			URL: m.URL, Bearer: m.Bearer, Headers: m.Headers, AllowedTools: m.AllowedTools})
+		server := mcp.Server{Name: m.Name, URL: m.URL, Bearer: m.Bearer, Headers: m.Headers, AllowedTools: m.AllowedTools}
+		if m.URL == "" {
+			server.Command, server.Args, server.Env, server.Cwd = m.Command, m.Args, m.Env, inDir(s.config.Workdir, m.Cwd)
+		}
+		servers = append(servers, server)
 	}
-	w.pool = mcp.New(w.ctx, mcp.Options{Computer: w.machine.ready, Way: w.way, Version: w.version})
-	w.servers = w.pool.Set(servers)
+	s.servers = s.pool.Set(servers)
 	return nil
 }
 
-// equip starts the run's servers before the first model call, which must tell
-// their tools. What is missing is told to the user and to the model.
-func (w *work) equip() error {
-	if w.servers == nil || w.equipped {
+// equip starts the agent's servers before its first model call, which must
+// tell their tools. What is missing is told to the user and to the model.
+func (s *stint) equip() error {
+	if s.servers == nil || s.equipped {
 		return nil
 	}
-	if err := w.servers.Start(w.ctx); err != nil {
-		return w.toolless(err)
+	if s.config.Workdir != "" && s.servers.NeedsComputer() {
+		if _, err := s.computer(s.ctx); err != nil { // it makes the directory that they start in
+			return s.toolless(err)
+		}
 	}
-	w.equipped = true
-	for _, note := range w.servers.Notes() {
-		w.journal.push(notice("%s", note))
+	if err := s.servers.Start(s.ctx); err != nil {
+		return s.toolless(err)
 	}
-	w.debug("%d tools of MCP servers", len(w.servers.Tools()))
-	w.kit.tools = slices.Concat(w.kit.tools, w.servers.Tools())
-	w.kit.about = strings.Join(slices.Concat(w.servers.Advice(), w.servers.Notes()), "\n")
-	w.grown = true
+	s.equipped = true
+	for _, note := range s.servers.Notes() {
+		s.journal.push(s.voice.said(notice("%s", note)))
+	}
+	s.debug("%d tools of MCP servers", len(s.servers.Tools()))
+	s.kit.tools = slices.Concat(s.kit.tools, s.servers.Tools())
+	s.kit.about = strings.Join(slices.Concat(s.servers.Advice(), s.servers.Notes()), "\n")
+	s.grown = true
 	return nil
 }
 
-// more are the tools of a run beside the built-in ones.
-func (w *work) more() []agent.Toolkit {
-	if w.servers == nil {
+// more are the agent's tools beside the built-in ones.
+func (s *stint) more() []agent.Toolkit {
+	if s.servers == nil {
 		return nil
 	}
-	return []agent.Toolkit{w.servers}
+	return []agent.Toolkit{s.servers}
 }
 
 // ascribe notes on calls of servers' tools whose they are.
-func (w *work) ascribe(events []state.Event) {
+func (s *stint) ascribe(events []state.Event) {
 	for _, e := range events {
-		if w.servers == nil || e.Type != state.ItemToolCall {
+		if s.servers == nil || e.Type != state.ItemToolCall {
 			continue
 		}
-		if tool, ok := w.servers.Lookup(e.Tool.Name); ok {
+		if tool, ok := s.servers.Lookup(e.Tool.Name); ok {
 			e.Tool.Server, e.Tool.ServerTool = tool.Server, tool.Tool
 		}
-	}
-}
-
-// disband ends the run's servers.
-func (w *work) disband() {
-	if w.pool != nil {
-		w.pool.Close()
 	}
 }

@@ -34,34 +34,58 @@ type machine struct {
 
 func newMachine(w *work) *machine { return &machine{work: w} }
 
-// ready starts the computer at the first call and returns it.
-func (m *machine) ready(ctx context.Context) (agent.Computer, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// room is the machine as one agent uses it: from its own directory.
+type room struct {
+	*machine
+	base string // "" is the workspace
+}
+
+// in gives the computer as it is used from a directory, which is made. The
+// first call starts it.
+func (m *machine) in(dir string) func(context.Context) (agent.Computer, error) {
+	made := false
+	return func(ctx context.Context) (agent.Computer, error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if err := m.ready(ctx); err != nil {
+			return nil, err
+		}
+		if dir != "" && !made {
+			if err := m.files.MkdirAll(dir); err != nil {
+				return nil, translate(err)
+			}
+			made = true
+		}
+		return room{m, dir}, nil
+	}
+}
+
+// ready starts the computer; m.mu is held.
+func (m *machine) ready(ctx context.Context) error {
 	if m.grant != nil {
-		return m, nil
+		return nil
 	}
 	if err := m.work.awaitImage(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	g, release, err := m.work.local.hold(ctx, m.work.computer.ID)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if g.epoch != m.work.computer.Epoch {
 		release()
-		return nil, fault.New(fault.Moved, "the computer is in epoch %d; this run began in %d", g.epoch, m.work.computer.Epoch)
+		return fault.New(fault.Moved, "the computer is in epoch %d; this run began in %d", g.epoch, m.work.computer.Epoch)
 	}
 	if err := m.open(ctx); err != nil {
 		release()
-		return nil, translate(err)
+		return translate(err)
 	}
 	m.grant, m.release = &g, release
 	m.diff = newDiffer(ctx, m.work, m.files)
 	if g.lost != "" {
 		m.work.journal.push(notice("%s", g.lost))
 	}
-	return m, nil
+	return nil
 }
 
 func (m *machine) open(ctx context.Context) error {
@@ -74,13 +98,7 @@ func (m *machine) open(ctx context.Context) error {
 		return err
 	}
 	m.files, err = workspace.Open(root)
-	if err != nil {
-		return err
-	}
-	if dir := m.work.run.Config.Workdir; dir != "" {
-		return m.files.MkdirAll(dir)
-	}
-	return nil
+	return err
 }
 
 func (m *machine) close() {
@@ -130,14 +148,14 @@ func (m *machine) explain(r *agent.Result) {
 }
 
 // Exec runs a tool's command with the run's variables.
-func (m *machine) Exec(ctx context.Context, cmd agent.Command) (agent.Exit, error) {
+func (r room) Exec(ctx context.Context, cmd agent.Command) (agent.Exit, error) {
 	out := &shared{w: cmd.Output}
 	errs := out
 	if cmd.Errors != nil {
 		errs = &shared{w: cmd.Errors}
 	}
-	exit, err := m.work.local.run(ctx, *m.grant, ExecRequest{Computer: m.work.computer.ID, Command: Command{
-		Argv: cmd.Argv, Env: slices.Concat(m.work.variable, cmd.Env), Dir: m.dir(cmd.Dir),
+	exit, err := r.work.local.run(ctx, *r.grant, ExecRequest{Computer: r.work.computer.ID, Command: Command{
+		Argv: cmd.Argv, Env: slices.Concat(r.work.variable, cmd.Env), Dir: r.dir(cmd.Dir),
 		Stdin: cmd.Input, Stdout: out, Stderr: errs, Timeout: cmd.Timeout}})
 	if err != nil {
 		return agent.Exit{}, gone(err)
@@ -153,9 +171,13 @@ func gone(err error) error {
 	return err
 }
 
-// dir is where a command runs: relative to the run's own directory.
-func (m *machine) dir(dir string) string {
-	base := m.work.run.Config.Workdir
+// dir is where a command runs: relative to the agent's own directory.
+func (r room) dir(dir string) string {
+	return inDir(r.base, dir)
+}
+
+// inDir is a directory that is named from another one, "" for the workspace.
+func inDir(base, dir string) string {
 	if base == "" {
 		base = workspaceDir
 	}
@@ -181,16 +203,16 @@ func (s *shared) Write(p []byte) (int, error) {
 }
 
 // name is a tool's path as the workspace takes it.
-func (m *machine) name(p string) string {
+func (r room) name(p string) string {
 	if strings.HasPrefix(p, agent.OutputDir+"/") {
 		return p // the loop's own files lie at the workspace's root
 	}
-	return m.dir(p)
+	return r.dir(p)
 }
 
 // ReadFile returns at most the first maxBytes of a file.
-func (m *machine) ReadFile(ctx context.Context, name string, maxBytes int64) (agent.File, error) {
-	f, entry, err := m.files.Open(m.name(name))
+func (r room) ReadFile(ctx context.Context, name string, maxBytes int64) (agent.File, error) {
+	f, entry, err := r.files.Open(r.name(name))
 	if err != nil {
 		return agent.File{}, err
 	}
@@ -200,13 +222,13 @@ func (m *machine) ReadFile(ctx context.Context, name string, maxBytes int64) (ag
 }
 
 // WriteFile replaces or creates a file.
-func (m *machine) WriteFile(ctx context.Context, name string, content []byte) (bool, error) {
-	if err := m.work.held(); err != nil {
+func (r room) WriteFile(ctx context.Context, name string, content []byte) (bool, error) {
+	if err := r.work.held(); err != nil {
 		return false, gone(err)
 	}
-	_, err := m.files.Stat(m.name(name))
+	_, err := r.files.Stat(r.name(name))
 	created := errors.Is(err, fs.ErrNotExist)
-	_, err = m.files.Write(ctx, m.name(name), bytes.NewReader(content), workspace.WriteOptions{})
+	_, err = r.files.Write(ctx, r.name(name), bytes.NewReader(content), workspace.WriteOptions{})
 	return created, err
 }
 
@@ -214,21 +236,21 @@ func (m *machine) WriteFile(ctx context.Context, name string, content []byte) (b
 const maxAppendable = 64 << 20
 
 // Append adds to the end of a file.
-func (m *machine) Append(ctx context.Context, name string, content []byte) error {
-	if err := m.work.held(); err != nil {
+func (r room) Append(ctx context.Context, name string, content []byte) error {
+	if err := r.work.held(); err != nil {
 		return gone(err)
 	}
-	before, err := m.files.ReadFile(m.name(name), maxAppendable)
+	before, err := r.files.ReadFile(r.name(name), maxAppendable)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err = m.files.Write(ctx, m.name(name), io.MultiReader(bytes.NewReader(before), bytes.NewReader(content)), workspace.WriteOptions{})
+	_, err = r.files.Write(ctx, r.name(name), io.MultiReader(bytes.NewReader(before), bytes.NewReader(content)), workspace.WriteOptions{})
 	return err
 }
 
 // List returns a directory's entries by name.
-func (m *machine) List(ctx context.Context, name string, maxEntries int) ([]agent.DirEntry, bool, error) {
-	all, err := m.files.List(ctx, m.name(name), workspace.ListOptions{Depth: 1, Limit: maxEntries})
+func (r room) List(ctx context.Context, name string, maxEntries int) ([]agent.DirEntry, bool, error) {
+	all, err := r.files.List(ctx, r.name(name), workspace.ListOptions{Depth: 1, Limit: maxEntries})
 	if err != nil {
 		return nil, false, err
 	}
@@ -239,4 +261,4 @@ func (m *machine) List(ctx context.Context, name string, maxEntries int) ([]agen
 	return entries, all.Truncated, nil
 }
 
-var _ agent.Computer = (*machine)(nil)
+var _ agent.Computer = room{}

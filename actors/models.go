@@ -78,7 +78,7 @@ func (m Models) estimate(config state.RunConfig, k kit, entries []agent.Entry) (
 	if err != nil {
 		return nil, err
 	}
-	return &state.Reservation{ID: newID[state.ReservationID]("resv"), Amount: state.MicroUSD(most), Floor: state.MicroUSD(floor)}, nil
+	return &state.Reservation{ID: newID[state.ReservationID]("resv"), Model: config.Model, Amount: state.MicroUSD(most), Floor: state.MicroUSD(floor)}, nil
 }
 
 // request is a model call for a transcript.

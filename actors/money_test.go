@@ -18,6 +18,13 @@ func tenant(t *testing.T, balance state.MicroUSD, turns ...agenttest.Turn) *hous
 	vendor := agenttest.Serve(t, turns...)
 	h := openHouse(t, actorstest.NewRecords(time.Now), fake.NewWorld(), "n1",
 		map[string]string{"OPENAI_BASE_URL": vendor.URL, "OPENAI_API_KEY": "test"})
+	h.pays(t, balance)
+	return h
+}
+
+// pays makes the house's caller an account that has some money.
+func (h *house) pays(t *testing.T, balance state.MicroUSD) {
+	t.Helper()
 	account, err := h.Accounts.Create(t.Context(), "tenant", &balance)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +34,6 @@ func tenant(t *testing.T, balance state.MicroUSD, turns ...agenttest.Turn) *hous
 		t.Fatal(err)
 	}
 	h.caller = Caller{Account: account.ID, User: key.User, Key: key}
-	return h
 }
 
 func (h *house) account(t *testing.T) state.Account {

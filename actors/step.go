@@ -14,13 +14,16 @@ import (
 
 // callModel makes model call number step and commits its whole reply, and with
 // it the run's end when the reply asks for nothing more.
-func (w *work) callModel(step int) error {
-	if err := w.equip(); err != nil {
+func (s *stint) callModel(step int) error {
+	if s.run.Steps >= maxRunSteps {
+		return failed("run_steps", "Stopped: the agents of this run called models %d times, which is the limit for one run.", maxRunSteps)
+	}
+	if err := s.equip(); err != nil {
 		return err
 	}
-	reply, err := w.call(request(w.run.Config, w.model, w.kit, w.entries), step)
+	reply, err := s.call(request(s.config, s.model, s.kit, s.entries), step)
 	if err != nil {
-		return w.uncalled(err)
+		return s.uncalled(err)
 	}
 	batch := state.Append{}
 	for _, e := range splitText(reply.Entries) {
@@ -28,46 +31,46 @@ func (w *work) callModel(step int) error {
 		if err != nil {
 			return err
 		}
-		w.ascribe(events)
-		batch.Events = append(batch.Events, events...)
-		w.entries = append(w.entries, e)
+		s.ascribe(events)
+		batch.Events = append(batch.Events, s.voice.all(events)...)
+		s.add(e)
 	}
-	if err := w.pay(&batch, reply.Usage); err != nil {
+	if err := s.pay(&batch, reply.Usage); err != nil {
 		return err
 	}
-	if f, over := w.loop.Next(w.entries).(agent.Finish); over {
+	if f, over := s.loop.Next(s.entries).(agent.Finish); over {
 		o := outcomeOf(f)
 		o.last = batch
 		return o
 	}
-	return w.commit(batch)
+	return s.commit(batch)
 }
 
 // call calls the model with its streamed pieces going into the log.
-func (w *work) call(req agent.Request, step int) (agent.Reply, error) {
-	if err := w.ensureReserved(); err != nil {
+func (s *stint) call(req agent.Request, step int) (agent.Reply, error) {
+	if err := s.ensureReserved(); err != nil {
 		return agent.Reply{}, err
 	}
-	watch := &watcher{work: w, seen: map[string]bool{}}
-	caller := agent.Caller{Model: w.client, Sleep: sleep, Jitter: jitter, Now: w.now}
-	begun := w.now()
-	reply, err := caller.Call(w.ctx, req, step, newID[string]("item"), watch)
+	watch := &watcher{of: s, seen: map[string]bool{}}
+	caller := agent.Caller{Model: s.client, Sleep: sleep, Jitter: jitter, Now: s.now, Taken: s.taken}
+	begun := s.now()
+	reply, err := caller.Call(s.ctx, req, step, newID[string]("item"), watch)
 	result := "ok"
 	if err != nil {
 		result = string(agent.AsError(err).Kind)
 	}
-	w.metrics.steps.WithLabelValues(w.client.Vendor(), result).Observe(w.now().Sub(begun).Seconds())
+	s.metrics.steps.WithLabelValues(s.client.Vendor(), result).Observe(s.now().Sub(begun).Seconds())
 	if err == nil {
-		reply.Usage = w.models.counter.Usage(w.client.Vendor(), req, reply)
-		w.metrics.tokens.WithLabelValues(w.client.Vendor(), "input").Add(float64(reply.Usage.InputTokens))
-		w.metrics.tokens.WithLabelValues(w.client.Vendor(), "output").Add(float64(reply.Usage.OutputTokens))
-		w.debug("model call %d took %s: %d tokens in, %d out", step, w.now().Sub(begun).Round(time.Millisecond), reply.Usage.InputTokens, reply.Usage.OutputTokens)
+		reply.Usage = s.models.counter.Usage(s.client.Vendor(), req, reply)
+		s.metrics.tokens.WithLabelValues(s.client.Vendor(), "input").Add(float64(reply.Usage.InputTokens))
+		s.metrics.tokens.WithLabelValues(s.client.Vendor(), "output").Add(float64(reply.Usage.OutputTokens))
+		s.debug("model call %d took %s: %d tokens in, %d out", step, s.now().Sub(begun).Round(time.Millisecond), reply.Usage.InputTokens, reply.Usage.OutputTokens)
 	}
 	return reply, err
 }
 
 // uncalled decides what a model call that failed for good means.
-func (w *work) uncalled(err error) error {
+func (s *stint) uncalled(err error) error {
 	var over *outcome
 	var f *fault.Error
 	switch {
@@ -77,12 +80,12 @@ func (w *work) uncalled(err error) error {
 		return failed("budget", "%s", f.Message)
 	case errors.As(err, &f):
 		return err
-	case w.ctx.Err() != nil:
-		return context.Cause(w.ctx)
+	case s.ctx.Err() != nil:
+		return context.Cause(s.ctx)
 	}
-	switch next := w.loop.After(w.entries, err).(type) {
+	switch next := s.loop.After(s.entries, err).(type) {
 	case agent.Compact:
-		return w.compact(next.Step)
+		return s.compact(next.Step)
 	case agent.Finish:
 		return failed(string(agent.AsError(err).Kind), "%s", next.Text)
 	}
@@ -91,49 +94,52 @@ func (w *work) uncalled(err error) error {
 
 // ensureReserved holds money for the next call, unless enough is held already:
 // what StartRun held did not know of servers' tools.
-func (w *work) ensureReserved() error {
-	if w.reserved != nil && !w.grown {
+func (s *stint) ensureReserved() error {
+	if s.reserved != nil && !s.grown {
 		return nil
 	}
-	w.grown = false
-	r, err := w.models.estimate(w.run.Config, w.kit, w.entries)
-	if err != nil || r == nil {
+	s.grown = false
+	r, err := s.estimate(s.entries)
+	if err != nil || r == nil && s.reserved == nil {
 		return err
 	}
+	if r == nil { // a free model's turn; what another's call was promised goes back
+		return s.commit(state.Append{Settle: s.settlement(0)})
+	}
 	batch := state.Append{Reserve: r}
-	if w.reserved != nil {
-		if r.Amount <= w.reserved.Amount {
+	if s.reserved != nil {
+		if r.Amount <= s.reserved.Amount && s.reservedFor() == s.config.Model {
 			return nil
 		}
-		batch.Settle = w.settlement(0)
+		batch.Settle = s.settlement(0)
 	}
-	return w.commit(batch)
+	return s.commit(batch)
 }
 
 // pay settles the call's reservation with what it used, in the batch that
 // holds its reply.
-func (w *work) pay(batch *state.Append, u agent.Usage) error {
-	cost, err := w.model.Price.Cost(ledger.Tokens{Input: u.InputTokens, Cached: u.CachedTokens, CacheWrite: u.CacheWriteTokens, Output: u.OutputTokens})
+func (s *stint) pay(batch *state.Append, u agent.Usage) error {
+	cost, err := s.model.Price.Cost(ledger.Tokens{Input: u.InputTokens, Cached: u.CachedTokens, CacheWrite: u.CacheWriteTokens, Output: u.OutputTokens})
 	if err != nil {
 		return err
 	}
 	used := state.Usage{InputTokens: u.InputTokens, CachedTokens: u.CachedTokens, OutputTokens: u.OutputTokens, ReasoningTokens: u.ReasoningTokens}
 	batch.Step = &state.Usage{InputTokens: used.InputTokens, CachedTokens: used.CachedTokens, OutputTokens: used.OutputTokens, ReasoningTokens: used.ReasoningTokens}
-	if w.reserved != nil {
-		if state.MicroUSD(cost) > w.reserved.Amount {
-			w.log.Warn("a model call cost more than it could", "cost", cost, "reserved", w.reserved.Amount)
-			cost = ledger.MicroUSD(w.reserved.Amount)
+	if s.reserved != nil {
+		if state.MicroUSD(cost) > s.reserved.Amount {
+			s.log.Warn("a model call cost more than it could", "cost", cost, "reserved", s.reserved.Amount)
+			cost = ledger.MicroUSD(s.reserved.Amount)
 		}
 		used.Cost = state.MicroUSD(cost)
-		batch.Settle = w.settlement(used.Cost)
+		batch.Settle = s.settlement(used.Cost)
 	}
-	batch.Events = append(batch.Events, state.Event{Kind: state.EventUsage, Usage: &used, Model: w.run.Config.Model})
+	batch.Events = append(batch.Events, s.voice.said(state.Event{Kind: state.EventUsage, Usage: &used, Model: s.config.Model}))
 	return nil
 }
 
 func (w *work) settlement(cost state.MicroUSD) *state.Settlement {
 	return &state.Settlement{Reservation: w.reserved.ID, Charge: newID[state.ChargeID]("rec"), Cost: cost,
-		Description: "Model call: " + w.run.Config.Model}
+		Description: "Model call: " + w.reservedFor()}
 }
 
 // commit appends a batch and keeps this work's picture of the run true.
@@ -158,9 +164,9 @@ func (w *work) commit(batch state.Append) error {
 }
 
 // compact shortens the transcript with a summary that the model makes itself.
-func (w *work) compact(step int) error {
-	req := agent.CompactionRequest(w.model.VendorName, w.entries, int(w.model.WindowTokens)*2)
-	reply, err := w.call(req, step)
+func (s *stint) compact(step int) error {
+	req := agent.CompactionRequest(s.model.VendorName, s.entries, int(s.model.WindowTokens)*2)
+	reply, err := s.call(req, step)
 	if err != nil {
 		return failed("context_too_long", "the transcript is too long for the model and could not be shortened: %v", err)
 	}
@@ -168,17 +174,17 @@ func (w *work) compact(step int) error {
 	if err != nil {
 		return failed("context_too_long", "%v", err)
 	}
-	batch := state.Append{Events: []state.Event{notice("The conversation was summarised to fit the model's window.")}}
+	batch := state.Append{Events: []state.Event{s.voice.said(notice("The conversation was summarised to fit the model's window."))}}
 	events, err := eventsOf(entry, state.ItemComplete)
 	if err != nil {
 		return err
 	}
-	batch.Events = append(batch.Events, events...)
-	if err := w.pay(&batch, reply.Usage); err != nil {
+	batch.Events = append(batch.Events, s.voice.all(events)...)
+	if err := s.pay(&batch, reply.Usage); err != nil {
 		return err
 	}
-	w.entries = append(w.entries, entry)
-	return w.commit(batch)
+	s.add(entry)
+	return s.commit(batch)
 }
 
 func notice(format string, args ...any) state.Event {
@@ -186,63 +192,72 @@ func notice(format string, args ...any) state.Event {
 }
 
 // debug adds a log event to runs that asked for them.
-func (w *work) debug(format string, args ...any) {
-	if w.run.Config.Debug {
-		w.journal.push(state.Event{Kind: state.EventLog, Text: fmt.Sprintf(format, args...)})
+func (s *stint) debug(format string, args ...any) {
+	if s.run.Config.Debug {
+		s.journal.push(s.voice.said(state.Event{Kind: state.EventLog, Text: fmt.Sprintf(format, args...)}))
 	}
 }
 
-// runTool runs a committed call and commits its result, and with it the money
-// for the model call that follows.
-func (w *work) runTool(next agent.RunTool) error {
-	w.debug("tool %s begins", next.Call.Name)
-	box := agent.Toolbox{Computer: w.machine.ready, More: w.more(), Now: w.now}
-	entry, err := box.Run(w.ctx, next.Step, next.Call.ID+"_r", next.Call)
-	if err != nil {
-		return w.toolless(err)
+// runTool runs a committed call and commits its result.
+func (s *stint) runTool(next agent.RunTool) error {
+	if to, ok := s.delegate(next.Call.Name); ok {
+		return s.handOff(next, to)
 	}
-	w.machine.explain(entry.Result)
-	w.debug("tool %s took %s", next.Call.Name, entry.Result.Duration.Round(time.Millisecond))
-	changes := w.machine.changes(w.ctx, next.Call.Name, &entry)
+	s.debug("tool %s begins", next.Call.Name)
+	box := agent.Toolbox{Computer: s.computer, More: s.more(), Now: s.now}
+	entry, err := box.Run(s.ctx, next.Step, next.Call.ID+"_r", next.Call)
+	if err != nil {
+		return s.toolless(err)
+	}
+	s.machine.explain(entry.Result)
+	s.debug("tool %s took %s", next.Call.Name, entry.Result.Duration.Round(time.Millisecond))
+	changes := s.machine.changes(s.ctx, next.Call.Name, &entry)
+	return s.answer(entry, state.Append{}, changes...)
+}
+
+// answer commits the result of a call, in a batch that may hold what led to
+// it, with more events after it, and with it the money for the model call that follows.
+func (s *stint) answer(entry agent.Entry, batch state.Append, more ...state.Event) error {
 	events, err := eventsOf(entry, state.ItemComplete)
 	if err != nil {
 		return err
 	}
-	events = append(events, changes...)
-	batch := state.Append{Events: events}
-	after := append(w.entries[:len(w.entries):len(w.entries)], entry)
-	if _, calls := w.loop.Next(after).(agent.CallModel); calls {
-		if batch.Reserve, err = w.models.estimate(w.run.Config, w.kit, after); err != nil {
+	batch.Events = append(batch.Events, s.voice.all(append(events, more...))...)
+	after := append(s.entries[:len(s.entries):len(s.entries)], entry)
+	// What is held and not settled in the batch is looked at before the call.
+	if _, calls := s.loop.Next(after).(agent.CallModel); calls && (s.reserved == nil || batch.Settle != nil) {
+		if batch.Reserve, err = s.estimate(after); err != nil {
 			return err
 		}
 	}
-	err = w.commit(batch)
+	err = s.commit(batch)
 	if fault.Is(err, fault.Payment) {
 		// The result is kept all the same; the run ends for want of money.
 		refusal := err
-		if err := w.commit(state.Append{Events: events}); err != nil {
+		batch.Reserve = nil
+		if err := s.commit(batch); err != nil {
 			return err
 		}
-		w.entries = after
+		s.add(entry)
 		return failed("budget", "%s", refusal.Error())
 	}
 	if err == nil {
-		w.entries = after
+		s.add(entry)
 	}
 	return err
 }
 
 // toolless decides what it means that a tool could not be run at all.
-func (w *work) toolless(err error) error {
+func (s *stint) toolless(err error) error {
 	switch {
-	case w.ctx.Err() != nil:
-		return context.Cause(w.ctx)
+	case s.ctx.Err() != nil:
+		return context.Cause(s.ctx)
 	case fault.Is(err, fault.Moved):
 		return err
 	case fault.Is(err, fault.Payment):
 		return failed("budget", "%s", faultText(err))
 	}
-	w.log.Warn("a tool has no computer", "err", err)
+	s.log.Warn("a tool has no computer", "err", err)
 	return failed("computer", "The computer could not be used: %s", faultText(err))
 }
 

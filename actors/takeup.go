@@ -2,35 +2,41 @@ package actors
 
 import (
 	"bytes"
+	"errors"
+	"slices"
 
 	"github.com/bothy-computer/bothy/actors/agent"
-	"github.com/bothy-computer/bothy/actors/agent/tokens"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 // takeUp begins a run, or closes what an earlier owner left open, and runs its
 // setup scripts. It is over when that ended the run.
 func (w *work) takeUp() (over bool, err error) {
-	client, model, err := w.models.catalog.Open(w.run.Config.Model)
-	if err != nil {
-		return true, w.end(*failed("not_configured", "%s", agent.AsError(err).Message))
+	w.own, err = w.newStint(w.ctx, w.run.Config, voice{}, []state.AgentID{w.run.Config.Agent})
+	var unready *agent.Error
+	if errors.As(err, &unready) {
+		return true, w.end(*failed("not_configured", "%s", unready.Message))
 	}
-	w.client, w.model = client, model
-	w.loop = agent.Loop{WindowTokens: model.WindowTokens, OutputTokens: model.MaxOutputTokens, Count: func(entries []agent.Entry) int64 {
-		return tokens.For(client.Vendor(), w.models.counter.Entries(entries))
-	}}
-	if client.Vendor() == "script" {
-		w.loop.WindowTokens = 0
+	if err != nil {
+		return false, err
 	}
 	if len(w.past) == 0 {
 		err = w.commit(state.Append{Events: w.opening()})
 	} else {
 		err = w.goOn()
 	}
+	w.own.entries = w.within("")
 	if err == nil && !w.run.Setup && len(w.run.Config.SetupScripts)+len(w.run.Config.Files) > 0 {
 		err = w.setup()
 	}
-	return w.settle(err)
+	if err == nil {
+		return false, nil
+	}
+	var o *outcome
+	if errors.As(err, &o) {
+		return true, w.end(*o)
+	}
+	return true, w.conclude(outcome{}, err)
 }
 
 // opening is what a run's log begins with.
@@ -48,17 +54,22 @@ func (w *work) opening() []state.Event {
 }
 
 // goOn closes what was left open when the run's owner went away: items half
-// streamed, tool calls without a result, a model call nobody answered.
+// streamed, tool calls without a result, a model call nobody answered. Tasks
+// that were handed on stay open: their agents go on.
 func (w *work) goOn() error {
 	open, streamed := leftOpen(w.past)
-	batch := state.Append{Events: closed(open)}
-	for _, lost := range agent.Interrupted(w.entries) {
+	var batch state.Append
+	for _, e := range open {
+		batch.Events = append(batch.Events, w.voiceIn(e.Within).all(closed([]string{e.Item}))...)
+	}
+	done := slices.DeleteFunc(slices.Clone(w.known), func(e agent.Entry) bool { return e.Call != nil && isHandoff(*e.Call) })
+	for _, lost := range agent.Interrupted(done) {
 		events, err := eventsOf(lost, state.ItemInterrupted)
 		if err != nil {
 			return err
 		}
-		batch.Events = append(batch.Events, events...)
-		w.entries = append(w.entries, lost)
+		batch.Events = append(batch.Events, w.voiceIn(lost.Within).all(events)...)
+		w.note(lost)
 	}
 	if w.reserved != nil {
 		cost, err := w.partCost(streamed)
@@ -72,16 +83,33 @@ func (w *work) goOn() error {
 	return w.commit(batch)
 }
 
-// leftOpen finds the items that were begun and not completed, and how many
-// bytes of them were streamed.
-func leftOpen(events []state.Event) (open []string, streamed int64) {
+// voiceIn is that of the agent which a task was handed to by a call.
+func (w *work) voiceIn(call string) voice {
+	for _, e := range w.past {
+		if call != "" && e.Within == call {
+			return voice{e.Agent, e.AgentName, call}
+		}
+	}
+	for _, d := range w.run.Config.Delegates {
+		for _, e := range w.known {
+			if e.Call != nil && e.Call.ID == call && e.Call.Name == handoffName(d) {
+				return voice{d.Agent, d.Name, call}
+			}
+		}
+	}
+	return voice{within: call}
+}
+
+// leftOpen finds the beginnings of the items that were not completed, and how
+// many bytes of them were streamed.
+func leftOpen(events []state.Event) (open []state.Event, streamed int64) {
 	bytesOf := map[string]int64{}
-	var order []string
+	var order []state.Event
 	for _, e := range events {
 		switch e.Kind {
 		case state.EventItemStarted:
 			if _, known := bytesOf[e.Item]; !known {
-				order = append(order, e.Item)
+				order = append(order, e)
 				bytesOf[e.Item] = 0
 			}
 		case state.EventText:
@@ -92,9 +120,9 @@ func leftOpen(events []state.Event) (open []string, streamed int64) {
 			delete(bytesOf, e.Item)
 		}
 	}
-	for _, item := range order {
-		if n, still := bytesOf[item]; still {
-			open = append(open, item)
+	for _, e := range order {
+		if n, still := bytesOf[e.Item]; still {
+			open = append(open, e)
 			streamed += n
 		}
 	}
@@ -111,14 +139,14 @@ func (w *work) setup() error {
 		return err
 	}
 	for i, script := range w.run.Config.SetupScripts {
-		computer, err := w.machine.ready(w.ctx)
+		computer, err := w.own.computer(w.ctx)
 		if err != nil {
-			return w.toolless(err)
+			return w.own.toolless(err)
 		}
 		var out bytes.Buffer
 		exit, err := computer.Exec(w.ctx, agent.Command{Argv: []string{"/bin/sh", "-ec", script}, Output: &tail{&out, maxSetupOutput}})
 		if err != nil {
-			return w.toolless(err)
+			return w.own.toolless(err)
 		}
 		event := notice("Setup script %d of %d ended with exit code %d.\n%s", i+1, len(w.run.Config.SetupScripts), exit.Code, out.String())
 		if err := w.commit(state.Append{Events: []state.Event{event}}); err != nil {

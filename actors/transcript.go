@@ -92,7 +92,7 @@ func entryOf(e state.Event) (entry agent.Entry, ok bool, err error) {
 	if err := json.Unmarshal(e.Provider, &k); err != nil {
 		return entry, false, fmt.Errorf("event %d: %w", e.Seq, err)
 	}
-	entry = agent.Entry{Kind: kind, ID: e.Item, Step: k.Step, Text: e.Text, Stop: k.Stop, Vendor: k.Vendor, State: k.State}
+	entry = agent.Entry{Kind: kind, ID: e.Item, Within: e.Within, Step: k.Step, Text: e.Text, Stop: k.Stop, Vendor: k.Vendor, State: k.State}
 	switch {
 	case e.Tool == nil:
 	case kind == agent.ToolCall:
@@ -111,9 +111,10 @@ const maxTranscriptRecords = 100_000
 // transcript is a thread's messages and items in the order they came, as the
 // loop reads them. Events holds what the current run has in the log already.
 type transcript struct {
-	entries []agent.Entry
+	entries []agent.Entry // without what was done within handoffs
 	lastSeq uint64
 	events  []state.Event // of the run, for taking it up
+	within  []agent.Entry // of the run, made within handoffs
 }
 
 // readTranscript merges messages and completed items: a message came after the
@@ -140,8 +141,11 @@ func readTranscript(v *state.View, t state.Thread, run state.RunID) (transcript,
 			tr.events = append(tr.events, e)
 		}
 		entry, ok, err := entryOf(e)
-		if ok {
+		switch {
+		case ok && entry.Within == "":
 			tr.entries = append(tr.entries, entry)
+		case ok && e.Run == run:
+			tr.within = append(tr.within, entry)
 		}
 		failed = err
 		return err == nil

@@ -9,7 +9,7 @@ import (
 
 // watcher puts a model call's pieces into the log while it goes on.
 type watcher struct {
-	work *work
+	of   *stint
 	seen map[string]bool
 }
 
@@ -21,35 +21,35 @@ func (w *watcher) Delta(d agent.Delta) {
 	}
 	if !w.seen[d.Item] {
 		w.seen[d.Item] = true
-		w.work.journal.push(state.Event{Kind: state.EventItemStarted, Item: d.Item, Type: typ})
+		w.of.journal.push(w.of.voice.said(state.Event{Kind: state.EventItemStarted, Item: d.Item, Type: typ}))
 	}
-	w.work.journal.piece(w.work.ctx, d.Item, typ, d.Text)
+	w.of.journal.piece(w.of.ctx, w.of.voice.said(state.Event{Item: d.Item, Type: typ}), d.Text)
 }
 
 // Failed closes what the attempt had begun, pays for what the vendor had done,
 // and holds money for the next attempt. It is refused when there is none.
 func (w *watcher) Failed(a agent.Attempt) error {
-	batch := state.Append{Events: closed(a.Items)}
-	if w.work.reserved != nil && a.Begun {
-		cost, err := w.work.partCost(a.StreamedBytes)
+	batch := state.Append{Events: w.of.voice.all(closed(a.Items))}
+	if w.of.reserved != nil && a.Begun {
+		cost, err := w.of.partCost(a.StreamedBytes)
 		if err != nil {
 			return err
 		}
-		batch.Settle = w.work.settlement(cost)
+		batch.Settle = w.of.settlement(cost)
 		if !a.Last {
-			if batch.Reserve, err = w.work.models.estimate(w.work.run.Config, w.work.kit, w.work.entries); err != nil {
+			if batch.Reserve, err = w.of.estimate(w.of.entries); err != nil {
 				return err
 			}
 		}
 	}
-	if w.work.run.Config.Debug {
-		batch.Events = append(batch.Events, state.Event{Kind: state.EventLog,
-			Text: fmt.Sprintf("model call failed (%s), attempt %d, waiting %s", a.Err.Kind, a.Number, a.Wait)})
+	if w.of.run.Config.Debug {
+		batch.Events = append(batch.Events, w.of.voice.said(state.Event{Kind: state.EventLog,
+			Text: fmt.Sprintf("model call failed (%s), attempt %d, waiting %s", a.Err.Kind, a.Number, a.Wait)}))
 	}
 	if len(batch.Events) == 0 && batch.Settle == nil {
 		return nil
 	}
-	return w.work.commit(batch)
+	return w.of.commit(batch)
 }
 
 // closed marks items that were given up half-streamed: they are not part of
@@ -68,6 +68,7 @@ const bytesPerToken = 3
 // partCost is what an unanswered call costs: its counted input and the output
 // that was already streamed.
 func (w *work) partCost(streamedBytes int64) (state.MicroUSD, error) {
-	output, err := w.model.Price.Reserve(0, streamedBytes/bytesPerToken)
+	model, _ := w.models.catalog.Model(w.reservedFor())
+	output, err := model.Price.Reserve(0, streamedBytes/bytesPerToken)
 	return min(w.reserved.Floor+state.MicroUSD(output), w.reserved.Amount), err
 }

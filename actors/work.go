@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/bothy-computer/bothy/actors/agent"
-	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/actors/agent/mcp"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -30,27 +30,22 @@ type workshop struct {
 }
 
 // work does one run from where its records stand, in one epoch: it takes up
-// what was committed and turns the loop, one commit before each tool and one
-// after it, until an outcome. It holds no truth: dropped anywhere, another
-// owner goes on from the records.
+// what was committed and has the run's agent, and those it hands tasks to, turn
+// their loops: one commit before each tool and one after it, until an outcome.
+// It holds no truth: dropped anywhere, another owner goes on from the records.
 type work struct {
 	*workshop
 	run      state.Run
 	computer state.Computer
 	log      *slog.Logger
-	client   agent.Model
-	model    catalog.Model
+	own      *stint // of the run's own agent
 	journal  *journal
-	entries  []agent.Entry
-	loop     agent.Loop
 	variable []string // of the run's processes, KEY=value
 	reserved *state.Reservation
 	machine  *machine
-	pool     *mcp.Pool // nil likewise
-	servers  *mcp.Set  // nil for a run without any
-	kit      kit
-	equipped bool          // servers were started
-	grown    bool          // the kit has grown since money was reserved
+	pool     *mcp.Pool     // of all agents' servers
+	known    []agent.Entry // of all agents of the run, and of the thread before it
+	calls    map[string]bool
 	past     []state.Event // the run's own, committed before this work began
 	// ctx ends when the run must stop: cancelled, out of time, superseded.
 	ctx context.Context
@@ -88,7 +83,7 @@ func (w *work) do() (err error) {
 		return err
 	}
 	defer w.machine.close()
-	defer w.disband()
+	defer w.pool.Close()
 	streaming, done := context.WithCancel(w.commits)
 	defer done()
 	go w.journal.stream(streaming)
@@ -108,7 +103,7 @@ func (w *work) guarded() (err error) {
 	if over, err := w.takeUp(); over || err != nil {
 		return err
 	}
-	return w.turn()
+	return w.conclude(w.own.turn())
 }
 
 var errTimeout = errors.New("the run's time limit was reached")
@@ -133,7 +128,10 @@ func (w *work) open() error {
 	if err != nil {
 		return err
 	}
-	w.entries = tr.entries
+	w.calls = map[string]bool{}
+	for _, e := range slices.Concat(tr.entries, tr.within) {
+		w.note(e)
+	}
 	w.journal = newJournal(w.ownership, w.run, w.computer.Epoch, tr.lastSeq+1)
 	w.machine = newMachine(w)
 	pairs, err := w.vault.openPairs(w.run.Account, w.run.Config.Variables)
@@ -144,47 +142,63 @@ func (w *work) open() error {
 		w.variable = append(w.variable, p.Key+"="+p.Value)
 	}
 	w.past = tr.events
-	return w.enlist()
+	w.pool = mcp.New(w.ctx, mcp.Options{Computer: w.machine.in(""), Way: w.way, Version: w.version})
+	return nil
 }
 
-// turn is the loop: it asks what is next and does it.
-func (w *work) turn() error {
-	for {
-		if stop := context.Cause(w.ctx); stop != nil {
-			return w.halt(stop)
-		}
-		var err error
-		switch next := w.loop.Next(w.entries).(type) {
-		case agent.CallModel:
-			err = w.callModel(next.Step)
-		case agent.Compact:
-			err = w.compact(next.Step)
-		case agent.RunTool:
-			err = w.runTool(next)
-		case agent.Finish:
-			return w.end(*outcomeOf(next))
-		}
-		if over, err := w.settle(err); over || err != nil {
-			return err
-		}
+// note takes an entry of any agent's into what is known of the run.
+func (w *work) note(e agent.Entry) {
+	w.known = append(w.known, e)
+	if e.Call != nil {
+		w.calls[e.Call.ID] = true
 	}
 }
 
-// settle takes in how a step went: over when it ended the run.
-func (w *work) settle(err error) (over bool, _ error) {
-	var o *outcome
+// taken reports whether a call has an id.
+func (w *work) taken(id string) bool { return w.calls[id] }
+
+// within are the entries that were made in working on a handed task.
+func (w *work) within(call string) []agent.Entry {
+	var entries []agent.Entry
+	for _, e := range w.known {
+		if e.Within == call {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
+// begunAt is when a handed task was begun: now, unless an earlier owner did.
+func (w *work) begunAt(call string) time.Time {
+	for _, e := range w.past {
+		if e.Within == call {
+			return e.At
+		}
+	}
+	return w.now()
+}
+
+// reservedFor is the model that money is held for.
+func (w *work) reservedFor() string {
+	if w.reserved == nil || w.reserved.Model == "" {
+		return w.run.Config.Model
+	}
+	return w.reserved.Model
+}
+
+// conclude ends the run with the outcome of a part of it, or says why that
+// cannot be done here.
+func (w *work) conclude(o outcome, err error) error {
 	switch {
 	case err == nil:
-		return false, nil
-	case errors.As(err, &o):
-		return true, w.end(*o)
+		return w.end(o)
 	case context.Cause(w.ctx) != nil && w.journal.lost() == nil:
-		return true, w.halt(context.Cause(w.ctx))
+		return w.halt(context.Cause(w.ctx))
 	}
-	return false, err
+	return err
 }
 
-// outcome ends a run from inside a step.
+// outcome ends an agent's part of a run from inside a step.
 type outcome struct {
 	status state.RunStatus
 	text   string       // the answer, when there is one
@@ -228,12 +242,12 @@ func (w *work) end(o outcome) error {
 	defer cancel()
 	batch := o.last
 	batch.Finish = &state.Finish{Status: o.status, Message: newID[state.MessageID]("msg"), Content: o.text, Error: o.why}
-	for _, lost := range agent.Interrupted(w.entries) {
+	for _, lost := range agent.Interrupted(w.known) {
 		events, err := eventsOf(lost, state.ItemInterrupted)
 		if err != nil {
 			return err
 		}
-		batch.Events = append(batch.Events, events...)
+		batch.Events = append(batch.Events, w.voiceIn(lost.Within).all(events)...)
 	}
 	usage := w.run.Usage
 	if batch.Step != nil {

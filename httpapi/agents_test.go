@@ -11,8 +11,9 @@ import (
 func TestAgentsAreKeptAsTheirPagesShow(t *testing.T) {
 	h := doortest.Open(t)
 	c := as(t, h, h.Key)
-	var made wire.OneAgent
-	c.do("POST", "/v1/agents", `{"name":"Code Planner","model":"gpt-5.1","instructions":"You plan.","handoffs":["agent_executor_id"],
+	var made, executor wire.OneAgent
+	c.do("POST", "/v1/agents", `{"name":"Code Executor","workspace":"/projects/my-app"}`).is(201).into(&executor)
+	c.do("POST", "/v1/agents", `{"name":"Code Planner","model":"gpt-5.1","instructions":"You plan.","handoffs":["`+executor.Agent.ID+`"],
 		"mcpServers":[{"type":"http","name":"notion","url":"https://notion-mcp.example.com/mcp","bearerToken":"your-token","headers":{}}],
 		"metadata":{"team":"a"}}`).is(201).into(&made)
 	a := made.Agent
@@ -22,7 +23,7 @@ func TestAgentsAreKeptAsTheirPagesShow(t *testing.T) {
 	}
 	var got wire.OneAgent
 	c.do("GET", "/agents/"+a.ID, nil).is(200).into(&got)
-	if got.Agent.Name != "Code Planner" || got.Agent.Handoffs[0] != "agent_executor_id" {
+	if got.Agent.Name != "Code Planner" || got.Agent.Handoffs[0] != executor.Agent.ID {
 		t.Fatalf("%+v", got.Agent)
 	}
 	c.do("PATCH", "/v1/agents/"+a.ID, `{"instructions":"You are senior.","description":"d","reasoningEffort":"high","enabledSkills":["x"],"appId":"app","execution":{"debug":true}}`).is(200).into(&got)

@@ -12,11 +12,15 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/bothy-computer/bothy/actors/agent/mcp/mcptest"
 	"github.com/bothy-computer/bothy/httpapi/doortest"
 	"github.com/bothy-computer/bothy/httpapi/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	mcptest.Main()
+	goleak.VerifyTestMain(m)
+}
 
 const patience = 20 * time.Second
 

@@ -57,6 +57,9 @@ type Caller struct {
 	Sleep  func(context.Context, time.Duration) error
 	Jitter func() float64
 	Now    func() time.Time
+	// Taken reports ids of calls that are taken besides those in the request;
+	// nil means none.
+	Taken func(id string) bool
 }
 
 // Call returns the reply as entries ready to commit: with unique ids that
@@ -73,7 +76,7 @@ func (c Caller) Call(ctx context.Context, req Request, step int, prefix string, 
 		name := fmt.Sprintf("%s_%d", prefix, n)
 		reply, failed := c.once(ctx, req, name, watch)
 		if failed == nil {
-			return stamp(reply, req.Entries, step, name), nil
+			return stamp(reply, req.Entries, c.Taken, step, name), nil
 		}
 		failed.Number = n
 		failed.Wait = c.backoff(n, failed.Err)
@@ -166,7 +169,7 @@ var legalCallID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // stamp makes a client's reply ready to commit. A vendor's call id is kept
 // when it is legal and new in the transcript, because some vendors like to
 // see their own again; others count from zero in every reply.
-func stamp(reply Reply, before []Entry, step int, name string) Reply {
+func stamp(reply Reply, before []Entry, elsewhere func(string) bool, step int, name string) Reply {
 	taken := map[string]bool{}
 	for _, e := range before {
 		if e.Call != nil {
@@ -183,7 +186,7 @@ func stamp(reply Reply, before []Entry, step int, name string) Reply {
 		if e.Call == nil {
 			continue
 		}
-		if !legalCallID.MatchString(e.Call.ID) || taken[e.Call.ID] {
+		if !legalCallID.MatchString(e.Call.ID) || taken[e.Call.ID] || elsewhere != nil && elsewhere(e.Call.ID) {
 			e.Call.ID = e.ID
 		}
 		taken[e.Call.ID] = true

@@ -28,6 +28,9 @@ type Entry struct {
 	// entry or asked for the call it answers. User entries have 0.
 	Step int    `json:"step,omitempty"`
 	Text string `json:"text,omitempty"`
+	// Within is the call by which a task was handed on, in whose working the
+	// entry was made; "" for the run's own agent. Each agent's loop sees its own.
+	Within string `json:"within,omitempty"`
 	// Call is set on a ToolCall, Result on a ToolResult.
 	Call   *Call   `json:"call,omitempty"`
 	Result *Result `json:"result,omitempty"`

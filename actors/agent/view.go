@@ -26,7 +26,7 @@ func Interrupted(entries []Entry) []Entry {
 	for _, e := range entries {
 		if e.Call != nil && !answered[e.Call.ID] {
 			lost = append(lost, Entry{
-				Kind: ToolResult, ID: e.Call.ID + "_lost", Step: e.Step,
+				Kind: ToolResult, ID: e.Call.ID + "_lost", Step: e.Step, Within: e.Within,
 				Result: &Result{Call: e.Call.ID, Status: Lost, Text: lostText},
 			})
 		}

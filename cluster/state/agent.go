@@ -1,6 +1,9 @@
 package state
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -87,6 +90,9 @@ func (cmd CreateAgent) apply(tx *Tx) error {
 	if done, err := tx.once(a.Account, cmd.Idempotency, Resource{"agent", string(a.ID)}); err != nil || done {
 		return err
 	}
+	if err := tx.checkHandoffs(a, nil); err != nil {
+		return err
+	}
 	a.Version, a.CreatedAt, a.UpdatedAt = 1, tx.now, tx.now
 	return agents.create(tx.w, a)
 }
@@ -106,8 +112,72 @@ func (cmd UpdateAgent) apply(tx *Tx) error {
 		return changedSince("agent", string(have.ID))
 	}
 	a := cmd.Agent
+	if err := tx.checkHandoffs(a, have.Handoffs); err != nil {
+		return err
+	}
 	a.Version, a.CreatedAt, a.UpdatedAt = have.Version+1, have.CreatedAt, tx.now
 	return agents.put(tx.w, a)
+}
+
+// checkHandoffs refuses handoffs to agents that are not there, and those by
+// which a task could come back to the agent. One that was in the list before
+// may have been deleted since.
+func (tx *Tx) checkHandoffs(a Agent, before []AgentID) error {
+	for i, id := range a.Handoffs {
+		field := fmt.Sprintf("handoffs[%d]", i)
+		if id == a.ID {
+			return fault.New(fault.Invalid, "%s is the agent itself", field).WithField(field)
+		}
+		if slices.Contains(a.Handoffs[:i], id) {
+			return fault.New(fault.Invalid, "%s is in the list twice: %s", field, id).WithField(field)
+		}
+		if _, err := tx.Agent(a.Account, id); fault.Is(err, fault.NotFound) && slices.Contains(before, id) {
+			continue
+		} else if fault.Is(err, fault.NotFound) {
+			return fault.New(fault.Invalid, "%s names no agent: %s", field, id).WithField(field)
+		} else if err != nil {
+			return err
+		}
+		back, err := tx.wayBack(a, id)
+		if err != nil {
+			return err
+		}
+		if back != nil {
+			return fault.New(fault.Invalid, "%s makes a loop: %s hands tasks to %s", field, a.Name, strings.Join(back, ", which hands them to ")).WithField(field)
+		}
+	}
+	return nil
+}
+
+// wayBack finds how a task that is handed to an agent comes back to a; nil when
+// it never does. Names are those of the agents on the way.
+func (tx *Tx) wayBack(a Agent, from AgentID) ([]string, error) {
+	type step struct {
+		id    AgentID
+		names []string
+	}
+	seen := map[AgentID]bool{from: true}
+	for stack := []step{{from, nil}}; len(stack) > 0; {
+		last := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if last.id == a.ID {
+			return append(last.names, a.Name), nil
+		}
+		next, err := tx.Agent(a.Account, last.id)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range next.Handoffs {
+			if !seen[id] {
+				seen[id] = true
+				stack = append(stack, step{id, append(slices.Clip(last.names), next.Name)})
+			}
+		}
+	}
+	return nil, nil
 }
 
 // CodeChanged marks a Conflict that is over after reading again.

@@ -17,6 +17,7 @@ type Reservation struct {
 	Amount    MicroUSD      `cbor:"5,keyasint"`           // the most it can cost
 	Floor     MicroUSD      `cbor:"6,keyasint"`           // what is due once the vendor was called
 	CreatedAt time.Time     `cbor:"7,keyasint"`
+	Model     string        `cbor:"8,keyasint,omitempty"` // that is called
 }
 
 var reservations = table[Reservation]{

@@ -21,11 +21,15 @@ type Event struct {
 	Tool     *ToolCall `cbor:"9,keyasint,omitempty"`  // for tool calls
 	Usage    *Usage    `cbor:"10,keyasint,omitempty"` // of a model call, or of the whole run at its end
 	Model    string    `cbor:"11,keyasint,omitempty"`
-	Agent    AgentID   `cbor:"12,keyasint,omitempty"` // who speaks, where not the thread's agent
+	Agent    AgentID   `cbor:"12,keyasint,omitempty"` // who speaks, where not the run's own agent
 	Error    string    `cbor:"13,keyasint,omitempty"`
 	Provider []byte    `cbor:"14,keyasint,omitempty"` // the vendor's own state for replay; never shown
 	Path     string    `cbor:"15,keyasint,omitempty"` // of a changed file
 	Change   string    `cbor:"16,keyasint,omitempty"` // created, modified, deleted
+	// AgentName is that of Agent. Within is the call by which the task was handed
+	// to it; what has one is no part of the transcript of the run's own agent.
+	AgentName string `cbor:"17,keyasint,omitempty"`
+	Within    string `cbor:"18,keyasint,omitempty"`
 }
 
 // EventKind says what an event is.

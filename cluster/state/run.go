@@ -52,6 +52,10 @@ type RunConfig struct {
 	NoInternet      bool          `cbor:"12,keyasint"`
 	Notices         []string      `cbor:"13,keyasint,omitempty"` // that its log begins with
 	Files           []StagedFile  `cbor:"20,keyasint,omitempty"` // that are there before it begins
+	// Handoffs are whom the agent may hand tasks to, Delegates all agents that a
+	// task may come to.
+	Handoffs  []AgentID  `cbor:"14,keyasint,omitempty"`
+	Delegates []Delegate `cbor:"15,keyasint,omitempty"`
 }
 
 // StagedFile is a file of another computer of the account that a run is given.
@@ -59,6 +63,21 @@ type StagedFile struct {
 	From ComputerID `cbor:"1,keyasint"`
 	Path string     `cbor:"2,keyasint"` // there
 	To   string     `cbor:"3,keyasint"` // in the run's computer
+}
+
+// Delegate is an agent that a run's task may come to, as it was when the run
+// began.
+type Delegate struct {
+	Agent           AgentID       `cbor:"1,keyasint"`
+	Name            string        `cbor:"2,keyasint"`
+	Description     string        `cbor:"3,keyasint"`
+	Model           string        `cbor:"4,keyasint"`
+	Instructions    string        `cbor:"5,keyasint"`
+	ReasoningEffort string        `cbor:"6,keyasint"`
+	Timeout         time.Duration `cbor:"7,keyasint"`
+	Workdir         string        `cbor:"8,keyasint"`
+	MCPServers      []MCPServer   `cbor:"9,keyasint"`
+	Handoffs        []AgentID     `cbor:"10,keyasint"`
 }
 
 // RunStatus is where a run is.
@@ -87,7 +106,11 @@ var runs = table[Run]{
 	name: "run", noun: "Run",
 	id: func(r Run) string { return string(r.ID) },
 	sealed: func(r *Run) []sealedPlace {
-		return append(placesOfPairs(r.Account, r.Config.Variables), placesOfServers(r.Account, r.Config.MCPServers)...)
+		all := append(placesOfPairs(r.Account, r.Config.Variables), placesOfServers(r.Account, r.Config.MCPServers)...)
+		for i := range r.Config.Delegates {
+			all = append(all, placesOfServers(r.Account, r.Config.Delegates[i].MCPServers)...)
+		}
+		return all
 	},
 	indexes: []index[Run]{
 		{"live", func(r Run) ([]string, string, bool) {

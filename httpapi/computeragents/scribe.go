@@ -51,7 +51,8 @@ func (s *Scribe) Write(e state.Event) []wire.Event {
 	lines = append(lines, s.lines(e)...)
 	at := wire.At(e.At)
 	for i := range lines {
-		lines[i].Timestamp, lines[i].RunID, lines[i].AgentID = &at, string(e.Run), string(e.Agent)
+		lines[i].Timestamp, lines[i].RunID = &at, string(e.Run)
+		lines[i].AgentID, lines[i].AgentName, lines[i].ParentID = string(e.Agent), e.AgentName, e.Within
 	}
 	return lines
 }
@@ -163,6 +164,10 @@ func toolOf(t state.ToolCall) *wire.Tool {
 	_ = json.Unmarshal([]byte(t.Arguments), &args)
 	if t.Server != "" {
 		tool.Name, tool.Server = t.ServerTool, t.Server
+		return tool
+	}
+	if strings.HasPrefix(t.Name, "handoff__") {
+		tool.Type = "handoff"
 		return tool
 	}
 	switch t.Name {

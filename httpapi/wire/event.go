@@ -34,6 +34,8 @@ type Event struct {
 	Delta     *Delta        `json:"delta,omitempty"`
 	Run       *Run          `json:"run,omitempty"`
 	AgentID   string        `json:"agentId,omitempty"` // who speaks, where not the thread's agent
+	AgentName string        `json:"agentName,omitempty"`
+	ParentID  string        `json:"parent_item_id,omitempty"` // the call by which its task was handed to it
 	Message   string        `json:"message,omitempty"`
 	Error     string        `json:"error,omitempty"`
 }
@@ -128,7 +130,7 @@ type Item struct {
 
 // Tool is a tool call as newer clients draw it.
 type Tool struct {
-	Type       string `json:"type"` // command_execution, file_write, file_read, mcp_tool
+	Type       string `json:"type"` // command_execution, file_write, file_read, mcp_tool, handoff
 	Name       string `json:"name"`
 	Server     string `json:"server,omitempty"` // of an mcp_tool; Name is then the tool's name there
 	Command    string `json:"command,omitempty"`

@@ -53,6 +53,13 @@ func Serve(t testing.TB, turns ...Turn) *Server {
 	return s
 }
 
+// Add appends turns, for a test that learns late what they are.
+func (s *Server) Add(turns ...Turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turns = append(s.turns, turns...)
+}
+
 // Client is an HTTP client that leaves no connection behind.
 func Client(t testing.TB) *http.Client {
 	transport := &http.Transport{}
@@ -80,13 +87,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, got)
 	n := len(s.requests)
+	turns := s.turns
 	s.mu.Unlock()
-	if n > len(s.turns) {
-		s.t.Errorf("request %d, only %d are scripted", n, len(s.turns))
+	if n > len(turns) {
+		s.t.Errorf("request %d, only %d are scripted", n, len(turns))
 		http.Error(w, `{"error":{"message":"no turn left","type":"invalid_request_error"}}`, http.StatusBadRequest)
 		return
 	}
-	answer(w, r, s.turns[n-1])
+	answer(w, r, turns[n-1])
 }
 
 func answer(w http.ResponseWriter, r *http.Request, turn Turn) {

@@ -127,6 +127,11 @@ type Named struct {
 	link         *link
 }
 
+// NeedsComputer reports whether a server is a program.
+func (s *Set) NeedsComputer() bool {
+	return slices.ContainsFunc(s.members, func(m member) bool { return m.URL == "" })
+}
+
 // Start starts all servers and learns their tools; doing it again does
 // nothing. A server that cannot be started is told by Notes. An error means
 // that there is no computer, or that ctx is done.
