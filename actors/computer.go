@@ -26,8 +26,9 @@ const (
 type (
 	// look makes it compare wish with fact.
 	look struct{}
-	// wake asks for a running computer; the answer is a grant.
-	wake struct{}
+	// wake asks for a running computer; the answer is a grant. With look it is
+	// given only once the computer was brought to what its record says now.
+	wake struct{ look bool }
 	// lay asks for a computer that has a disk, running or not; the answer is a
 	// grant.
 	lay struct{}
@@ -133,7 +134,7 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 	case look:
 		c.look()
 	case wake:
-		c.wake(answer)
+		c.wake(m, answer)
 	case lay:
 		c.laying = append(c.laying, answer)
 		c.look()
@@ -304,9 +305,9 @@ func (c *computer) refuseAll(err error) {
 
 // wake parks a caller until the computer runs; of one that is known to run
 // nothing is asked again.
-func (c *computer) wake(answer func(any, error)) {
+func (c *computer) wake(m wake, answer func(any, error)) {
 	c.since = c.deps.now()
-	if c.fact == runtime.Running && (c.woke || c.record.Wish == state.WishRunning) && !c.busy {
+	if !m.look && c.fact == runtime.Running && (c.woke || c.record.Wish == state.WishRunning) && !c.busy {
 		answer(grant{epoch: c.record.Epoch, lost: c.lost}, nil)
 		return
 	}

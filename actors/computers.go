@@ -182,6 +182,10 @@ type local struct {
 // hold asks the computer's actor to have it running and keeps it from idling
 // until release is called.
 func (l *local) hold(ctx context.Context, id state.ComputerID) (g grant, release func(), err error) {
+	return l.holdAs(ctx, id, wake{})
+}
+
+func (l *local) holdAs(ctx context.Context, id state.ComputerID, how wake) (g grant, release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
 	make := newComputer(l.deps, id)
@@ -189,7 +193,7 @@ func (l *local) hold(ctx context.Context, id state.ComputerID) (g grant, release
 		return g, nil, err
 	}
 	release = func() { l.system.insist(computerKind, string(id), used{-1}) }
-	v, err := l.system.ask(ctx, computerKind, string(id), wake{}, make)
+	v, err := l.system.ask(ctx, computerKind, string(id), how, make)
 	if err != nil {
 		release()
 		return g, nil, err

@@ -173,7 +173,7 @@ func override(config *state.RunConfig, n NewRun) {
 		config.ReasoningEffort = n.ReasoningEffort
 	}
 	if n.InternetAccess != nil {
-		config.NoInternet = !*n.InternetAccess
+		config.NoInternet, config.OwnInternet = !*n.InternetAccess, true
 	}
 }
 

@@ -39,7 +39,7 @@ func rulesOf(object []byte) (state.NetworkRules, error) {
 
 // egressOf is what a record says that its computer may connect to.
 func egressOf(c state.Computer) runtime.Egress {
-	return runtime.Egress{Allowed: c.Egress, Allow: c.Network.Allow, Deny: c.Network.Deny}
+	return runtime.Egress{Allowed: c.Connects(), Allow: c.Network.Allow, Deny: c.Network.Deny}
 }
 
 // egressDiffers reports whether a driver holds a computer to other rules than

@@ -96,3 +96,50 @@ func TestRulesReachARunningComputer(t *testing.T) {
 	}
 	holds(runtime.Egress{Allowed: true, Deny: []string{"b.example"}})
 }
+
+// TestARunsOwnInternetAccessHoldsWhileItGoesOn: what a message says of the
+// internet is so before its first tool runs, and over with its run.
+func TestARunsOwnInternetAccessHoldsWhileItGoesOn(t *testing.T) {
+	for name, tt := range map[string]struct{ environment, message bool }{
+		"none, in an environment that has it": {true, false}, "some, in one that has none": {false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			env, err := h.Environments.Create(t.Context(), h.caller, EnvironmentSpec{Name: "e", NoInternet: !tt.environment})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Environments.Start(t.Context(), h.caller, env.ID); err != nil {
+				t.Fatal(err)
+			}
+			id := runtime.ID(env.Computer)
+			s, err := h.Threads.Start(t.Context(), h.caller, NewRun{Create: &NewThread{Environment: env.ID}, InternetAccess: &tt.message,
+				Content: "```bash\necho it runs\n```\n"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if end := last(follow(t, h, s)); end.Status != string(state.RunSuccess) {
+				t.Fatalf("run ended %+v", end)
+			}
+			set, ran := -1, -1
+			for i, call := range h.driver.World().Of(id) {
+				switch {
+				case call.Op == fake.SetEgress && set < 0:
+					set = i
+				case call.Op == fake.Exec && ran < 0:
+					ran = i
+				}
+			}
+			if set < 0 || ran < set {
+				t.Errorf("the rules were changed as call %d, the first tool ran as call %d", set, ran)
+			}
+			waitFor(t, func() bool {
+				got, err := h.driver.Egress(id)
+				return err == nil && got.Allowed == tt.environment
+			})
+			if c := h.computer(t, env.Computer); c.Online+c.Offline+c.Live != 0 {
+				t.Errorf("the computer is %+v", c)
+			}
+		})
+	}
+}

@@ -68,7 +68,7 @@ func (m *machine) ready(ctx context.Context) error {
 	if err := m.work.awaitImage(ctx); err != nil {
 		return err
 	}
-	g, release, err := m.work.local.hold(ctx, m.work.computer.ID)
+	g, release, err := m.work.local.holdAs(ctx, m.work.computer.ID, wake{look: m.work.run.Config.OwnInternet})
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,30 @@ type Computer struct {
 	// RunImage is the image it runs now, as its owner said; "" while it is down.
 	// Image may be a newer one, which its next start takes.
 	RunImage string `cbor:"40,keyasint,omitempty"`
+	// Online and Offline count the runs in progress whose message asked that it
+	// may, or may not, connect anywhere, whatever Egress says.
+	Online  int `cbor:"41,keyasint,omitempty"`
+	Offline int `cbor:"42,keyasint,omitempty"`
 }
+
+// Connects reports whether the computer may connect anywhere just now: of the
+// runs that ask for something themselves, the strictest decides.
+func (c Computer) Connects() bool { return c.Offline == 0 && (c.Egress || c.Online > 0) }
+
+// count takes a run in progress in, or out again.
+func (c *Computer) count(r Run, by int) {
+	c.Live = max(0, c.Live+by)
+	switch {
+	case !r.Config.OwnInternet:
+	case r.Config.NoInternet:
+		c.Offline = max(0, c.Offline+by)
+	default:
+		c.Online = max(0, c.Online+by)
+	}
+}
+
+// idle says that no run is in progress any more.
+func (c *Computer) idle() { c.Live, c.Online, c.Offline = 0, 0, 0 }
 
 // Outdated reports whether a newer image waits for its next start.
 func (c Computer) Outdated() bool { return c.Phase.Up() && c.RunImage != "" && c.RunImage != c.Image }
@@ -296,7 +319,8 @@ func (cmd CreateComputer) apply(tx *Tx) error {
 // makeComputer stores a new computer that no node has claimed.
 func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	c.Node, c.Epoch, c.Phase, c.Error, c.DataNode = "", 0, Provisioning, "", ""
-	c.Live, c.Metered, c.Counters, c.Reservation, c.Operations, c.Resize = 0, Metered{}, Metered{}, "", 0, nil
+	c.idle()
+	c.Metered, c.Counters, c.Reservation, c.Operations, c.Resize = Metered{}, Metered{}, "", 0, nil
 	c.RunFrom, c.StoredBytes, c.TickedAt = time.Time{}, 0, time.Time{}
 	c.CreatedAt, c.UpdatedAt = tx.now, tx.now
 	if err := tx.roomFor(c.Account); err != nil {

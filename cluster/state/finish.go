@@ -55,7 +55,7 @@ var afterRun = map[RunStatus]ThreadStatus{
 
 // abandonRuns ends the runs of a computer that no owner will end any more, with
 // the event that their streams wait for. The caller's copy of the computer is
-// old after it: its Live is 0.
+// old after it: it is idle.
 func (tx *Tx) abandonRuns(c Computer, why string) error {
 	var live []Run
 	if err := tx.LiveRuns(c.ID, func(r Run) bool { live = append(live, r); return true }); err != nil {
@@ -97,7 +97,7 @@ func (tx *Tx) runEnded(r Run) error {
 		return err
 	}
 	if ok {
-		c.Live = max(0, c.Live-1)
+		c.count(r, -1)
 		c.UpdatedAt = tx.now
 		tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
 		if err := tx.putComputer(c); err != nil {

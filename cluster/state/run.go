@@ -56,6 +56,9 @@ type RunConfig struct {
 	// task may come to.
 	Handoffs  []AgentID  `cbor:"14,keyasint,omitempty"`
 	Delegates []Delegate `cbor:"15,keyasint,omitempty"`
+	// OwnInternet is set where NoInternet is the message's own and not that of
+	// its environment.
+	OwnInternet bool `cbor:"16,keyasint,omitempty"`
 }
 
 // StagedFile is a file of another computer of the account that a run is given.
@@ -277,7 +280,11 @@ func (tx *Tx) runBegan(r Run) error {
 	if !ok || c.Wish == WishDeleted {
 		return fault.New(fault.Conflict, "the computer of thread %s was deleted", r.Thread)
 	}
-	c.Live++
+	before := c.Connects()
+	c.count(r, +1)
+	if c.Connects() != before {
+		tx.changed(Change{Noun: ChangedComputer, ID: string(c.ID), Node: c.Node})
+	}
 	tx.changed(Change{Noun: ChangedRun, ID: string(r.ID), Node: c.Node})
 	return computers.put(tx.w, c)
 }

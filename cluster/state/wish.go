@@ -88,7 +88,8 @@ func (tx *Tx) deleteComputer(c Computer, o *Operation) error {
 		if err := tx.abandonRuns(c, "the computer was deleted"); err != nil {
 			return err
 		}
-		phase, c.Live, c.DeletedAt = Deleted, 0, tx.now
+		phase, c.DeletedAt = Deleted, tx.now
+		c.idle()
 	}
 	c.Wish, c.Phase, c.IdleStopped, c.Resize = WishDeleted, phase, false, nil
 	if o != nil && phase != Deleted {
@@ -132,7 +133,8 @@ func (cmd SetPhase) apply(tx *Tx) error {
 		if err := tx.abandonRuns(c, "the computer was deleted"); err != nil {
 			return err
 		}
-		c.Live, c.DeletedAt = 0, tx.now
+		c.DeletedAt = tx.now
+		c.idle()
 		if err := errors.Join(tx.stored(&c, 0), tx.failSnapshots(c)); err != nil {
 			return err
 		}
