@@ -20,12 +20,31 @@ type progress struct {
 	colour bool
 	open   string          // item whose text stands on a line without an end
 	told   map[string]bool // items that were drawn, at least in part
+	agent  string          // who spoke last; "" is the run's own agent
 }
 
 func newProgress(colour bool) *progress { return &progress{colour: colour, told: map[string]bool{}} }
 
 // draw is what an event adds to the screen.
-func (p *progress) draw(e wire.Event) string {
+func (p *progress) draw(e wire.Event) string { return p.speaker(e) + p.event(e) }
+
+// speaker tells when another agent of the run speaks than before.
+func (p *progress) speaker(e wire.Event) string {
+	name := e.AgentName
+	if e.ParentID != "" && name == "" {
+		name = e.AgentID
+	}
+	if name == p.agent {
+		return ""
+	}
+	p.agent = name
+	if name == "" {
+		return p.faint("← back from it")
+	}
+	return p.faint("→ " + name)
+}
+
+func (p *progress) event(e wire.Event) string {
 	switch e.Type {
 	case wire.ThreadCreated:
 		return p.faint("thread " + e.Thread.ID)
@@ -79,6 +98,9 @@ func (p *progress) call(item *wire.Item) string {
 	mark := "$ "
 	if what == "" {
 		mark, what = "• ", strings.TrimSpace(item.Name+" "+item.Tool.FilePath)
+		if item.Tool.Server != "" {
+			what = item.Tool.Server + ": " + item.Tool.Name
+		}
 	}
 	return p.line(ansiBold, mark+strings.ReplaceAll(strings.TrimRight(what, "\n"), "\n", "\n  "))
 }
