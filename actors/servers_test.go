@@ -55,3 +55,45 @@ func TestAModelCallsAToolOfAServerInTheComputer(t *testing.T) {
 		t.Errorf("the run cost %d; the account is %+v", last(events).Usage.Cost, a)
 	}
 }
+
+func TestServersOfMessageAgentAndEnvironmentAreMergedByName(t *testing.T) {
+	h := tenant(t, 10_000_000,
+		agenttest.Responses(agenttest.FunctionCall("c1", "mcp__mine__echo", `{"text":"the agent's"}`)),
+		agenttest.Responses(agenttest.Message("Done.")))
+	named := func(name, command string, off bool) MCPServer {
+		s := clock()
+		s.Name, s.Command, s.Disabled = name, command, off
+		return s
+	}
+	env, err := h.Environments.Create(t.Context(), h.caller, EnvironmentSpec{Name: "e", MCPServers: []MCPServer{
+		named("mine", "/nowhere", false), named("off", "/nowhere", false), named("broken", "/nowhere", false)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := h.Agents.Create(t.Context(), h.caller, state.Agent{Name: "a", Type: state.AgentLLM, Model: "gpt-5.1", Timeout: DefaultTimeout},
+		[]MCPServer{named("mine", os.Args[0], false), named("off", "/nowhere", false)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.Threads.Start(t.Context(), h.caller, NewRun{Create: &NewThread{Environment: env.ID, Agent: a.ID}, Content: "go",
+		MCPServers: []MCPServer{named("off", "/nowhere", true)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := follow(t, h, s)
+	if got := results(events); len(got) != 1 || got[0].Tool.Output != "the agent's" {
+		t.Errorf("results %+v", got)
+	}
+	var told []string
+	for _, e := range events {
+		if e.Kind == state.EventNotice {
+			told = append(told, e.Text)
+		}
+		if text := e.Text + e.Error; strings.Contains(text, "hush") {
+			t.Errorf("a secret is told: %s", text)
+		}
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "broken could not be started") {
+		t.Errorf("notices %q", told)
+	}
+}

@@ -247,6 +247,11 @@ func (l *link) unanswered(tool string, err error) answer {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if errors.Is(err, sdk.ErrSessionMissing) {
+		l.failure = "it forgets its sessions"
+		l.drop()
+		return failure("the MCP server %s does not know this session any more, so %s was not run. The next call begins a new one.", l.Name, tool)
+	}
 	if l.process != nil {
 		l.process.settle()
 	}

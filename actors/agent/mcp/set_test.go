@@ -193,3 +193,18 @@ func TestWithoutAComputerThereIsNoServer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAServerThatForgotItsSessionIsMetAnew(t *testing.T) {
+	web := mcptest.Handler()
+	server := httptest.NewServer(web)
+	t.Cleanup(server.Close)
+	s := started(t, newDesk(), mcp.Server{Name: "web", URL: server.URL})
+	if r := call(t, s, "mcp__web__echo", "one"); r.Text != "one" {
+		t.Fatalf("%+v, notes %q", r, s.Notes())
+	}
+	web.Forget()
+	lost := call(t, s, "mcp__web__echo", "two")
+	if r := call(t, s, "mcp__web__echo", "three"); lost.Status != agent.Failed || !strings.Contains(lost.Text, "was not run") || r.Text != "three" {
+		t.Errorf("%+v, then %+v", lost, r)
+	}
+}

@@ -28,10 +28,23 @@ func Main() {
 	os.Exit(0)
 }
 
-// Handler serves over HTTP.
-func Handler() http.Handler {
+// Web serves over HTTP.
+type Web struct {
+	http.Handler
+	server *mcp.Server
+}
+
+// Handler makes a server over HTTP.
+func Handler() Web {
 	server := Server()
-	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)
+	return Web{mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil), server}
+}
+
+// Forget ends all sessions, as a server that starts again does.
+func (w Web) Forget() {
+	for session := range w.server.Sessions() {
+		_ = session.Close() // it is gone either way
+	}
 }
 
 type text struct {
