@@ -55,8 +55,8 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	for _, o := range out {
 		f.settle(o.(applied).Results)
 	}
+	f.hub.publish(changes) // before a reader may have waited for them
 	f.applied.advance(logs[len(logs)-1].Index)
-	f.hub.publish(changes)
 	return out
 }
 
@@ -117,7 +117,7 @@ func (f *fsm) begin() error {
 	if err != nil {
 		return err
 	}
-	f.applied.advance(at)
 	f.hub.lost()
+	f.applied.advance(at)
 	return nil
 }

@@ -140,6 +140,9 @@ func (h *hub) add(w *Watcher) *Watcher {
 // Wake has a value when there is something to Take.
 func (w *Watcher) Wake() <-chan struct{} { return w.wake }
 
+// Settle makes what a Read before the call showed be there to Take.
+func (w *Watcher) Settle() { w.h.deliver() }
+
 // Take returns what changed since the last Take. missed means that there was
 // more: look at everything.
 func (w *Watcher) Take() (changes []state.Change, missed bool) {

@@ -1,6 +1,9 @@
 package state
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Message is what a user or the assistant said in a thread.
 type Message struct {
@@ -60,4 +63,21 @@ func (tx *Tx) say(t *Thread, m Message) error {
 	t.Messages++
 	m.Thread, m.AfterSeq, m.Number, m.CreatedAt = t.ID, t.LastSeq, t.Messages, tx.now
 	return messages.create(tx.w, m)
+}
+
+// MessagesAfter visits the messages of a thread after its first n, oldest first,
+// until visit returns false.
+func (v *View) MessagesAfter(thread ThreadID, n int, visit func(Message) bool) error {
+	prefix := messages.scopePrefix("thread", []string{string(thread)})
+	from := messages.scopePrefix("thread", []string{string(thread), encodeText(uint64(n + 1))})
+	var failed error
+	err := v.r.Scan(from, after(prefix), false, func(k, _ []byte) bool {
+		var m Message
+		var ok bool
+		if m, ok, failed = messages.find(v.r, lastPart(k)); failed != nil || !ok {
+			return false
+		}
+		return visit(m)
+	})
+	return errors.Join(err, failed)
 }

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -226,4 +228,20 @@ func (cmd DeleteThread) apply(tx *Tx) error {
 	t.Deleted, t.UpdatedAt = true, tx.now
 	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
 	return threads.put(tx.w, t)
+}
+
+// AllThreads visits the threads of every account, deleted ones too, until visit
+// returns false.
+func (v *View) AllThreads(visit func(Thread) bool) error {
+	prefix := key(threads.name)
+	var failed error
+	err := v.r.Scan(prefix, after(prefix), false, func(k, value []byte) bool {
+		var t Thread
+		if failed = Decode(value, &t); failed != nil {
+			failed = fmt.Errorf("state: thread %q: %w", k, failed)
+			return false
+		}
+		return visit(t)
+	})
+	return errors.Join(err, failed)
 }

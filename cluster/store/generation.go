@@ -51,7 +51,7 @@ const formatVersion = pebble.FormatValueSeparation
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS: s.fs, Cache: s.cache, MemTableSize: memTableBytes, MaxOpenFiles: maxOpenTables,
+		FS: s.fs, Cache: s.cache, MemTableSize: s.o.MemTableBytes, MaxOpenFiles: maxOpenTables,
 		MemTableStopWritesThreshold: 4, FormatMajorVersion: formatVersion,
 		Logger: pebbleLog{s.o.Log}, LoggerAndTracer: nil,
 	}

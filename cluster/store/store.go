@@ -36,6 +36,8 @@ var errClosed = errors.New("the store is closed")
 type Options struct {
 	// CacheBytes bounds the block cache; 0 is DefaultCacheBytes.
 	CacheBytes int64
+	// MemTableBytes is the size of each memtable; 0 is 16 MiB.
+	MemTableBytes uint64
 	// BallastBytes is the size of the file that is given up when the disk is
 	// full, so that what is being written can be finished; 0 keeps none.
 	BallastBytes int64
@@ -67,6 +69,9 @@ type Store struct {
 func Open(dir string, o Options) (*Store, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = DefaultCacheBytes
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = memTableBytes
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
