@@ -50,6 +50,7 @@ type Options struct {
 	Cluster   Cluster
 	Lease     Lease
 	Changes   Changes
+	Index     *Index // nil on a node that cannot search
 	Driver    Driver
 	Builder   runtime.Builder // nil on a node that makes no images
 	Recipes   Recipes
@@ -90,6 +91,7 @@ type System struct {
 	Shares       *Shares
 	Limits       *Limits
 	SSH          *SSH
+	Search       *Search
 	Models       Models
 
 	o       Options
@@ -169,9 +171,11 @@ func Open(o Options) (*System, error) {
 	s.Shares = &Shares{cluster: o.Cluster, sessions: s.Sessions, vault: safe, now: o.Now}
 	s.Limits = newLimits(o.Cluster, o.Now)
 	s.SSH = &SSH{cluster: o.Cluster, sealer: o.Sealer, bell: s.bell, now: o.Now}
+	s.Search = newSearch(o.Cluster, o.Index, o.Log)
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
 	s.loops.Go(func() { s.watch(ctx) })
+	s.loops.Go(func() { s.Search.run(ctx) })
 	s.loops.Go(func() { s.every(ctx, tickEvery, s.tick) })
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.lookAll) })
 	s.loops.Go(func() { s.every(ctx, reconcileEvery, s.Reconcile) })

@@ -44,6 +44,7 @@ type Node struct {
 	behind  atomic.Pointer[statetest.Memory] // what a node that lags shows; nil is all
 	changed map[state.Change]struct{}
 	wake    chan struct{}
+	watches []*Watch
 	life    context.Context
 	expire  context.CancelFunc
 	// Fail, when set, is asked before each command and may refuse it.
@@ -178,6 +179,9 @@ func (n *Node) note(changes []state.Change) {
 	defer n.mu.Unlock()
 	for _, c := range changes {
 		n.changed[c] = struct{}{}
+		for _, w := range n.watches {
+			w.note(c)
+		}
 	}
 	select {
 	case n.wake <- struct{}{}:

@@ -147,6 +147,8 @@ var homes = map[string]struct {
 	"github.com/vishvananda/netlink":         {[]string{"runtime/network"}, "one package changes the machine's network"},
 	"github.com/miekg/dns":                   {[]string{"runtime/network/resolver"}, "names are resolved in one place"},
 	"github.com/spf13/cobra":                 {[]string{"cmd/bothy", "bench"}, "the command line"},
+	"github.com/rogpeppe/go-internal":        {[]string{"runtime/workspace"}, "files are compared in one place"},
+	"golang.org/x/text":                      {[]string{"cluster/search"}, "what a word is is decided in one place"},
 	"golang.org/x/crypto/ssh":                {[]string{"actors", "httpapi/sshgate"}, "who may log in, and the door"},
 	"github.com/pkg/sftp":                    {[]string{"runtime/guest/sftp"}, "files are served from inside"},
 	"github.com/adhocore/gronx":              {[]string{"actors/timetable"}, "cron expressions are read in one place"},

@@ -207,9 +207,13 @@ func (n *node) openActors(context.Context) error {
 	}
 	n.watcher = n.cluster.Watch(func(state.Change) bool { return true })
 	n.onClose(func() error { n.watcher.Close(); return nil })
+	index, err := n.openIndex()
+	if err != nil {
+		return err
+	}
 	shape := n.config.Computer
 	sys, err := actors.Open(actors.Options{
-		Cluster: recordsOf{n.cluster}, Lease: leaseOf{n.cluster}, Changes: n.watcher, Driver: n.machine.driver,
+		Cluster: recordsOf{n.cluster}, Lease: leaseOf{n.cluster}, Changes: n.watcher, Index: index, Driver: n.machine.driver,
 		Builder: n.machine.builder(n.config), Recipes: n.config.recipes(),
 		Transport: n.cluster.Transport(), Sealer: secrets, Catalog: n.catalog, Price: n.config.Prices,
 		Shape: actors.Shape{Image: shape.Image, MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk),

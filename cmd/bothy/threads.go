@@ -47,7 +47,7 @@ func newThreads(t *terminal) *cobra.Command {
 			flags.StringVar(&filter.Agent, "agent", "", "only those of an agent")
 			flags.StringVar(&filter.Status, "status", "", "only those that are active, running, completed, failed or cancelled")
 		},
-	}.command(t, newCancel(t), newLogs(t), newDiffs(t), newCopy(t))
+	}.command(t, newCancel(t), newLogs(t), newDiffs(t), newSearch(t), newCopy(t))
 }
 
 func newCancel(t *terminal) *cobra.Command {

@@ -95,3 +95,8 @@ func (t Threads) Diffs(ctx context.Context, id, run string, p Page) (wire.Thread
 func (t Threads) StepDiff(ctx context.Context, id, step string) (wire.StepDiff, error) {
 	return get[wire.StepDiff](ctx, t.c, path("threads", id, "steps", step, "diff"))
 }
+
+// Search finds threads by what was said in them, the best first.
+func (t Threads) Search(ctx context.Context, q wire.SearchThreads) (wire.FoundThreads, error) {
+	return post[wire.FoundThreads](ctx, t.c, path("threads", "search"), q)
+}

@@ -108,6 +108,7 @@ type Nouns struct {
 	Attachments  Attachments
 	Machines     Machines
 	Money        Money
+	Search       Search
 	Models       Models
 }
 

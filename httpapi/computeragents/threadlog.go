@@ -22,6 +22,7 @@ const (
 func (a *API) threadLogRoutes() []door.Route {
 	read := []string{readThreads}
 	return []door.Route{
+		{Method: "POST", Path: "/threads/search", Scopes: read, Serve: a.Handle(a.searchThreads)},
 		{Method: "GET", Path: "/threads/:id/status", Scopes: read, Serve: a.Handle(a.threadStatus)},
 		{Method: "GET", Path: "/threads/:id/logs", Scopes: read, Serve: a.Handle(a.threadLogs)},
 		{Method: "GET", Path: "/threads/:id/steps", Scopes: read, Serve: a.Handle(a.threadSteps)},

@@ -182,7 +182,7 @@ func (h *House) openSystem(s setup, log *slog.Logger) {
 	}
 	h.Driver = fake.New(fake.Options{Dir: h.T.TempDir(), World: fake.NewWorld(), Node: "n1", Local: true, Room: runtime.Capacity{Images: []string{"host"}}})
 	h.Builder = &fake.Builder{For: h.Driver}
-	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: changes, Sealer: sealer{}, Catalog: models,
+	h.System, err = actors.Open(actors.Options{Cluster: node, Lease: node, Changes: changes, Index: &actors.Index{Store: actorstest.NewIndex(), Changes: node.Watch()}, Sealer: sealer{}, Catalog: models,
 		Driver: h.Driver, Builder: h.Builder, Recipes: actors.Recipes{Runtimes: build.DefaultRuntimes()},
 		Shape:        actors.Shape{Image: "host", MemoryBytes: 1 << 30, MilliCPU: 1000, DiskBytes: 1 << 30},
 		StartBalance: 10_000_000, Reach: s.reach, Log: log, Registerer: h.Registry, Now: s.now})
