@@ -45,6 +45,7 @@ var scenarios = []scenario{
 	{"fanout", "subscribers of one thread's stream, beside bare net/http", (*bench).fanout},
 	{"snapshot", "snapshot of a running computer and its pause, beside its volume alone", (*bench).snapshot},
 	{"builds", "builds of an image, beside buildah", (*bench).builds},
+	{"search", "threads found among 100,000 messages, beside a look through all of them", (*bench).search},
 	{"idle", "idle memory of node, warden and computer, beside a bare container", (*bench).idle},
 	{"placement", "placements per second with 1,000 nodes", (*bench).placement},
 	{"leader", "leader killed to first write, beside bare raft", (*bench).leader},
