@@ -172,6 +172,12 @@ func Open(o Options) (*System, error) {
 	s.Limits = newLimits(o.Cluster, o.Now)
 	s.SSH = &SSH{cluster: o.Cluster, sealer: o.Sealer, bell: s.bell, now: o.Now}
 	s.Search = newSearch(o.Cluster, o.Index, o.Log)
+	s.begin()
+	return s, nil
+}
+
+// begin starts what goes on until Close.
+func (s *System) begin() {
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
 	s.loops.Go(func() { s.watch(ctx) })
@@ -184,7 +190,6 @@ func Open(o Options) (*System, error) {
 	s.loops.Go(func() { s.drop(ctx) })
 	s.loops.Go(func() { s.times.keep(ctx) })
 	s.loops.Go(func() { s.courier.carry(ctx) })
-	return s, nil
 }
 
 // Handler serves what other nodes ask of this one's computers, for
