@@ -196,7 +196,7 @@ func (a *API) awaitArtifact(c *gin.Context) error {
 	}
 	token, err := a.Uploads.Await(door.CallerOf(c), id, path.Join(artifacts, req.Filename))
 	if err == nil {
-		c.JSON(http.StatusOK, gin.H{"filename": req.Filename, "uploadUrl": a.links.Upload(c.Request, token)})
+		c.JSON(http.StatusOK, wire.Upload{Filename: req.Filename, UploadURL: a.links.Upload(c.Request, token)})
 	}
 	return err
 }

@@ -135,12 +135,7 @@ func (a *API) listComputers(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	reply := struct {
-		Data   []computer `json:"data"`
-		Total  int        `json:"total"`
-		Limit  int        `json:"limit"`
-		Offset int        `json:"offset"`
-	}{Data: []computer{}, Limit: page.Limit, Offset: page.Offset}
+	reply := wire.PageOf[computer]{Data: []computer{}, Limit: page.Limit, Offset: page.Offset}
 	err = a.LookAll(c, func(v *state.View) error {
 		list, err := v.ComputersFrom(door.CallerOf(c).Account, state.OriginRebyte, page)
 		reply.Total = list.Total

@@ -16,7 +16,7 @@ const maxContentEvents = 10_000
 
 // said is a prompt with what was said.
 type said struct {
-	prompt
+	wire.Prompt
 	UserPrompt string  `json:"userPrompt"`
 	Response   *string `json:"response,omitempty"`
 	Events     []event `json:"events,omitempty"`
@@ -55,7 +55,7 @@ func content(v *state.View, t state.Thread, events bool) ([]said, error) {
 	}
 	list, shown := []said{}, 0
 	for _, r := range all {
-		s := said{prompt: promptOf(r), UserPrompt: asked[r.ID]}
+		s := said{Prompt: promptOf(r), UserPrompt: asked[r.ID]}
 		if r.Waiting != nil {
 			s.UserPrompt = r.Waiting.Content
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/door"
+	"github.com/bothy-computer/bothy/httpapi/wire"
 	"github.com/bothy-computer/bothy/runtime/workspace"
 )
 
@@ -41,14 +42,8 @@ func filename(name string) error {
 	return nil
 }
 
-// stagedFile is a file that a prompt is given.
-type stagedFile struct {
-	ID       string `json:"id"`
-	Filename string `json:"filename"`
-}
-
 // stage finds the files that a prompt names.
-func (a *API) stage(c *gin.Context, files []stagedFile) ([]state.StagedFile, error) {
+func (a *API) stage(c *gin.Context, files []wire.PromptFile) ([]state.StagedFile, error) {
 	named := make([]actors.Upload, 0, len(files))
 	for _, f := range files {
 		if err := filename(f.Filename); err != nil || !door.LooksLikeID(f.ID) {
@@ -73,7 +68,7 @@ func (a *API) createUpload(c *gin.Context) error {
 	}
 	made, err := a.Uploads.Create(c.Request.Context(), door.CallerOf(c), req.Filename)
 	if err == nil {
-		c.JSON(http.StatusCreated, gin.H{"id": made.ID, "filename": made.Filename, "uploadUrl": a.links.Upload(c.Request, made.Token)})
+		c.JSON(http.StatusCreated, wire.Upload{ID: made.ID, Filename: made.Filename, UploadURL: a.links.Upload(c.Request, made.Token)})
 	}
 	return err
 }

@@ -50,16 +50,8 @@ const (
 	scriptExecutor = "script"
 )
 
-// asked is what a task and each later prompt are asked with.
-type asked struct {
-	Prompt   string       `json:"prompt"`
-	Executor string       `json:"executor"`
-	Model    string       `json:"model"`
-	Files    []stagedFile `json:"files"`
-}
-
 // run checks the fields and makes a run of them.
-func (q asked) run() (actors.NewRun, error) {
+func runOf(q wire.WritePrompt) (actors.NewRun, error) {
 	switch n := utf8.RuneCountInString(q.Prompt); {
 	case strings.TrimSpace(q.Prompt) == "":
 		return actors.NewRun{}, invalid("prompt", "prompt is required")
@@ -112,26 +104,21 @@ func title(prompt string) string {
 
 // createTask serves POST /tasks.
 func (a *API) createTask(c *gin.Context) error {
-	var req struct {
-		asked
-		Computer   string `json:"workspaceId"`
-		Repository string `json:"githubUrl"`
-		Branch     string `json:"branchName"`
-	}
+	var req wire.CreateTask
 	if err := a.Read(c, &req); err != nil {
 		return err
 	}
-	run, err := req.run()
+	run, err := runOf(req.WritePrompt)
 	if err != nil {
 		return err
 	}
-	if run.SetupScripts, err = clone(req.Repository, req.Branch); err != nil {
+	if run.SetupScripts, err = clone(req.GithubURL, req.BranchName); err != nil {
 		return err
 	}
 	if run.Files, err = a.stage(c, req.Files); err != nil {
 		return err
 	}
-	if req.Computer != "" && !door.LooksLikeID(req.Computer) {
+	if req.WorkspaceID != "" && !door.LooksLikeID(req.WorkspaceID) {
 		return invalid("workspaceId", "workspaceId must be the id of an agent computer")
 	}
 	caller, err := a.Caller(c)
@@ -141,33 +128,15 @@ func (a *API) createTask(c *gin.Context) error {
 	if req.Executor == "" {
 		req.Executor = scriptExecutor
 	}
-	s, err := a.Tasks.Start(c.Request.Context(), caller, actors.NewTask{Title: title(req.Prompt), Computer: state.ComputerID(req.Computer),
+	s, err := a.Tasks.Start(c.Request.Context(), caller, actors.NewTask{Title: title(req.Prompt), Computer: state.ComputerID(req.WorkspaceID),
 		Executor: req.Executor, Model: req.Model, Prompt: run})
 	if err != nil {
 		return err
 	}
 	a.OwnerNow(c, s.Thread.Computer)
-	c.JSON(http.StatusCreated, struct {
-		ID        string    `json:"id"`
-		Computer  string    `json:"workspaceId"`
-		URL       string    `json:"url"`
-		Status    string    `json:"status"`
-		CreatedAt wire.Time `json:"createdAt"`
-	}{string(s.Thread.ID), string(s.Thread.Computer), a.links.Task(c.Request, s.Thread), taskStatus(s.Thread), wire.At(s.Thread.CreatedAt)})
+	c.JSON(http.StatusCreated, wire.CreatedTask{ID: string(s.Thread.ID), WorkspaceID: string(s.Thread.Computer), URL: a.links.Task(c.Request, s.Thread),
+		Status: taskStatus(s.Thread), CreatedAt: wire.At(s.Thread.CreatedAt)})
 	return nil
-}
-
-// listedTask is a task in a list.
-type listedTask struct {
-	ID          string     `json:"id"`
-	URL         string     `json:"url"`
-	Computer    string     `json:"workspaceId"`
-	Title       string     `json:"title"`
-	Status      string     `json:"status"`
-	Executor    string     `json:"executor"`
-	Model       string     `json:"model"`
-	CreatedAt   wire.Time  `json:"createdAt"`
-	CompletedAt *wire.Time `json:"completedAt"`
 }
 
 // recentTask is a task as its computer shows it.
@@ -207,9 +176,9 @@ func completedAt(v *state.View, t state.Thread) (*wire.Time, error) {
 	return &at, nil
 }
 
-func (a *API) taskOf(c *gin.Context, v *state.View, t state.Thread) (listedTask, error) {
+func (a *API) taskOf(c *gin.Context, v *state.View, t state.Thread) (wire.Task, error) {
 	ended, err := completedAt(v, t)
-	return listedTask{ID: string(t.ID), URL: a.links.Task(c.Request, t), Computer: string(t.Computer), Title: t.Title, Status: taskStatus(t),
+	return wire.Task{ID: string(t.ID), URL: a.links.Task(c.Request, t), WorkspaceID: string(t.Computer), Title: t.Title, Status: taskStatus(t),
 		Executor: t.Task.Executor, Model: t.Task.Model, CreatedAt: wire.At(t.CreatedAt), CompletedAt: ended}, err
 }
 
@@ -219,12 +188,7 @@ func (a *API) listTasks(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	reply := struct {
-		Data   []listedTask `json:"data"`
-		Total  int          `json:"total"`
-		Limit  int          `json:"limit"`
-		Offset int          `json:"offset"`
-	}{Data: []listedTask{}, Limit: page.Limit, Offset: page.Offset}
+	reply := wire.PageOf[wire.Task]{Data: []wire.Task{}, Limit: page.Limit, Offset: page.Offset}
 	err = a.LookAll(c, func(v *state.View) error {
 		by := door.CallerOf(c)
 		list, err := v.Tasks(by.Account, by.User, "", page)
@@ -283,16 +247,8 @@ func promptStatus(s state.RunStatus) string {
 	return string(s) // running, failed
 }
 
-// prompt is one prompt of a task.
-type prompt struct {
-	ID          string     `json:"id"`
-	Status      string     `json:"status"`
-	SubmittedAt wire.Time  `json:"submittedAt"`
-	CompletedAt *wire.Time `json:"completedAt"`
-}
-
-func promptOf(r state.Run) prompt {
-	p := prompt{ID: string(r.ID), Status: promptStatus(r.Status), SubmittedAt: wire.At(r.CreatedAt)}
+func promptOf(r state.Run) wire.Prompt {
+	p := wire.Prompt{ID: string(r.ID), Status: promptStatus(r.Status), SubmittedAt: wire.At(r.CreatedAt)}
 	if !r.EndedAt.IsZero() {
 		at := wire.At(r.EndedAt)
 		p.CompletedAt = &at
@@ -302,17 +258,12 @@ func promptOf(r state.Run) prompt {
 
 // getTask serves GET /tasks/:id.
 func (a *API) getTask(c *gin.Context) error {
-	var reply struct {
-		listedTask
-		Visibility  state.TaskVisibility `json:"visibility"`
-		Prompts     []prompt             `json:"prompts"`
-		FinalResult string               `json:"finalResult,omitempty"`
-	}
+	var reply wire.TaskInFull
 	err := a.task(c, func(v *state.View, t state.Thread) (err error) {
-		if reply.listedTask, err = a.taskOf(c, v, t); err != nil {
+		if reply.Task, err = a.taskOf(c, v, t); err != nil {
 			return err
 		}
-		reply.Visibility, reply.Prompts = t.Task.Visibility, []prompt{}
+		reply.Visibility, reply.Prompts = string(t.Task.Visibility), []wire.Prompt{}
 		all, err := prompts(v, t)
 		for _, r := range all {
 			reply.Prompts = append(reply.Prompts, promptOf(r))
@@ -335,11 +286,11 @@ func (a *API) createPrompt(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	var req asked
+	var req wire.WritePrompt
 	if err := a.Read(c, &req); err != nil {
 		return err
 	}
-	run, err := req.run()
+	run, err := runOf(req)
 	if err != nil {
 		return err
 	}
@@ -353,7 +304,7 @@ func (a *API) createPrompt(c *gin.Context) error {
 	s, err := a.Tasks.Prompt(c.Request.Context(), caller, state.ThreadID(id), run)
 	if err == nil {
 		a.OwnerNow(c, s.Thread.Computer)
-		c.JSON(http.StatusCreated, gin.H{"promptId": s.Run.ID})
+		c.JSON(http.StatusCreated, wire.CreatedPrompt{PromptID: string(s.Run.ID)})
 	}
 	return err
 }
@@ -391,22 +342,21 @@ func (a *API) showTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	var req struct {
-		Visibility state.TaskVisibility `json:"visibility"`
-	}
+	var req wire.TaskVisibility
 	if err := a.Read(c, &req); err != nil {
 		return err
 	}
-	if !slices.Contains(state.TaskVisibilities(), req.Visibility) {
+	to := state.TaskVisibility(req.Visibility)
+	if !slices.Contains(state.TaskVisibilities(), to) {
 		return invalid("visibility", "visibility must be private, shared or public")
 	}
-	t, err := a.Tasks.Show(c.Request.Context(), door.CallerOf(c), state.ThreadID(id), req.Visibility)
+	t, err := a.Tasks.Show(c.Request.Context(), door.CallerOf(c), state.ThreadID(id), to)
 	if err != nil {
 		return err
 	}
-	reply := gin.H{"visibility": req.Visibility}
-	if req.Visibility == state.TaskPublic {
-		reply["shareUrl"] = a.links.Task(c.Request, t)
+	reply := wire.TaskVisibility{Visibility: req.Visibility}
+	if to == state.TaskPublic {
+		reply.ShareURL = a.links.Task(c.Request, t)
 	}
 	c.JSON(http.StatusOK, reply)
 	return nil

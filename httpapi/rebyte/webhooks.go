@@ -40,22 +40,12 @@ const (
 	maxWebhookSecretSize = 500
 )
 
-// webhook is one as the dialect shows it: never with its secret.
-type webhook struct {
-	ID              string            `json:"id"`
-	URL             string            `json:"url"`
-	Events          []state.TaskEvent `json:"events"`
-	Description     *string           `json:"description"`
-	HasSecret       bool              `json:"hasSecret"`
-	IsActive        bool              `json:"isActive"`
-	CreatedAt       wire.Time         `json:"createdAt"`
-	LastTriggeredAt *wire.Time        `json:"lastTriggeredAt"`
-	FailureCount    int               `json:"failureCount"`
-}
-
-func webhookOf(w state.Webhook) webhook {
-	shown := webhook{ID: string(w.ID), URL: w.URL, Events: w.Events, Description: maybe(w.Description), HasSecret: len(w.Sealed) > 0,
+func webhookOf(w state.Webhook) wire.Webhook {
+	shown := wire.Webhook{ID: string(w.ID), URL: w.URL, Events: []string{}, Description: maybe(w.Description), HasSecret: len(w.Sealed) > 0,
 		IsActive: !w.Disabled, CreatedAt: wire.At(w.CreatedAt), FailureCount: w.Failures}
+	for _, e := range w.Events {
+		shown.Events = append(shown.Events, string(e))
+	}
 	if !w.LastAt.IsZero() {
 		at := wire.At(w.LastAt)
 		shown.LastTriggeredAt = &at
@@ -65,12 +55,7 @@ func webhookOf(w state.Webhook) webhook {
 
 // createWebhook serves POST /webhooks.
 func (a *API) createWebhook(c *gin.Context) error {
-	var req struct {
-		URL         string            `json:"url"`
-		Events      []state.TaskEvent `json:"events"`
-		Description string            `json:"description"`
-		Secret      string            `json:"secret"`
-	}
+	var req wire.WriteWebhook
 	if err := a.Read(c, &req); err != nil {
 		return err
 	}
@@ -84,17 +69,22 @@ func (a *API) createWebhook(c *gin.Context) error {
 	case utf8.RuneCountInString(req.Description) > maxDescriptionRunes:
 		return invalid("description", "description must be at most %d characters", maxDescriptionRunes)
 	}
+	var events []state.TaskEvent
+	for _, e := range state.TaskEvents() {
+		if slices.Contains(req.Events, string(e)) {
+			events = append(events, e)
+		}
+	}
 	for _, e := range req.Events {
-		if !slices.Contains(state.TaskEvents(), e) {
+		if !slices.Contains(events, state.TaskEvent(e)) {
 			return invalid("events", "events has %.40q; there are %v", e, state.TaskEvents())
 		}
 	}
-	slices.Sort(req.Events)
 	caller, err := a.Caller(c)
 	if err != nil {
 		return err
 	}
-	made, err := a.Webhooks.Create(c.Request.Context(), caller, actors.NewWebhook{URL: req.URL, Events: slices.Compact(req.Events),
+	made, err := a.Webhooks.Create(c.Request.Context(), caller, actors.NewWebhook{URL: req.URL, Events: events,
 		Description: req.Description, Secret: req.Secret})
 	if err == nil {
 		c.JSON(http.StatusCreated, webhookOf(made))
@@ -114,7 +104,7 @@ func printable(s string) bool {
 // listWebhooks serves GET /webhooks, newest first. Clients look for the list
 // under two names.
 func (a *API) listWebhooks(c *gin.Context) error {
-	list := []webhook{}
+	list := []wire.Webhook{}
 	err := a.LookAll(c, func(v *state.View) error {
 		found, err := v.Webhooks(door.CallerOf(c).Account)
 		for _, w := range found.Items {
@@ -123,7 +113,7 @@ func (a *API) listWebhooks(c *gin.Context) error {
 		return err
 	})
 	if err == nil {
-		c.JSON(http.StatusOK, gin.H{"webhooks": list, "data": list, "total": len(list)})
+		c.JSON(http.StatusOK, wire.Webhooks{Webhooks: list, Data: list, Total: len(list)})
 	}
 	return err
 }
