@@ -71,6 +71,15 @@ func TestAStreamTellsServersToolsAndHandoffs(t *testing.T) {
 	if list.TotalCount != 2 {
 		t.Errorf("messages %+v", list.Data)
 	}
+	steps := string(c.do("GET", "/threads/"+lines[0].Thread.ID+"/steps", nil).is(200).body)
+	for _, want := range []string{`"stepKind":"mcp_tool_call"`, `"title":"clock: echo"`, `"agentName":"Executor"`} {
+		if !strings.Contains(steps, want) {
+			t.Errorf("no %s in %s", want, steps)
+		}
+	}
+	if said := strings.Count(steps, `"stepKind":"assistant_message"`); said != 1 {
+		t.Errorf("%d messages of the assistant in %s", said, steps)
+	}
 }
 
 func TestAnAgentsHandoffsAreChecked(t *testing.T) {

@@ -71,7 +71,7 @@ func messageMoment(m state.Message) moment {
 // what came of it.
 func eventMoment(e state.Event, calls map[string]state.ToolCall) (moment, bool) {
 	m := moment{id: e.Item, role: "execution_log", level: "info", seq: e.Seq, at: e.At, text: e.Text,
-		about: wire.EntryMetadata{RunID: string(e.Run), Sequence: e.Seq, Status: e.Status}}
+		about: wire.EntryMetadata{RunID: string(e.Run), Sequence: e.Seq, Status: e.Status, AgentID: string(e.Agent), AgentName: e.AgentName}}
 	switch e.Kind {
 	case state.EventNotice, state.EventLog:
 		m.id, m.kind = fmt.Sprintf("event_%d", e.Seq), "system"
@@ -104,6 +104,9 @@ func itemMoment(m moment, e state.Event, calls map[string]state.ToolCall) (momen
 	switch e.Type {
 	case state.ItemText:
 		m.kind, m.role = "assistant_message", "assistant"
+		if e.Within != "" { // said to the agent that handed the task on, not to the user
+			m.kind, m.role = "other", "execution_log"
+		}
 	case state.ItemReasoning:
 		m.kind = "reasoning"
 	case state.ItemToolCall:
@@ -124,7 +127,7 @@ func itemMoment(m moment, e state.Event, calls map[string]state.ToolCall) (momen
 }
 
 func toolMoment(m moment, done, asked state.ToolCall) moment {
-	done.Name, done.Arguments = asked.Name, asked.Arguments
+	done.Name, done.Arguments, done.Server, done.ServerTool = asked.Name, asked.Arguments, asked.Server, asked.ServerTool
 	m.id, m.kind, m.level = done.ID, "mcp_tool_call", "success"
 	if done.Failed {
 		m.level = "error"
@@ -135,8 +138,13 @@ func toolMoment(m moment, done, asked state.ToolCall) moment {
 		m.kind, m.title = "command_execution", "$ "+what.Command
 	case "file_write", "file_read":
 		m.kind, m.title = "other", done.Name+" "+what.FilePath
+	case "handoff":
+		m.kind, m.title = "other", done.Name
 	default:
 		m.title = done.Name
+		if what.Server != "" {
+			m.title = what.Server + ": " + what.Name
+		}
 	}
 	m.text = strings.TrimRight(m.title+"\n"+done.Output, "\n")
 	m.title = headline(m.title)

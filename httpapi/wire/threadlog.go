@@ -60,6 +60,9 @@ type EntryMetadata struct {
 	Tool     *Tool        `json:"tool,omitempty"`
 	Changes  []FileChange `json:"changes,omitempty"`
 	Error    string       `json:"error,omitempty"`
+	// AgentID and AgentName are set where another agent spoke than the run's own.
+	AgentID   string `json:"agentId,omitempty"`
+	AgentName string `json:"agentName,omitempty"`
 }
 
 // ThreadStep is one thing that was said or done, as a step.
