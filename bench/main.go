@@ -44,6 +44,7 @@ var scenarios = []scenario{
 	{"visibility", "a lone write seen at a follower, beside bare raft", (*bench).visibility},
 	{"fanout", "subscribers of one thread's stream, beside bare net/http", (*bench).fanout},
 	{"snapshot", "snapshot of a running computer and its pause, beside its volume alone", (*bench).snapshot},
+	{"files", "upload and download of a large file, beside a plain copy", (*bench).files},
 	{"builds", "builds of an image, beside buildah", (*bench).builds},
 	{"search", "threads found among 100,000 messages, beside a look through all of them", (*bench).search},
 	{"idle", "idle memory of node, warden and computer, beside a bare container", (*bench).idle},

@@ -1,6 +1,7 @@
 package house
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -12,20 +13,29 @@ type Shape struct {
 	Nodes  int
 	Warm   int   // blank computers that each node keeps
 	Memory int64 // of a computer, in bytes
+	Disk   int64 // of a computer, in bytes; 0 is smallDisk
 }
+
+// smallDisk is a computer's storage where the scenario needs none, and smallPool
+// holds many of them.
+const (
+	smallDisk = 256 << 20
+	smallPool = 2 << 30
+)
 
 // config is the nodes' configuration file. Computers are small, so that a
 // hundred of them fit where the scenario asks for it; the pool holds them.
 func (s Shape) config() string {
+	disk := cmp.Or(s.Disk, smallDisk)
 	return fmt.Sprintf(`computer:
   memory: %dMiB
-  disk: 256MiB
+  disk: %dMiB
   warm: %d
 volumes:
-  size: 2GiB
+  size: %dMiB
 log:
   level: warn
-`, s.Memory>>20, s.Warm)
+`, s.Memory>>20, disk>>20, s.Warm, max(smallPool, disk+disk/4)>>20)
 }
 
 func (s Shape) write(dir string) (string, error) {

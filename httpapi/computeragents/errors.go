@@ -59,6 +59,9 @@ func Refuse(c *gin.Context, f *fault.Error) (int, wire.Error) {
 	if f.Code == "IDEMPOTENCY_KEY_REUSED" {
 		body.Error = "Unprocessable Entity"
 	}
+	if f.Kind == fault.Full && f.Code == "" {
+		body.Code = "INSUFFICIENT_STORAGE"
+	}
 	if f.Field != "" {
 		body.Details = []wire.Detail{{Field: f.Field, Message: f.Message}}
 	}

@@ -87,11 +87,16 @@ func (t *tail) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// formContent is what is in a part.
+// formContent is what is in a part. A read fills its buffer: the form's reader
+// gives a page at a time, which is little to write to a file or to another node.
 type formContent struct{ part *multipart.Part }
 
-func (f formContent) Read(b []byte) (int, error) {
-	n, err := f.part.Read(b)
+func (f formContent) Read(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var more int
+		more, err = f.part.Read(b[n:])
+		n += more
+	}
 	if err == io.EOF {
 		return n, err
 	}

@@ -23,6 +23,8 @@ const (
 	// maxRanges bounds the parts of a file in one reply; a request for more gets
 	// the whole file, as one without ranges.
 	maxRanges = 16
+	// contentPiece is how much of a content is passed on at once.
+	contentPiece = 256 << 10
 	// plainPolicy is for what is in a computer: a browser runs nothing of it.
 	plainPolicy = "default-src 'none'; sandbox"
 )
@@ -104,7 +106,7 @@ func (d *Door) SendFile(c *gin.Context, f *actors.FileReader, contentType string
 // be read on cuts the connection, so that it does not look whole.
 func (d *Door) SendArchive(c *gin.Context, archive io.ReadCloser, name string, format workspace.Format) error {
 	defer archive.Close()
-	buf := make([]byte, archivePiece)
+	buf := make([]byte, contentPiece)
 	n, err := archive.Read(buf) // what fails at once is still refused with a status
 	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -122,9 +124,6 @@ func (d *Door) SendArchive(c *gin.Context, archive io.ReadCloser, name string, f
 	}
 	return nil
 }
-
-// archivePiece is how much of an archive is passed on at once.
-const archivePiece = 256 << 10
 
 var archiveTypes = map[workspace.Format]string{workspace.Tar: "application/x-tar", workspace.TarGz: "application/gzip", workspace.Zip: "application/zip"}
 
@@ -176,6 +175,11 @@ func (w *refusing) WriteHeader(status int) {
 		return
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// ReadFrom passes content on in large pieces.
+func (w *refusing) ReadFrom(from io.Reader) (int64, error) {
+	return io.CopyBuffer(struct{ io.Writer }{w}, from, make([]byte, contentPiece))
 }
 
 func (w *refusing) Write(b []byte) (int, error) {

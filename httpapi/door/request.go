@@ -59,9 +59,10 @@ func (d *Door) Fence(c *gin.Context) {
 // in headers that a page must set itself, never in cookies, so every origin
 // may call.
 var (
-	corsSend = strings.Join([]string{"Authorization", "X-API-Key", "API_KEY", "API-Key", "Content-Type", "Idempotency-Key", "Last-Event-ID", HeaderRequestID}, ", ")
+	corsSend = strings.Join([]string{"Authorization", "X-API-Key", "API_KEY", "API-Key", "Content-Type", "Idempotency-Key", "Last-Event-ID", HeaderRequestID,
+		"Range", "If-Range", "If-Match", "If-None-Match"}, ", ")
 	corsRead = strings.Join([]string{HeaderOwner, HeaderStale, HeaderRequestID, "Retry-After",
-		"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}, ", ")
+		"ETag", "Content-Range", "Accept-Ranges", "Content-Disposition", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}, ", ")
 )
 
 // CrossOrigin lets web pages of any origin call, and answers their preflights.

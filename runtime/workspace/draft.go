@@ -35,8 +35,7 @@ func (w *FS) Draft(ctx context.Context, content io.Reader, maxBytes int64) (*Dra
 	if err != nil {
 		return nil, plain("write", "a new file", err)
 	}
-	// Not straight into the file: that would choose a small buffer of its own.
-	n, err := io.CopyBuffer(struct{ io.Writer }{f}, &bounded{ctx: ctx, from: content, left: maxBytes + 1}, make([]byte, copyBytes))
+	n, err := fill(f, &bounded{ctx: ctx, from: content, left: maxBytes + 1}, make([]byte, copyBytes))
 	if err == nil && n > maxBytes {
 		err = fmt.Errorf("%w: the content has more than %d bytes", runtime.ErrInvalid, maxBytes)
 	}
@@ -45,6 +44,28 @@ func (w *FS) Draft(ctx context.Context, content io.Reader, maxBytes int64) (*Dra
 		return nil, plain("write", "a new file", err)
 	}
 	return &Draft{f}, nil
+}
+
+// fill copies in writes of a whole buffer, whatever pieces the content comes in.
+func fill(to io.Writer, from io.Reader, buf []byte) (all int64, err error) {
+	for err == nil {
+		n := 0
+		for n < len(buf) && err == nil {
+			var more int
+			more, err = from.Read(buf[n:])
+			n += more
+		}
+		if n > 0 {
+			if _, failed := to.Write(buf[:n]); failed != nil {
+				return all, failed
+			}
+			all += int64(n)
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return all, err
 }
 
 // Close lets the draft go; its content is lost unless it was adopted.
