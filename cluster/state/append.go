@@ -62,6 +62,9 @@ func (cmd Append) apply(tx *Tx) error {
 		r.Usage = r.Usage.Add(step)
 		t.InputTokens += cmd.Step.InputTokens
 		t.OutputTokens += cmd.Step.OutputTokens
+		if err := tx.countRun(r, Tally{InputTokens: step.InputTokens, CachedTokens: step.CachedTokens, OutputTokens: step.OutputTokens}); err != nil {
+			return err
+		}
 	}
 	if cmd.Finish != nil {
 		if err := tx.finishRun(&t, &r, *cmd.Finish); err != nil {

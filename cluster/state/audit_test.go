@@ -10,7 +10,7 @@ import (
 // audit counts everything in a store again and says what does not add up:
 // index entries, counters, money, logs, runs on computers, defaults.
 func audit(r Reader) error {
-	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r), auditSchedules(r))
+	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r), auditSchedules(r), auditTallies(r))
 }
 
 // all reads every record of a table.
@@ -47,6 +47,7 @@ func auditIndexes(r Reader) error {
 		func() error { return expected(r, &webhooks, want) }, func() error { return expected(r, &deliveries, want) },
 		func() error { return expected(r, &images, want) },
 		func() error { return expected(r, &registries, want) },
+		func() error { return expected(r, &tallies, want) },
 	} {
 		errs = append(errs, expect())
 	}
@@ -237,14 +238,20 @@ func auditDefaults(r Reader) error {
 // The audit itself must see each kind of damage, or the tests above it prove nothing.
 func TestAuditSeesDamage(t *testing.T) {
 	damage := map[string]func(f *fixture) error{
-		"a counter":       func(f *fixture) error { return add(f.store, accounts.countKey("all", nil), 1) },
-		"an index entry":  func(f *fixture) error { return f.store.Set(key("thread.account", "x", "y", "z"), []byte{1}) },
-		"a lost entry":    func(f *fixture) error { k := key("computer.node"); return f.store.DeleteRange(k, after(k)) },
-		"a reservation":   func(f *fixture) error { return reservations.remove(f.store, "resv_run_1") },
-		"a balance":       func(f *fixture) error { a := f.account(acct); a.Balance--; return accounts.put(f.store, a) },
-		"a run":           func(f *fixture) error { return runs.remove(f.store, "run_1") },
-		"an event":        func(f *fixture) error { return f.store.Delete(eventKey("thread_1", 2)) },
-		"a live count":    func(f *fixture) error { c := f.computer(comp); c.Live++; return computers.put(f.store, c) },
+		"a counter":      func(f *fixture) error { return add(f.store, accounts.countKey("all", nil), 1) },
+		"an index entry": func(f *fixture) error { return f.store.Set(key("thread.account", "x", "y", "z"), []byte{1}) },
+		"a lost entry":   func(f *fixture) error { k := key("computer.node"); return f.store.DeleteRange(k, after(k)) },
+		"a reservation":  func(f *fixture) error { return reservations.remove(f.store, "resv_run_1") },
+		"a balance":      func(f *fixture) error { a := f.account(acct); a.Balance--; return accounts.put(f.store, a) },
+		"a run":          func(f *fixture) error { return runs.remove(f.store, "run_1") },
+		"an event":       func(f *fixture) error { return f.store.Delete(eventKey("thread_1", 2)) },
+		"a live count":   func(f *fixture) error { c := f.computer(comp); c.Live++; return computers.put(f.store, c) },
+		"a tally": func(f *fixture) error {
+			return tallies.put(f.store, Tally{Account: acct, Day: dayOf(f.now), Kind: TallyAgent, Key: "x", Models: 1})
+		},
+		"a day's sum": func(f *fixture) error {
+			return tallies.put(f.store, Tally{Account: acct, Day: dayOf(f.now), Kind: TallyAll, Threads: 1, Credits: 1})
+		},
 		"a last sequence": func(f *fixture) error { x := f.thread("thread_1"); x.LastSeq++; return threads.put(f.store, x) },
 	}
 	for name, do := range damage {

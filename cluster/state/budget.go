@@ -44,7 +44,8 @@ func (v *View) ReservationsOf(run RunID) ([]Reservation, error) {
 	return list.Items, err
 }
 
-// Charge is a line of an account's bill.
+// Charge is a line of an account's bill: a credit, or what one run's model calls
+// or one computer cost on one UTC day.
 type Charge struct {
 	ID          ChargeID  `cbor:"1,keyasint"`
 	Account     AccountID `cbor:"2,keyasint"`
@@ -54,6 +55,21 @@ type Charge struct {
 	Thread      ThreadID  `cbor:"6,keyasint,omitempty"`
 	Run         RunID     `cbor:"7,keyasint,omitempty"`
 	CreatedAt   time.Time `cbor:"8,keyasint"`
+
+	Computer    ComputerID    `cbor:"9,keyasint,omitempty"`
+	Environment EnvironmentID `cbor:"10,keyasint,omitempty"`
+	Agent       AgentID       `cbor:"11,keyasint,omitempty"`
+	UpdatedAt   time.Time     `cbor:"12,keyasint"`
+	Model       string        `cbor:"13,keyasint,omitempty"`
+}
+
+// about is what all of a day's charges of one kind are one line for: a run, or
+// a computer.
+func (c Charge) about() string {
+	if c.Run != "" {
+		return string(c.Run)
+	}
+	return string(c.Computer)
 }
 
 var charges = table[Charge]{
@@ -63,6 +79,10 @@ var charges = table[Charge]{
 		{"account", func(c Charge) ([]string, string, bool) {
 			return []string{string(c.Account)}, stampText(c.CreatedAt), true
 		}},
+		{"line", func(c Charge) ([]string, string, bool) {
+			return []string{string(c.Account), c.Type, c.about()}, dayOf(c.CreatedAt), c.about() != ""
+		}},
+		{"age", func(c Charge) ([]string, string, bool) { return nil, stampText(c.CreatedAt), true }},
 	},
 }
 
@@ -157,8 +177,17 @@ func (tx *Tx) settle(s Settlement, run Run) (MicroUSD, error) {
 	if err := tx.release(r); err != nil {
 		return 0, err
 	}
-	return s.Cost, tx.charge(Charge{ID: s.Charge, Account: r.Account, Type: "execution", Amount: s.Cost,
-		Description: s.Description, Thread: run.Thread, Run: r.Run})
+	c, _, err := tx.AnyComputer(run.Computer)
+	if err != nil {
+		return 0, err
+	}
+	of, err := tx.subjects(run)
+	if err != nil {
+		return 0, err
+	}
+	line := Charge{ID: s.Charge, Account: r.Account, Type: "execution", Amount: s.Cost, Description: s.Description,
+		Thread: run.Thread, Run: r.Run, Computer: run.Computer, Environment: c.Environment, Agent: run.Config.Agent, Model: run.Config.Model}
+	return s.Cost, tx.charge(line, Tally{Models: s.Cost}, of...)
 }
 
 func (tx *Tx) release(r Reservation) error {
@@ -173,8 +202,9 @@ func (tx *Tx) release(r Reservation) error {
 	return reservations.remove(tx.w, string(r.ID))
 }
 
-// charge takes money from an account and writes the line of its bill.
-func (tx *Tx) charge(c Charge) error {
+// charge takes money from an account, writes it into the line of its bill and
+// counts it.
+func (tx *Tx) charge(c Charge, used Tally, of ...subject) error {
 	a, err := tx.Account(c.Account, tx.now)
 	if err != nil {
 		return err
@@ -187,11 +217,31 @@ func (tx *Tx) charge(c Charge) error {
 	a.DaySpent += c.Amount
 	a.MonthSpent += c.Amount
 	a.UpdatedAt = tx.now
-	c.CreatedAt = tx.now
 	if err := accounts.put(tx.w, a); err != nil {
 		return err
 	}
-	return charges.create(tx.w, c)
+	if err := tx.count(c.Account, used, of...); err != nil {
+		return err
+	}
+	return tx.putLine(c)
+}
+
+// putLine adds a charge to the day's line about the same run or computer, or
+// begins one.
+func (tx *Tx) putLine(c Charge) error {
+	scope := []string{string(c.Account), c.Type, c.about(), dayOf(tx.now)}
+	var line *Charge
+	err := charges.each(tx.w, "line", scope, false, func(have Charge) bool { line = &have; return false })
+	if err != nil {
+		return err
+	}
+	if line == nil {
+		c.CreatedAt, c.UpdatedAt = tx.now, tx.now
+		return charges.create(tx.w, c)
+	}
+	line.Amount += c.Amount
+	line.UpdatedAt = tx.now
+	return charges.put(tx.w, *line)
 }
 
 // AddCredit raises an account's balance, up to MaxBalance. It replies with Made.
@@ -221,8 +271,11 @@ func (cmd AddCredit) apply(tx *Tx) error {
 	if err := accounts.put(tx.w, a); err != nil {
 		return err
 	}
+	if err := tx.count(cmd.Account, Tally{Credits: cmd.Amount}); err != nil {
+		return err
+	}
 	return charges.create(tx.w, Charge{ID: cmd.Charge, Account: cmd.Account, Type: "credit",
-		Amount: cmd.Amount, Description: cmd.Description, CreatedAt: tx.now})
+		Amount: cmd.Amount, Description: cmd.Description, CreatedAt: tx.now, UpdatedAt: tx.now})
 }
 
 // SetLimits changes an account's spending limits. A nil limit removes it; a

@@ -34,7 +34,7 @@ func (cmd CopyThread) apply(tx *Tx) error {
 	if to.Title == "" {
 		to.Title = from.Title + " Copy"
 	}
-	if err := threads.create(tx.w, to); err != nil {
+	if err := tx.newThread(to); err != nil {
 		return err
 	}
 	tx.changed(Change{Noun: ChangedThread, ID: string(to.ID)})

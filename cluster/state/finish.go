@@ -119,6 +119,9 @@ func (tx *Tx) runEnded(r Run) error {
 	if err := tx.scheduleRan(r); err != nil {
 		return err
 	}
+	if err := tx.countRun(r, Tally{Runs: 1}); err != nil {
+		return err
+	}
 	a.Runs.Millis += r.EndedAt.Sub(r.CreatedAt).Milliseconds()
 	a.Runs.Tokens += r.Usage.InputTokens + r.Usage.OutputTokens
 	return accounts.put(tx.w, a)

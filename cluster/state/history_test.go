@@ -45,6 +45,9 @@ func (h *history) amount() MicroUSD { return MicroUSD(rapid.IntRange(0, 9000).Dr
 // step proposes one to three commands in an entry, with some that were sent before.
 func (h *history) step() {
 	h.pass(time.Duration(rapid.IntRange(0, 900).Draw(h.rt, "seconds")) * time.Second)
+	if h.chance(10, "night") {
+		h.pass(8 * time.Hour) // so that days and months turn
+	}
 	var ps []Proposal
 	for range rapid.IntRange(1, 3).Draw(h.rt, "commands") {
 		n, cmd := h.command()
@@ -109,7 +112,7 @@ func (h *history) command() (NodeID, Command) {
 }
 
 func (h *history) start(NodeID) Command {
-	cmd := StartRun{Account: pick(h, "account", acct, other), Run: Run{ID: RunID(h.id("run"))}}
+	cmd := StartRun{Account: pick(h, "account", acct, other), Run: h.newRun()}
 	cmd.Message = &Message{ID: MessageID(h.id("msg")), Role: "user", Content: "go on"}
 	if h.chance(70, "reserves") {
 		cmd.Reserve = &Reservation{ID: ReservationID(h.id("resv")), Amount: h.amount()}
@@ -139,6 +142,10 @@ func (h *history) task(n NodeID) Command {
 		cmd.Start.Create.Computer = cmd.Computer.ID
 	}
 	return cmd
+}
+
+func (h *history) newRun() Run {
+	return Run{ID: RunID(h.id("run")), Config: RunConfig{Model: pick(h, "model", "script", "lab/coder", ""), Agent: pick(h, "agent", AgentID(""), "agent_x", "agent_y")}}
 }
 
 // live draws a run, mostly of those in progress, and its computer.
@@ -174,6 +181,9 @@ func (h *history) append(NodeID) Command {
 	}
 	if h.chance(50, "reserves") {
 		cmd.Reserve = &Reservation{ID: ReservationID(h.id("resv")), Amount: h.amount()}
+	}
+	if h.chance(40, "steps") {
+		cmd.Step = &Usage{InputTokens: int64(rapid.IntRange(0, 99).Draw(h.rt, "in")), CachedTokens: 1, OutputTokens: int64(rapid.IntRange(0, 99).Draw(h.rt, "out"))}
 	}
 	return cmd
 }
@@ -394,7 +404,7 @@ func (h *history) fire(NodeID) Command {
 }
 
 func (h *history) started(s Schedule) StartRun {
-	start := StartRun{Thread: s.Thread, Run: Run{ID: RunID(h.id("run"))}, Message: &Message{ID: MessageID(h.id("msg"))}}
+	start := StartRun{Thread: s.Thread, Run: h.newRun(), Message: &Message{ID: MessageID(h.id("msg"))}}
 	if s.Thread == "" {
 		start.Create = &Thread{ID: ThreadID(h.id("thread")), Account: s.Account, Environment: s.Environment}
 	}

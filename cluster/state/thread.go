@@ -142,7 +142,7 @@ func (tx *Tx) createThread(t Thread) (Thread, error) {
 	t.Messages, t.LastSeq, t.Run, t.LastRun, t.Deleted = 0, 0, "", "", false
 	t.InputTokens, t.OutputTokens, t.Cost = 0, 0, 0
 	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
-	return t, threads.create(tx.w, t)
+	return t, tx.newThread(t)
 }
 
 // home is the computer that a new thread lives with: its environment's or, for
@@ -157,6 +157,18 @@ func (tx *Tx) home(t Thread) (ComputerID, error) {
 		err = fault.New(fault.Conflict, "computer %s could not be made: %s", c.ID, c.Error)
 	}
 	return c.ID, err
+}
+
+// newThread stores a new thread and counts it.
+func (tx *Tx) newThread(t Thread) error {
+	c, _, err := tx.AnyComputer(t.Computer)
+	if err != nil {
+		return err
+	}
+	if err := tx.count(t.Account, Tally{Threads: 1}, subject{TallyEnvironment, c.place()}, subject{TallyAgent, string(t.Agent)}); err != nil {
+		return err
+	}
+	return threads.create(tx.w, t)
 }
 
 func (tx *Tx) activeEnvironment(account AccountID, id EnvironmentID) (Environment, error) {

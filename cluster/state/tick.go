@@ -74,8 +74,9 @@ func (tx *Tx) tick(t Tick) (covered bool, err error) {
 	c.Metered = larger(c.Metered, t.Metered)
 	c.Metered.Cost = before + due
 	c.Counters, c.CountersOn, c.TickedAt = t.Counters, tx.by.Node, tx.now
-	if err := tx.charge(Charge{ID: t.Charge, Account: c.Account, Type: "computer", Amount: due,
-		Description: "Computer " + string(c.ID)}); err != nil {
+	line := Charge{ID: t.Charge, Account: c.Account, Type: "computer", Amount: due, Description: "Computer " + string(c.ID),
+		Computer: c.ID, Environment: c.Environment}
+	if err := tx.charge(line, Tally{Computers: due}, subject{TallyEnvironment, c.place()}); err != nil {
 		return false, err
 	}
 	covered = true
