@@ -151,7 +151,7 @@ var Prefixes = []string{"", "/v1"}
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.agentRoutes(), a.scheduleRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
-		a.buildRoutes(), a.fileRoutes(), a.attachmentRoutes(), a.budgetRoutes(), a.healthRoutes()} {
+		a.buildRoutes(), a.fileRoutes(), a.attachmentRoutes(), a.budgetRoutes(), a.billingRoutes(), a.costRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}
 	return all

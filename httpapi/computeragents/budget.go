@@ -2,11 +2,9 @@ package computeragents
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/door"
 	"github.com/bothy-computer/bothy/httpapi/wire"
@@ -24,7 +22,6 @@ func (a *API) budgetRoutes() []door.Route {
 		{Method: "PATCH", Path: "/billing/budget", Scopes: read, Serve: a.Handle(a.patchBudget)},
 		{Method: "POST", Path: "/billing/budget/increase", Scopes: write, Serve: a.Handle(a.increaseBudget)},
 		{Method: "POST", Path: "/budget/increase", Scopes: write, Serve: a.Handle(a.increaseBudget)},
-		{Method: "GET", Path: "/costs/summary", Scopes: read, Serve: a.Handle(a.costs)},
 	}
 }
 
@@ -142,90 +139,4 @@ func BudgetOf(a state.Account, user state.UserID) wire.Budget {
 		DailySpent: wire.USD(a.DaySpent), MonthlySpent: wire.USD(a.MonthSpent), Unbilled: a.Unbilled,
 		CreatedAt: wire.At(a.CreatedAt), UpdatedAt: wire.At(a.UpdatedAt),
 	}
-}
-
-// costs serves GET /costs/summary.
-func (a *API) costs(c *gin.Context) error {
-	summary, err := a.period(c)
-	if err != nil {
-		return err
-	}
-	from, until := time.Time{}, summary.EndDate.Time
-	if summary.StartDate != nil {
-		from = summary.StartDate.Time
-	}
-	account := door.CallerOf(c).Account
-	err = a.LookAll(c, func(v *state.View) error {
-		// Nothing of the list is kept: it is only added up.
-		_, err := v.Charges(account, state.Page{Limit: 1}, func(charge state.Charge) bool {
-			if !charge.CreatedAt.Before(from) && charge.CreatedAt.Before(until) {
-				add(&summary.Totals, charge)
-			}
-			return false
-		})
-		if err != nil {
-			return err
-		}
-		begun, err := v.Threads(account, state.ThreadFilter{CreatedAfter: from}, state.Page{Limit: 1})
-		summary.Totals.TotalThreads = begun.Total
-		return err
-	})
-	if err == nil {
-		a.ok(c, summary)
-	}
-	return err
-}
-
-func add(t *wire.CostTotals, charge state.Charge) {
-	amount := wire.USD(charge.Amount)
-	switch charge.Type {
-	case "credit":
-		return
-	case "computer":
-		t.EnvironmentCost += amount
-	default:
-		t.AgentCost += amount
-	}
-	t.TotalCost += amount
-}
-
-// period reads which span of time a summary is about: a UTC day, week (from
-// Monday), month or year up to now, all, or startDate and endDate.
-func (a *API) period(c *gin.Context) (s wire.CostSummary, err error) {
-	now := a.Now().UTC()
-	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
-	s = wire.CostSummary{Period: c.DefaultQuery("period", "month"), EndDate: wire.At(now)}
-	var from time.Time
-	switch s.Period {
-	case "day":
-		from = today
-	case "week":
-		from = today.AddDate(0, 0, -int((today.Weekday()+6)%7))
-	case "month":
-		from = today.AddDate(0, 0, 1-today.Day())
-	case "year":
-		from = time.Date(now.Year(), 1, 1, 0, 0, 0, 0, time.UTC)
-	case "all":
-	default:
-		return s, invalid("period", "period must be day, week, month, year or all")
-	}
-	start, err := door.Since(c, "startDate")
-	if err != nil {
-		return s, err
-	}
-	end, err := door.Since(c, "endDate")
-	if err != nil {
-		return s, err
-	}
-	if !start.IsZero() {
-		from = start
-	}
-	if !end.IsZero() {
-		s.EndDate = wire.At(end)
-	}
-	if s.EndDate.Before(from) {
-		return s, fault.New(fault.Invalid, "endDate must not be before startDate").WithField("endDate")
-	}
-	s.StartDate = wire.Maybe(from)
-	return s, nil
 }

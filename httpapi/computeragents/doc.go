@@ -10,7 +10,9 @@
 //	environments.go, recipe.go   the same for environments
 //	runtimes.go, packages.go, dockerfile.go   what its image is made of
 //	builds.go     the making of it, and what that says
-//	budget.go     balance, limits, costs
+//	schedules.go  routes of schedules; schedulerules.go says what one may be
+//	budget.go     balance and limits
+//	billing.go, costs.go   the bill and what it adds up to, in a span of days
 //	health.go     probes and totals
 //
 // The nouns are in package actors; DESIGN.md in httpapi says why things are so.

@@ -45,19 +45,3 @@ type BudgetChange struct {
 	AddedAmount     USD `json:"addedAmount"`
 	NewBalance      USD `json:"newBalance"`
 }
-
-// CostSummary is what an account spent in a period.
-type CostSummary struct {
-	Period    string     `json:"period"`
-	StartDate *Time      `json:"startDate"` // null: since the beginning
-	EndDate   Time       `json:"endDate"`
-	Totals    CostTotals `json:"totals"`
-}
-
-// CostTotals adds up a period.
-type CostTotals struct {
-	TotalCost       USD `json:"totalCost"`
-	AgentCost       USD `json:"agentCost"`       // model calls
-	EnvironmentCost USD `json:"environmentCost"` // computers
-	TotalThreads    int `json:"totalThreads"`
-}
