@@ -336,17 +336,7 @@ func (h *pageHouse) drawn(want string) {
 func screenImage(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	program := filepath.Join(dir, "screen")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "./testdata/screen")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	binary, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	layer := tarOf(t, map[string][]byte{"screen": binary, "etc/passwd": []byte("root:x:0:0::/:/bin/sh\n"), "etc/group": []byte("root:x:0:\n")})
+	layer := tarOf(t, map[string][]byte{"screen": programOf(t, "screen"), "etc/passwd": []byte("root:x:0:0::/:/bin/sh\n"), "etc/group": []byte("root:x:0:\n")})
 	sum := sha256.Sum256(layer)
 	config, err := json.Marshal(map[string]any{"os": "linux", "architecture": goruntime.GOARCH,
 		"config": map[string]any{"Labels": map[string]string{image.DesktopLabel: "/screen"}},
@@ -360,6 +350,22 @@ func screenImage(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return at
+}
+
+// programOf builds a program of the tests that needs nothing of its image.
+func programOf(t *testing.T, name string) []byte {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), name)
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "./testdata/"+name)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	binary, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
 }
 
 func tarOf(t *testing.T, files map[string][]byte) []byte {
