@@ -161,6 +161,28 @@ type Dialer interface {
 	Dial(ctx context.Context, epoch Epoch, id ID, port uint16) (net.Conn, error)
 }
 
+// Listener is a Driver that can serve programs inside a running computer: what
+// it returns listens on a free TCP port of the computer's own 127.0.0.1, for its
+// present life. It needs no way out of the computer.
+type Listener interface {
+	Listen(ctx context.Context, epoch Epoch, id ID) (net.Listener, error)
+}
+
+// ProgramsDir is where every computer sees what its machine's Shelver keeps.
+const ProgramsDir = "/run/bothy/programs"
+
+// Shelver is a Driver that keeps programs, once for all computers of its
+// machine, which see them below ProgramsDir and cannot change them.
+type Shelver interface {
+	// Shelved reports whether a program is there, by its name: letters, digits,
+	// - and . only.
+	Shelved(name string) bool
+	// Shelve puts the content of a directory of an image there, whole or not at
+	// all, and takes away what had the same name up to its last -. What is there
+	// already stays as it is.
+	Shelve(ctx context.Context, name, digest, dir string) error
+}
+
 // Thawer is a Driver whose computers a warden may have frozen. Thaw lets one
 // computer go on, in the given epoch; the others stay as they are.
 type Thawer interface {

@@ -29,6 +29,8 @@ var (
 	_ runtime.Execer     = (*Driver)(nil)
 	_ runtime.Guester    = (*Driver)(nil)
 	_ runtime.Dialer     = (*Driver)(nil)
+	_ runtime.Listener   = (*Driver)(nil)
+	_ runtime.Shelver    = (*Driver)(nil)
 	_ runtime.Thawer     = (*Driver)(nil)
 	_ runtime.Networker  = (*Driver)(nil)
 	_ runtime.Resizer    = (*Driver)(nil)

@@ -138,6 +138,20 @@ func (d *Driver) Dial(ctx context.Context, epoch runtime.Epoch, id runtime.ID, p
 	return nil, fmt.Errorf("connect to port %d of %s: %w", port, id, err)
 }
 
+// Listen implements runtime.Listener.
+func (d *Driver) Listen(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (net.Listener, error) {
+	inside, err := d.enter(ctx, epoch, id)
+	if err != nil {
+		return nil, err
+	}
+	defer inside.Close()
+	listener, err := inside.Listen()
+	if err != nil {
+		return nil, fmt.Errorf("serve %s: %w", id, err)
+	}
+	return listener, nil
+}
+
 func (d *Driver) enter(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (network.Namespace, error) {
 	r, release, err := d.admit(ctx, epoch, id)
 	if err != nil {

@@ -61,7 +61,7 @@ func (d *Driver) makeDirs() error {
 	for _, dir := range []struct {
 		path string
 		mode fs.FileMode
-	}{{d.Dir, 0o711}, {d.computers(), 0o711}, {d.runcRoot(), 0o700}} {
+	}{{d.Dir, 0o711}, {d.computers(), 0o711}, {d.runcRoot(), 0o700}, {d.programs(), 0o755}} {
 		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
 			return err
 		}
@@ -73,6 +73,7 @@ func (d *Driver) makeDirs() error {
 }
 
 func (d *Driver) computers() string { return filepath.Join(d.Dir, "computers") }
+func (d *Driver) programs() string  { return filepath.Join(d.Dir, "programs") }
 func (d *Driver) runcRoot() string  { return filepath.Join(d.Dir, "runc") }
 
 // path names a file in a computer's directory.

@@ -22,6 +22,9 @@ func (d *Driver) recover() error {
 	if err := d.awaitQuiet(); err != nil {
 		return err
 	}
+	if err := d.clearHalfShelved(); err != nil {
+		return err
+	}
 	ids, err := d.ids()
 	if err != nil {
 		return err

@@ -134,6 +134,7 @@ func (d *Driver) mounts(id runtime.ID, volume string, memoryBytes int64) []specs
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
 		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: inMemory(min(runMemoryBytes, memoryBytes/8), "nosuid", "nodev", "mode=755")},
 		{Destination: guestPath, Type: "bind", Source: d.guest, Options: []string{"bind", "ro", "nosuid", "nodev"}},
+		{Destination: runtime.ProgramsDir, Type: "bind", Source: d.programs(), Options: []string{"bind", "ro", "nosuid", "nodev"}},
 		{Destination: "/etc/resolv.conf", Type: "bind", Source: d.path(id, resolvFile),
 			Options: []string{"bind", "ro", "nosuid", "nodev", "noexec"}},
 	}

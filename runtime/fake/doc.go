@@ -33,6 +33,7 @@ const (
 	Exec      Op = "exec"
 	Guest     Op = "guest"
 	Dial      Op = "dial"
+	Listen    Op = "listen"
 	Display   Op = "display"
 	Thaw      Op = "thaw"
 	SetEgress Op = "set-egress"
@@ -54,13 +55,15 @@ const (
 )
 
 // runs lists the calls that only a computer's owner may make with effect.
-var runs = map[Op]bool{Start: true, Exec: true, Guest: true, Dial: true, Display: true, Thaw: true, Resume: true}
+var runs = map[Op]bool{Start: true, Exec: true, Guest: true, Dial: true, Listen: true, Display: true, Thaw: true, Resume: true}
 
 var (
 	_ runtime.Driver       = (*Driver)(nil)
 	_ runtime.Execer       = (*Driver)(nil)
 	_ runtime.Guester      = (*Driver)(nil)
 	_ runtime.Dialer       = (*Driver)(nil)
+	_ runtime.Listener     = (*Driver)(nil)
+	_ runtime.Shelver      = (*Driver)(nil)
 	_ runtime.ImageSweeper = (*Driver)(nil)
 	_ runtime.Distributor  = (*Driver)(nil)
 	_ runtime.Importer     = (*Driver)(nil)

@@ -43,6 +43,7 @@ type Driver struct {
 	archives  map[string][]byte // of imported and pulled images, by digest
 	holds     map[string]int    // of those, how many hold each
 	pulls     PullFunc
+	programs  map[string]bool // that are shelved
 	nextPID   int
 }
 
@@ -62,7 +63,7 @@ func New(opts Options) *Driver {
 	}
 	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64),
 		snapshots: make(map[runtime.Source]runtime.Snapshot), images: make(map[string]string),
-		archives: make(map[string][]byte), holds: make(map[string]int), nextPID: 1000}
+		archives: make(map[string][]byte), holds: make(map[string]int), programs: make(map[string]bool), nextPID: 1000}
 }
 
 // World is where the driver's calls are noted.

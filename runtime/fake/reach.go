@@ -46,6 +46,38 @@ func (d *Driver) Dial(ctx context.Context, epoch runtime.Epoch, id runtime.ID, p
 	return conn, err
 }
 
+// Listen implements runtime.Listener on this machine's own loopback, which is
+// what local commands see.
+func (d *Driver) Listen(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (listener net.Listener, err error) {
+	err = d.call(ctx, Call{Op: Listen, ID: id, Epoch: epoch}, func() error {
+		life, err := d.inLife(epoch, id)
+		if err != nil {
+			return err
+		}
+		if listener, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		context.AfterFunc(life, func() { listener.Close() })
+		return nil
+	})
+	return listener, err
+}
+
+// Shelved implements runtime.Shelver.
+func (d *Driver) Shelved(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.programs[name]
+}
+
+// Shelve implements runtime.Shelver, of names only.
+func (d *Driver) Shelve(_ context.Context, name, _, _ string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.programs[name] = true
+	return nil
+}
+
 // Display implements runtime.Displayer: the script's Show says where.
 func (d *Driver) Display(ctx context.Context, epoch runtime.Epoch, id runtime.ID) (port uint16, err error) {
 	err = d.call(ctx, Call{Op: Display, ID: id, Epoch: epoch}, func() error {

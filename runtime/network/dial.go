@@ -54,6 +54,20 @@ func (n Namespace) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return conn, nil
 }
 
+// Listen listens on a free TCP port of the loopback address inside. Who connects
+// there is a process of that computer.
+func (n Namespace) Listen() (net.Listener, error) {
+	var listener net.Listener
+	err := n.do(func() (err error) {
+		listener, err = net.Listen("tcp4", net.JoinHostPort(loopback.Addr().String(), "0"))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen inside: %w", err)
+	}
+	return listener, nil
+}
+
 // do calls what on a thread that has entered the namespace. The thread is
 // thrown away: one that could not find its way back would poison whatever ran
 // on it next.

@@ -14,7 +14,8 @@
 //	             resolver; never to the machine, its networks, other computers
 //	computer.go  for one: what its policy and its names leave of that
 //	ruleset.go   one transaction of the kernel; match.go the words of its rules
-//	dial.go      connections into a namespace, which need none of the above
+//	dial.go      connections into a namespace, and what nodes serve in one, which need
+//	             none of the above
 //
 // Links and rule sets carry the node's uuid in their names, so nodes that share
 // a machine leave each other's alone, and Sweep finds what a node left behind.

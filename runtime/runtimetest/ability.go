@@ -2,8 +2,10 @@ package runtimetest
 
 import (
 	"errors"
+	"net"
 	"os"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/bothy-computer/bothy/runtime"
@@ -19,6 +21,9 @@ func abilities(t *testing.T, m *machine) {
 	}
 	if _, ok := m.Driver.(runtime.Resizer); ok {
 		t.Run("resize", func(t *testing.T) { resizes(t, m) })
+	}
+	if d, ok := m.Driver.(runtime.Listener); ok {
+		t.Run("listen", func(t *testing.T) { listens(t, m, d) })
 	}
 	if d, ok := m.Driver.(runtime.Rebaser); ok {
 		t.Run("rebase", func(t *testing.T) { rebases(t, m, d) })
@@ -72,6 +77,30 @@ func thaws(t *testing.T, m *machine, d runtime.Thawer) {
 		must(t, "thaw", d.Thaw(limited(t), 3, id))
 		m.inPhase(t, id, runtime.Running)
 	}
+}
+
+func listens(t *testing.T, m *machine, d runtime.Listener) {
+	id := m.running(t)
+	if _, err := d.Listen(limited(t), 0, id); !errors.Is(err, runtime.ErrStaleEpoch) {
+		t.Errorf("listening in an old epoch: %v", err)
+	}
+	listener, err := d.Listen(limited(t), 1, id)
+	must(t, "listen", err)
+	defer listener.Close()
+	if m.commands() == nil {
+		return
+	}
+	answered := make(chan error, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err == nil {
+			_, err = conn.Write([]byte("from outside"))
+			err = errors.Join(err, conn.Close())
+		}
+		answered <- err
+	}()
+	m.prints(t, id, 1, "bash -c 'cat < /dev/tcp/127.0.0.1/"+strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)+"'", "from outside")
+	must(t, "answer", <-answered)
 }
 
 func resizes(t *testing.T, m *machine) {
