@@ -22,6 +22,8 @@ type Append struct {
 	Step     *Usage       `cbor:"8,keyasint,omitempty"` // a model's whole reply is among the events
 	Setup    bool         `cbor:"9,keyasint,omitempty"` // its setup scripts ran
 	Finish   *Finish      `cbor:"10,keyasint,omitempty"`
+	Began    bool         `cbor:"20,keyasint,omitempty"` // the run's executor is started next
+	Session  *Session     `cbor:"21,keyasint,omitempty"` // that the thread goes on in
 }
 
 func (cmd Append) apply(tx *Tx) error {
@@ -54,7 +56,10 @@ func (cmd Append) apply(tx *Tx) error {
 	if r.Status == RunPending {
 		r.Status, r.StartedAt = RunRunning, tx.now
 	}
-	r.Epoch, r.Setup = cmd.Epoch, r.Setup || cmd.Setup
+	r.Epoch, r.Setup, r.Began = cmd.Epoch, r.Setup || cmd.Setup, r.Began || cmd.Began
+	if cmd.Session != nil {
+		t.Session = *cmd.Session
+	}
 	if cmd.Step != nil {
 		r.Steps++
 		step := *cmd.Step

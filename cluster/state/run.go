@@ -33,6 +33,9 @@ type Run struct {
 	Waiting *Message `cbor:"19,keyasint,omitempty"`
 	// Schedule began it, if one did, and counts how it ends.
 	Schedule ScheduleID `cbor:"20,keyasint,omitempty"`
+	// Began is set once its executor was started, which happens once: what that
+	// had done by then nobody knows, so that it is never begun again.
+	Began bool `cbor:"25,keyasint"`
 }
 
 // RunConfig is what a run was asked to do with, fixed when it began: later
@@ -59,6 +62,9 @@ type RunConfig struct {
 	// OwnInternet is set where NoInternet is the message's own and not that of
 	// its environment.
 	OwnInternet bool `cbor:"16,keyasint,omitempty"`
+	// Executor names the coding CLI that does the work in the computer; "" is
+	// the loop.
+	Executor string `cbor:"30,keyasint"`
 }
 
 // StagedFile is a file of another computer of the account that a run is given.

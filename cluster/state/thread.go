@@ -35,6 +35,15 @@ type Thread struct {
 	Deleted bool `cbor:"20,keyasint"`
 	// Task is set for a thread that was made as a task: it has no environment.
 	Task *Task `cbor:"21,keyasint,omitempty"`
+	// Session is where an executor goes on with the next message.
+	Session Session `cbor:"25,keyasint"`
+}
+
+// Session is an executor's own record of a conversation, in the computer's
+// workspace.
+type Session struct {
+	Executor string `cbor:"1,keyasint"`
+	ID       string `cbor:"2,keyasint"` // as the executor knows it
 }
 
 // ThreadStatus is what a thread is doing, or how its last run ended.
