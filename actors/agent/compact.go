@@ -62,6 +62,28 @@ func SummaryEntry(id string, step int, reply Reply) (Entry, error) {
 	return Entry{Kind: Summary, ID: id, Step: step, Text: text}, nil
 }
 
+// Told is a run's message for somebody who knows nothing of the conversation
+// before it: that as a record of at most maxBytes, of the entries in before, then
+// the message, which is the last of all.
+func Told(before, all []Entry, maxBytes int) string {
+	run := runOf(all)
+	if run == nil {
+		return ""
+	}
+	var record strings.Builder
+	if len(before) >= len(run) {
+		for _, e := range View(before[:len(before)-len(run)]) {
+			if piece := headAndTail(plain(e), maxSummarisedPieceBytes, ""); e.Kind != Reasoning && piece != "" {
+				record.WriteString(piece + "\n\n")
+			}
+		}
+	}
+	if record.Len() == 0 {
+		return run[0].Text
+	}
+	return "The conversation so far:\n\n" + headAndTail(record.String(), maxBytes, "") + "\n\nThe message to answer now:\n\n" + run[0].Text
+}
+
 // plain is an entry as a line of a record.
 func plain(e Entry) string {
 	switch e.Kind {

@@ -99,6 +99,7 @@ type ChangeKind string
 const (
 	Created  ChangeKind = "created"
 	Modified ChangeKind = "modified"
+	Deleted  ChangeKind = "deleted"
 )
 
 // Change is a file that a file tool wrote. Files that a command writes are

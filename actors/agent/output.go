@@ -30,6 +30,9 @@ func headAndTail(text string, most int, where string) string {
 	return head + cutNote(len(text)-len(head)-len(tail), where) + tail
 }
 
+// Shorten is what a transcript keeps of what a tool was given or answered.
+func Shorten(text string) string { return headAndTail(text, MaxToolOutputBytes, "") }
+
 // cutNote is what stands for bytes left out.
 func cutNote(bytes int, where string) string {
 	note := fmt.Sprintf("\n\n[... %d bytes left out", bytes)
