@@ -57,6 +57,7 @@ type NewRun struct {
 	SetupScripts    []string
 	Files           []state.StagedFile
 	InternetAccess  *bool
+	Executor        string // "" is as the agent says
 }
 
 // Started is a run that was recorded: everything about it is in the thread's

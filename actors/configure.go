@@ -54,6 +54,9 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 	if err := t.models.Ready(config.Model); err != nil {
 		return config, err
 	}
+	if config.Executor, err = t.executor(config.Model, n.Executor, r.agent); err != nil {
+		return config, err
+	}
 	return config, t.entrust(&config, c.Account, r, n)
 }
 

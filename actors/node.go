@@ -14,6 +14,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/actors/ledger"
+	"github.com/bothy-computer/bothy/actors/modelgateway"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/cluster/transport"
@@ -145,7 +146,8 @@ func Open(o Options) (*System, error) {
 		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system, files: newFileRoom(maxFileOps, maxFileOpsEach),
 		streams: newFileRoom(maxFileStreams, maxFileStreamsEach)}
-	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell, version: o.Version}
+	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell, version: o.Version,
+		programs: newPrograms(o.Driver, o.Builder, o.Now), gateway: modelgateway.New(s.Models.counter)}
 	s.Images = &Images{driver: o.Driver, cluster: o.Cluster, remote: w, bell: s.bell,
 		importing: make(chan struct{}, maxImports), exporting: make(chan struct{}, maxExports)}
 	s.Computers = &Computers{cluster: o.Cluster, images: s.Images, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
@@ -223,6 +225,7 @@ func (s *System) Close() {
 	s.loops.Wait()
 	s.system.close()
 	s.shop.way.CloseIdleConnections()
+	s.shop.gateway.Close()
 }
 
 // watch passes on what the replica applied: to those who wait for a record,

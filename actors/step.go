@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,8 +139,12 @@ func (s *stint) pay(batch *state.Append, u agent.Usage) error {
 }
 
 func (w *work) settlement(cost state.MicroUSD) *state.Settlement {
-	return &state.Settlement{Reservation: w.reserved.ID, Charge: newID[state.ChargeID]("rec"), Cost: cost,
-		Description: "Model call: " + w.reservedFor()}
+	return w.settlementOf(*w.reserved, cost)
+}
+
+func (w *work) settlementOf(r state.Reservation, cost state.MicroUSD) *state.Settlement {
+	return &state.Settlement{Reservation: r.ID, Charge: newID[state.ChargeID]("rec"), Cost: cost,
+		Description: "Model call: " + cmp.Or(r.Model, w.run.Config.Model)}
 }
 
 // commit appends a batch and keeps this work's picture of the run true.

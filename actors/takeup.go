@@ -79,8 +79,19 @@ func (w *work) goOn() error {
 		batch.Settle = w.settlement(cost)
 		w.metrics.reservation("expired", 1)
 	}
-	batch.Events = append(batch.Events, notice("The run goes on from its last committed step."))
-	return w.commit(batch)
+	if !w.run.Began {
+		batch.Events = append(batch.Events, notice("The run goes on from its last committed step."))
+	}
+	if err := w.commit(batch); err != nil {
+		return err
+	}
+	for _, r := range w.left {
+		if err := w.commit(state.Append{Settle: w.settlementOf(r, r.Floor)}); err != nil {
+			return err
+		}
+	}
+	w.left = nil
+	return nil
 }
 
 // voiceIn is that of the agent which a task was handed to by a call.

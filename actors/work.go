@@ -12,6 +12,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/mcp"
+	"github.com/bothy-computer/bothy/actors/modelgateway"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
@@ -27,6 +28,9 @@ type workshop struct {
 	version string // of this program
 	// computers reach every node's.
 	computers *Computers
+	// programs and gateway are what executors work with.
+	programs *programs
+	gateway  *modelgateway.Gateway
 }
 
 // work does one run from where its records stand, in one epoch: it takes up
@@ -42,6 +46,7 @@ type work struct {
 	journal  *journal
 	variable []string // of the run's processes, KEY=value
 	reserved *state.Reservation
+	left     []state.Reservation // of further calls that an executor was in
 	machine  *machine
 	pool     *mcp.Pool     // of all agents' servers
 	known    []agent.Entry // of all agents of the run, and of the thread before it
@@ -103,6 +108,9 @@ func (w *work) guarded() (err error) {
 	if over, err := w.takeUp(); over || err != nil {
 		return err
 	}
+	if w.run.Config.Executor != "" {
+		return w.conclude(w.own.execute())
+	}
 	return w.conclude(w.own.turn())
 }
 
@@ -121,7 +129,7 @@ func (w *work) open() error {
 		}
 		open, err := v.ReservationsOf(w.run.ID)
 		if len(open) > 0 {
-			w.reserved = &open[0]
+			w.reserved, w.left = &open[0], open[1:]
 		}
 		return tr, err
 	})

@@ -10,7 +10,7 @@ import (
 
 // codexHome is where codex keeps its sessions: in the workspace, so that they
 // go where that goes.
-const codexHome = "/workspace/.codex"
+const codexHome = "/workspace/.bothy/codex"
 
 var codex = Executor{
 	Name: "codex", Packages: []string{"@openai/codex@0.169.0"}, Native: "@openai/codex-linux-*/vendor/*/bin/codex",

@@ -1,0 +1,278 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bothy-computer/bothy/actors/actorstest"
+	"github.com/bothy-computer/bothy/actors/agent/agenttest"
+	"github.com/bothy-computer/bothy/actors/agent/executor"
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/fake"
+)
+
+// codex plays the CLI of that name: it says that its session began, asks the
+// model once through the gateway that it was given, and prints what it is told.
+type codex struct {
+	started chan []string // argv of each start
+	hold    bool          // says that it works, and then does not end by itself
+	ask     chan struct{} // closed when it may ask the model; nil is at once
+	gone    bool          // its sessions are not there any more
+	status  chan int      // of each call of the model
+}
+
+func newCodex() *codex {
+	return &codex{started: make(chan []string, 10), status: make(chan int, 10)}
+}
+
+const codexReply = `{"model":"gpt-5.2","stream":true,"input":"hi"}`
+
+func (c *codex) run(ctx context.Context, _ runtime.ID, cmd runtime.Cmd) (runtime.Exit, error) {
+	c.started <- cmd.Argv
+	if c.gone && slices.Contains(cmd.Argv, "resume") {
+		io.WriteString(cmd.Stderr, "no such session")
+		return runtime.Exit{Code: 1}, nil
+	}
+	fmt.Fprintln(cmd.Stdout, `{"type":"thread.started","thread_id":"session-1"}`)
+	fmt.Fprintln(cmd.Stdout, `{"type":"item.started","item":{"id":"item_0","type":"command_execution","command":"ls"}}`)
+	if c.hold {
+		<-ctx.Done()
+		return runtime.Exit{Code: -1, Signal: "killed"}, ctx.Err()
+	}
+	fmt.Fprintln(cmd.Stdout, `{"type":"item.completed","item":{"id":"item_0","type":"command_execution","command":"ls","aggregated_output":"made.txt","exit_code":0,"status":"completed"}}`)
+	if c.ask != nil {
+		<-c.ask
+	}
+	url, token := "", ""
+	for _, arg := range cmd.Argv {
+		if rest, ok := strings.CutPrefix(arg, "model_providers.bothy.base_url="); ok {
+			url = strings.Trim(rest, `"`)
+		}
+	}
+	for _, pair := range cmd.Env {
+		if rest, ok := strings.CutPrefix(pair, executor.TokenVariable+"="); ok {
+			token = rest
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/responses", strings.NewReader(codexReply))
+	if err != nil {
+		return runtime.Exit{Code: -1}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return runtime.Exit{Code: -1}, err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	c.status <- res.StatusCode
+	if res.StatusCode != http.StatusOK {
+		fmt.Fprintln(cmd.Stdout, `{"type":"turn.failed","error":{"message":"Quota exceeded."}}`)
+		return runtime.Exit{Code: 1}, err
+	}
+	io.WriteString(cmd.Stdout, `{"type":"item.completed","item":{"id":"item_1","type":"agent_message","text":"All done."}}`)
+	return runtime.Exit{}, err
+}
+
+// coder makes an agent of type computer and has codex play in a house.
+func coder(t *testing.T, h *house, c *codex) state.AgentID {
+	t.Helper()
+	h.driver.Script().Run(c.run)
+	a, err := h.Agents.Create(t.Context(), h.caller, state.Agent{Name: "coder", Type: state.AgentComputer, Model: "gpt-5.2", Workspace: "/projects/x"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.ID
+}
+
+func sendTo(t *testing.T, h *house, a state.AgentID, content string) Started {
+	t.Helper()
+	s, err := h.Threads.Start(t.Context(), h.caller, NewRun{Create: &NewThread{Agent: a}, Content: content})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestAComputerAgentWorksThroughCodexAndGoesOnInItsSession(t *testing.T) {
+	h := tenant(t, 10_000_000, agenttest.Responses(agenttest.Message("Hi.")), agenttest.Responses(agenttest.Message("Hi.")))
+	c := newCodex()
+	s := sendTo(t, h, coder(t, h, c), "look around")
+	events := follow(t, h, s)
+	end := last(events)
+	if end.Status != string(state.RunSuccess) || end.Text != "All done." || end.Usage.InputTokens != 100 || end.Usage.OutputTokens != 20 || end.Usage.Cost <= 0 {
+		t.Fatalf("run ended %s %q: %s, %+v", end.Status, end.Text, end.Error, end.Usage)
+	}
+	argv := <-c.started
+	if !strings.HasPrefix(argv[0], runtime.ProgramsDir+"/codex-") || slices.Contains(argv, "resume") || !slices.Contains(argv, "/workspace/projects/x") {
+		t.Errorf("codex was started by %q", argv)
+	}
+	var ran, used bool
+	for _, e := range events {
+		ran = ran || e.Type == state.ItemToolResult && e.Tool.Output == "made.txt\n[exit code 0]"
+		used = used || e.Kind == state.EventUsage && e.Usage.Cost == end.Usage.Cost
+	}
+	if a := h.account(t); !ran || !used || a.Reserved != 0 || a.TotalSpent != end.Usage.Cost {
+		t.Errorf("told of the command %v, of its tokens %v; the account is %+v", ran, used, a)
+	}
+	s, err := h.Threads.Start(t.Context(), h.caller, NewRun{Thread: s.Thread.ID, Content: "go on"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow(t, h, s)
+	if argv := <-c.started; !slices.Contains(argv, "session-1") {
+		t.Errorf("the second message was for %q", argv)
+	}
+}
+
+func TestASessionThatIsGoneIsBegunAnew(t *testing.T) {
+	h := tenant(t, 10_000_000, agenttest.Responses(agenttest.Message("Hi.")), agenttest.Responses(agenttest.Message("Hi.")))
+	c := newCodex()
+	s := sendTo(t, h, coder(t, h, c), "look around")
+	follow(t, h, s)
+	<-c.started
+	c.gone = true
+	s, err := h.Threads.Start(t.Context(), h.caller, NewRun{Thread: s.Thread.ID, Content: "go on"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := follow(t, h, s)
+	if end := last(events); end.Status != string(state.RunSuccess) {
+		t.Fatalf("run ended %s: %s", end.Status, end.Error)
+	}
+	told := slices.ContainsFunc(events, func(e state.Event) bool {
+		return e.Kind == state.EventNotice && strings.Contains(e.Text, "begins anew")
+	})
+	if first, second := <-c.started, <-c.started; !slices.Contains(first, "resume") || slices.Contains(second, "resume") || !told {
+		t.Errorf("started by %q, then %q; told %v", first, second, told)
+	}
+}
+
+func TestACancelledExecutorCostsNothing(t *testing.T) {
+	h := tenant(t, 10_000_000)
+	c := newCodex()
+	a := coder(t, h, c)
+	c.hold = true
+	s := sendTo(t, h, a, "look around")
+	<-c.started
+	none := state.MicroUSD(1)
+	if _, err := h.Accounts.SetLimits(t.Context(), state.SetLimits{Account: h.caller.Account, SetDaily: true, Daily: &none}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Threads.Cancel(t.Context(), h.caller, s.Thread.ID); err != nil {
+		t.Fatal(err)
+	}
+	if end := last(follow(t, h, s)); end.Status != string(state.RunCancelled) {
+		t.Fatalf("run ended %s: %s", end.Status, end.Error)
+	}
+	_, err := h.Threads.Start(t.Context(), h.caller, NewRun{Thread: s.Thread.ID, Content: "go on"})
+	if !fault.Is(err, fault.Payment) {
+		t.Fatalf("with no money a run began: %v", err)
+	}
+	if a := h.account(t); a.Reserved != 0 || a.TotalSpent != 0 {
+		t.Errorf("the account is %+v", a)
+	}
+}
+
+func TestAnExecutorWhoseMoneyEndsMidRunIsToldSo(t *testing.T) {
+	h := tenant(t, 10_000_000)
+	c := newCodex()
+	a := coder(t, h, c)
+	c.ask = make(chan struct{})
+	s := sendTo(t, h, a, "hi")
+	<-c.started
+	limit := state.MicroUSD(1)
+	if _, err := h.Accounts.SetLimits(t.Context(), state.SetLimits{Account: h.caller.Account, SetDaily: true, Daily: &limit}); err != nil {
+		t.Fatal(err)
+	}
+	close(c.ask)
+	end := last(follow(t, h, s))
+	if status := <-c.status; status != http.StatusTooManyRequests || end.Status != string(state.RunFailed) || !strings.Contains(end.Error, "Daily limit") {
+		t.Fatalf("the call was answered %d, the run ended %s: %q", status, end.Status, end.Error)
+	}
+	if a := h.account(t); a.Reserved != 0 || a.TotalSpent != 0 {
+		t.Errorf("the account is %+v", a)
+	}
+}
+
+func TestAnExecutorThatWasLostWithItsNodeIsNotBegunAgain(t *testing.T) {
+	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	vendor := agenttest.Serve(t, agenttest.Responses(agenttest.Message("Hi.")))
+	env := map[string]string{"OPENAI_BASE_URL": vendor.URL}
+	one, two := openHouse(t, records, world, "n1", env), openHouse(t, records, world, "n2", env)
+	c := newCodex()
+	c.hold = true
+	a := coder(t, one, c)
+	s := sendTo(t, one, a, "look around")
+	<-c.started
+	session := func() state.Session {
+		th, err := applied(one.node, func(v *state.View) (state.Thread, error) { return v.Thread(one.caller.Account, s.Thread.ID) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return th.Session
+	}
+	waitFor(t, func() bool { return session().ID == "session-1" })
+	one.driver.Freeze()
+	next := newCodex()
+	two.driver.Script().Run(next.run)
+	if err := one.node.Expire(two.node); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.node.Place(t.Context(), s.Run.Computer); err != nil {
+		t.Fatal(err)
+	}
+	if end := last(follow(t, two, s)); end.Status != string(state.RunFailed) || !strings.Contains(end.Error, "interrupted") {
+		t.Fatalf("run ended %s: %s", end.Status, end.Error)
+	}
+	if len(next.started) > 0 {
+		t.Fatal("it was begun a second time")
+	}
+	s, err := two.Threads.Start(t.Context(), two.caller, NewRun{Thread: s.Thread.ID, Content: "go on"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := last(follow(t, two, s)); end.Status != string(state.RunSuccess) {
+		t.Fatalf("run ended %s: %s", end.Status, end.Error)
+	}
+	if argv := <-next.started; !slices.Contains(argv, "session-1") {
+		t.Errorf("the next message was for %q", argv)
+	}
+}
+
+func TestWhichExecutorDoesARun(t *testing.T) {
+	h := tenant(t, 10_000_000)
+	agentOf := func(kind state.AgentType, binary string) *state.Agent {
+		return &state.Agent{Type: kind, Binary: binary}
+	}
+	for name, tt := range map[string]struct {
+		model, asked string
+		agent        *state.Agent
+		want         string
+		err          bool
+	}{
+		"a computer agent":              {"gpt-5", "", agentOf(state.AgentComputer, ""), "codex", false},
+		"a computer agent that says so": {"gpt-5", "", agentOf(state.AgentComputer, "codex"), "codex", false},
+		"of an unknown binary":          {"gpt-5", "", agentOf(state.AgentComputer, "vim"), "codex", false},
+		"a model of no vendor":          {"script", "", agentOf(state.AgentComputer, ""), "", false},
+		"an llm agent":                  {"gpt-5", "", agentOf(state.AgentLLM, "codex"), "", false},
+		"no agent":                      {"gpt-5", "", nil, "", false},
+		"as the message says":           {"gpt-5", "codex", nil, "codex", false},
+		"one that there is not":         {"gpt-5", "vim", nil, "", true},
+		"one that cannot use the model": {"script", "codex", nil, "", true},
+	} {
+		got, err := h.Threads.executor(tt.model, tt.asked, tt.agent)
+		if got != tt.want || (err != nil) != tt.err {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
