@@ -43,6 +43,7 @@ type Turn struct {
 	Model    string // as the gateway takes it
 	Protocol catalog.Protocol
 	Gateway  string // its URL, without a path
+	Token    string // for the gateway, in TokenVariable too
 	Dir      string // where the work is
 	// Session is the CLI's own name for the conversation that goes on, "" for a
 	// new one.
@@ -67,7 +68,7 @@ type Command struct {
 const TokenVariable = "BOTHY_MODEL_TOKEN"
 
 // All lists the executors, in the order in which they are tried.
-func All() []Executor { return []Executor{codex} }
+func All() []Executor { return []Executor{codex, claude, opencode} }
 
 // Find finds an executor by its name.
 func Find(name string) (Executor, bool) {

@@ -57,9 +57,9 @@ func TestWhatEachExecutorPrintsIsUnderstood(t *testing.T) {
 	}
 }
 
-func TestEachExecutorIsStartedWithoutAKeyOrTokenInItsArguments(t *testing.T) {
+func TestHowEachExecutorIsStarted(t *testing.T) {
 	for _, e := range All() {
-		turn := Turn{Program: "/p/" + e.Name, Model: "gpt-5", Protocol: e.Protocols[0], Gateway: "http://127.0.0.1:4321", Dir: "/workspace/x", Instructions: "Say \"no\".",
+		turn := Turn{Program: "/p/" + e.Name, Model: "gpt-5", Protocol: e.Protocols[0], Gateway: "http://127.0.0.1:4321", Token: "the-token", Dir: "/workspace/x", Instructions: "Say \"no\".",
 			Effort: agent.Low, Prompt: "do it", WindowTokens: 1000, MaxOutput: 100}
 		first := e.Command(turn)
 		turn.Session = "sess-1"
@@ -71,7 +71,10 @@ func TestEachExecutorIsStartedWithoutAKeyOrTokenInItsArguments(t *testing.T) {
 		if !strings.Contains(whole, turn.Gateway) || !strings.Contains(whole, "gpt-5") {
 			t.Errorf("%s does not know where its model is: %s", e.Name, whole)
 		}
-		if first.Stdin != "do it" {
+		if strings.Contains(strings.Join(first.Argv, " "), turn.Token) {
+			t.Errorf("%s: its token can be seen by everybody: %q", e.Name, first.Argv)
+		}
+		if !strings.HasSuffix(first.Stdin, "do it") {
 			t.Errorf("%s reads %q", e.Name, first.Stdin)
 		}
 	}
