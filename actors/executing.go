@@ -9,7 +9,6 @@ import (
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/executor"
 	"github.com/bothy-computer/bothy/actors/modelgateway"
-	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
 )
@@ -163,7 +162,7 @@ func (x *execution) asTurn(pass *modelgateway.Pass) executor.Turn {
 		said = nil
 	}
 	return executor.Turn{
-		Program: x.program, Model: x.model.Name, Protocol: x.models.catalog.ProtocolOf(c.Model), Gateway: pass.URL(), Dir: inDir(x.config.Workdir, ""),
+		Program: x.program, Model: x.model.Name, Protocol: x.models.catalog.ProtocolOf(c.Model), Gateway: pass.URL(), Token: pass.Token(), Dir: inDir(x.config.Workdir, ""),
 		Session: x.session, Instructions: c.Instructions, Effort: agent.Effort(c.ReasoningEffort), Prompt: agent.Told(said, x.entries, maxHistoryBytes),
 		WindowTokens: x.model.WindowTokens, MaxOutput: x.model.MaxOutputTokens,
 	}
@@ -197,29 +196,4 @@ func lastBytes(text string, n int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[len(text)-n:], "")
-}
-
-// executor picks what does a run's work: the one that the message names or,
-// for an agent of type computer, that of the agent or of its model's protocol.
-// "" is the loop, which also does what no executor can: script's work.
-func (t *Threads) executor(model, asked string, a *state.Agent) (string, error) {
-	protocol := t.models.catalog.ProtocolOf(model)
-	if asked == "" && a != nil && a.Type == state.AgentComputer {
-		if e, known := executor.Find(a.Binary); known && e.Speaks(protocol) {
-			return e.Name, nil
-		}
-		e, _ := executor.For(protocol)
-		return e.Name, nil
-	}
-	if asked == "" {
-		return "", nil
-	}
-	e, known := executor.Find(asked)
-	if !known {
-		return "", fault.New(fault.Invalid, "there is no executor %q", asked).WithField("executor")
-	}
-	if !e.Speaks(protocol) {
-		return "", fault.New(fault.Invalid, "executor %s cannot use model '%s'", asked, model).WithField("model")
-	}
-	return asked, nil
 }

@@ -21,9 +21,9 @@ type Tasks struct {
 type NewTask struct {
 	Title    string
 	Computer state.ComputerID
-	Executor string
-	Model    string
-	Prompt   NewRun // without Thread and Create
+	// Prompt is without Thread and Create. Its executor "" is the first that is
+	// configured.
+	Prompt NewRun
 }
 
 // Start makes a task and begins its first prompt. It is refused with NotFound
@@ -33,9 +33,13 @@ func (t *Tasks) Start(ctx context.Context, c Caller, n NewTask) (Started, error)
 	if again, ok, err := t.threads.answered(ctx, c); err != nil || ok {
 		return again, err
 	}
+	name, err := t.threads.models.forTask(&n.Prompt)
+	if err != nil {
+		return Started{}, err
+	}
 	id := state.ThreadID(uuid.Must(uuid.NewV7()).String())
 	thread := state.Thread{ID: id, Account: c.Account, User: c.User, Computer: n.Computer, Title: n.Title,
-		Task: &state.Task{Executor: n.Executor, Model: n.Model, Visibility: state.TaskShared}}
+		Task: &state.Task{Executor: name, Model: n.Prompt.Model, Visibility: state.TaskShared}}
 	cmd := state.StartTask{}
 	if n.Computer == "" {
 		spec, err := t.computers.specify(ctx, c, state.Computer{Origin: state.OriginTask, Name: n.Title, Egress: true})
@@ -60,8 +64,11 @@ func (t *Tasks) Prompt(ctx context.Context, c Caller, id state.ThreadID, n NewRu
 	if err != nil {
 		return Started{}, err
 	}
-	if n.Model == "" {
-		n.Model = thread.Task.Model
+	if n.Executor == "" && n.Model == "" {
+		n.Executor, n.Model = thread.Task.Executor, thread.Task.Model
+	}
+	if _, err := t.threads.models.forTask(&n); err != nil {
+		return Started{}, err
 	}
 	return t.start(ctx, c, thread, n, state.StartTask{})
 }

@@ -46,8 +46,6 @@ const (
 	maxTitleRunes  = 80
 	// maxPrompts is how many prompts of a task a reply shows, the newest.
 	maxPrompts = 1000
-	// scriptExecutor needs no model vendor.
-	scriptExecutor = "script"
 )
 
 // run checks the fields and makes a run of them.
@@ -57,10 +55,8 @@ func runOf(q wire.WritePrompt) (actors.NewRun, error) {
 		return actors.NewRun{}, invalid("prompt", "prompt is required")
 	case n > maxPromptRunes:
 		return actors.NewRun{}, invalid("prompt", "prompt is %d characters; the limit is %d", n, maxPromptRunes)
-	case q.Executor != "" && q.Executor != scriptExecutor:
-		return actors.NewRun{}, invalid("executor", "executor %.40q is not configured here; there is %s", q.Executor, scriptExecutor)
 	}
-	return actors.NewRun{Content: q.Prompt, Model: q.Model}, nil
+	return actors.NewRun{Content: q.Prompt, Model: q.Model, Executor: q.Executor}, nil
 }
 
 // Names of a repository and of a branch, which become words of a command.
@@ -125,11 +121,7 @@ func (a *API) createTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if req.Executor == "" {
-		req.Executor = scriptExecutor
-	}
-	s, err := a.Tasks.Start(c.Request.Context(), caller, actors.NewTask{Title: title(req.Prompt), Computer: state.ComputerID(req.WorkspaceID),
-		Executor: req.Executor, Model: req.Model, Prompt: run})
+	s, err := a.Tasks.Start(c.Request.Context(), caller, actors.NewTask{Title: title(req.Prompt), Computer: state.ComputerID(req.WorkspaceID), Prompt: run})
 	if err != nil {
 		return err
 	}
