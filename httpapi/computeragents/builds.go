@@ -20,20 +20,16 @@ import (
 func (a *API) buildRoutes() []door.Route {
 	read, write := []string{"environments:read"}, []string{"environments:write"}
 	return []door.Route{
-		{Method: "POST", Path: "/environments/:id/build", Scopes: write, Serve: a.Handle(a.startBuild)},
-		{Method: "POST", Path: "/environments/:id/build/cancel", Scopes: write, Serve: a.Handle(a.cancelBuild)},
+		{Method: "POST", Path: "/environments/:id/build", Scopes: write, Serve: a.onEnvironment(a.startBuild)},
+		{Method: "POST", Path: "/environments/:id/build/cancel", Scopes: write, Serve: a.onEnvironment(a.cancelBuild)},
 		{Method: "GET", Path: "/environments/:id/build/status", Scopes: read, Serve: a.Handle(a.buildStatus)},
 		{Method: "GET", Path: "/environments/:id/build/logs", Scopes: read, Long: true, Serve: a.Handle(a.buildLogs)},
-		{Method: "POST", Path: "/environments/:id/build/test", Scopes: write, Long: true, Serve: a.Handle(a.testBuild)},
+		{Method: "POST", Path: "/environments/:id/build/test", Scopes: write, Long: true, Serve: a.onEnvironment(a.testBuild)},
 	}
 }
 
 // startBuild serves POST /environments/:id/build.
-func (a *API) startBuild(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) startBuild(c *gin.Context, id state.EnvironmentID) error {
 	var req wire.StartBuild
 	if err := a.ReadAny(c, &req); err != nil {
 		return err
@@ -63,11 +59,7 @@ func startedBuild(e state.Environment) wire.StartedBuild {
 }
 
 // cancelBuild serves POST /environments/:id/build/cancel.
-func (a *API) cancelBuild(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) cancelBuild(c *gin.Context, id state.EnvironmentID) error {
 	e, err := a.Builds.Cancel(c.Request.Context(), door.CallerOf(c), id)
 	if err != nil {
 		return err
@@ -222,11 +214,7 @@ const testEvery = 5 * time.Second
 
 // testBuild serves POST /environments/:id/build/test. It answers 200 at once
 // and how it came out when it is over.
-func (a *API) testBuild(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) testBuild(c *gin.Context, id state.EnvironmentID) error {
 	var none struct{}
 	if err := a.ReadAny(c, &none); err != nil {
 		return err

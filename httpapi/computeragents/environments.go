@@ -24,14 +24,14 @@ func (a *API) environmentRoutes() []door.Route {
 		{Method: "POST", Path: "/environments", Scopes: write, Serve: a.Handle(a.createEnvironment)},
 		// Asking for the default makes it, and yet clients ask with keys that only read.
 		{Method: "GET", Path: "/environments/default", Scopes: read, Serve: a.Handle(a.defaultEnvironment)},
-		{Method: "GET", Path: "/environments/:id", Scopes: read, Serve: a.Handle(a.getEnvironment)},
+		{Method: "GET", Path: "/environments/:id", Scopes: read, Serve: a.onEnvironment(a.getEnvironment)},
 		{Method: "PATCH", Path: "/environments/:id", Scopes: write, Serve: a.Handle(a.patchEnvironment)},
 		{Method: "PUT", Path: "/environments/:id", Scopes: write, Serve: a.Handle(a.putEnvironment)},
-		{Method: "DELETE", Path: "/environments/:id", Scopes: write, Serve: a.Handle(a.deleteEnvironment)},
-		{Method: "POST", Path: "/environments/:id/set-default", Scopes: write, Serve: a.Handle(a.setDefaultEnvironment)},
-		{Method: "POST", Path: "/environments/:id/start", Scopes: run, Serve: a.Handle(a.startEnvironment)},
-		{Method: "POST", Path: "/environments/:id/stop", Scopes: run, Serve: a.Handle(a.stopEnvironment)},
-		{Method: "GET", Path: "/environments/:id/status", Scopes: read, Serve: a.Handle(a.environmentStatus)},
+		{Method: "DELETE", Path: "/environments/:id", Scopes: write, Serve: a.onEnvironment(a.deleteEnvironment)},
+		{Method: "POST", Path: "/environments/:id/set-default", Scopes: write, Serve: a.onEnvironment(a.setDefaultEnvironment)},
+		{Method: "POST", Path: "/environments/:id/start", Scopes: run, Serve: a.onEnvironment(a.startEnvironment)},
+		{Method: "POST", Path: "/environments/:id/stop", Scopes: run, Serve: a.onEnvironment(a.stopEnvironment)},
+		{Method: "GET", Path: "/environments/:id/status", Scopes: read, Serve: a.onEnvironment(a.environmentStatus)},
 		{Method: "GET", Path: "/environments/:id/config", Scopes: read, Serve: a.Handle(a.getConfig)},
 		{Method: "PUT", Path: "/environments/:id/config", Scopes: write, Serve: a.Handle(a.putConfig)},
 	}
@@ -40,6 +40,17 @@ func (a *API) environmentRoutes() []door.Route {
 func environmentID(c *gin.Context) (state.EnvironmentID, error) {
 	id, err := door.ID(c, "id", "Environment")
 	return state.EnvironmentID(id), err
+}
+
+// onEnvironment serves a route with the environment that its path names.
+func (a *API) onEnvironment(serve func(*gin.Context, state.EnvironmentID) error) gin.HandlerFunc {
+	return a.Handle(func(c *gin.Context) error {
+		id, err := environmentID(c)
+		if err != nil {
+			return err
+		}
+		return serve(c, id)
+	})
 }
 
 // listEnvironments serves GET /environments: the active ones unless asked
@@ -142,11 +153,7 @@ func (a *API) defaultEnvironment(c *gin.Context) error {
 }
 
 // getEnvironment serves GET /environments/:id.
-func (a *API) getEnvironment(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) getEnvironment(c *gin.Context, id state.EnvironmentID) error {
 	reply, err := get(a, c, func(v *state.View, account state.AccountID) (wire.Environment, error) {
 		e, err := v.Environment(account, id)
 		if err != nil {
@@ -214,11 +221,7 @@ func (a *API) changeEnvironment(c *gin.Context, change func(wire.WriteEnvironmen
 
 // deleteEnvironment serves DELETE /environments/:id: it can be restored unless
 // hard is true.
-func (a *API) deleteEnvironment(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) deleteEnvironment(c *gin.Context, id state.EnvironmentID) error {
 	hard, _, err := door.Flag(c, "hard")
 	if err != nil {
 		return err
@@ -231,11 +234,7 @@ func (a *API) deleteEnvironment(c *gin.Context) error {
 }
 
 // setDefaultEnvironment serves POST /environments/:id/set-default.
-func (a *API) setDefaultEnvironment(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) setDefaultEnvironment(c *gin.Context, id state.EnvironmentID) error {
 	e, err := a.Environments.SetDefault(c.Request.Context(), door.CallerOf(c), id)
 	if err != nil {
 		return err
@@ -245,11 +244,7 @@ func (a *API) setDefaultEnvironment(c *gin.Context) error {
 
 // startEnvironment serves POST /environments/:id/start: it answers when the
 // computer runs.
-func (a *API) startEnvironment(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) startEnvironment(c *gin.Context, id state.EnvironmentID) error {
 	var req wire.StartEnvironment
 	if err := a.ReadAny(c, &req); err != nil {
 		return err
@@ -296,11 +291,7 @@ func (a *API) imageOf(computer state.Computer) (string, error) {
 
 // stopEnvironment serves POST /environments/:id/stop: it answers when the
 // computer is down.
-func (a *API) stopEnvironment(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) stopEnvironment(c *gin.Context, id state.EnvironmentID) error {
 	var req wire.StopEnvironment
 	if err := a.ReadAny(c, &req); err != nil {
 		return err
@@ -328,11 +319,7 @@ func newerImage(c state.Computer) *string {
 }
 
 // environmentStatus serves GET /environments/:id/status.
-func (a *API) environmentStatus(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) environmentStatus(c *gin.Context, id state.EnvironmentID) error {
 	computer, load, err := a.Machines.Status(c.Request.Context(), door.CallerOf(c), id)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ func (a *API) packageRoutes() []door.Route {
 		{Method: "GET", Path: "/environments/:id/packages", Scopes: read, Serve: a.Handle(a.getPackages)},
 		{Method: "POST", Path: "/environments/:id/packages", Scopes: write, Serve: a.Handle(a.installPackages)},
 		// Names such as @types/node arrive unescaped: the rest of the path is the name.
-		{Method: "DELETE", Path: "/environments/:id/packages/:type/*name", Scopes: write, Serve: a.Handle(a.uninstallPackage)},
+		{Method: "DELETE", Path: "/environments/:id/packages/:type/*name", Scopes: write, Serve: a.onEnvironment(a.uninstallPackage)},
 	}
 }
 
@@ -52,11 +52,7 @@ func (a *API) installPackages(c *gin.Context) error {
 }
 
 // uninstallPackage serves DELETE /environments/:id/packages/:type/*name.
-func (a *API) uninstallPackage(c *gin.Context) error {
-	id, err := environmentID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) uninstallPackage(c *gin.Context, id state.EnvironmentID) error {
 	name := strings.TrimPrefix(c.Param("name"), "/")
 	e, err := a.Environments.Uninstall(c.Request.Context(), door.CallerOf(c), id, c.Param("type"), name)
 	if err != nil {

@@ -17,18 +17,26 @@ import (
 // stream starts a run and sends what it does until it has ended. Everything
 // that can be refused is refused before the first byte.
 func (a *API) stream(c *gin.Context, caller actors.Caller, run actors.NewRun) error {
-	s, err := a.Reserve(c)
+	s, started, err := a.begin(c, caller, run)
 	if err != nil {
-		return err
-	}
-	started, err := a.start(c, caller, run)
-	if err != nil {
-		s.Close(err)
 		return err
 	}
 	a.OwnerNow(c, started.Thread.Computer)
 	s.Close(a.streamRun(s, started, run.Create != nil))
 	return nil
+}
+
+// begin takes a place for what follows a run, and starts the run.
+func (a *API) begin(c *gin.Context, caller actors.Caller, run actors.NewRun) (*door.Stream, actors.Started, error) {
+	s, err := a.Reserve(c)
+	if err != nil {
+		return nil, actors.Started{}, err
+	}
+	started, err := a.start(c, caller, run)
+	if err != nil {
+		s.Close(err)
+	}
+	return s, started, err
 }
 
 // start records the run, within the patience for a request.
@@ -171,13 +179,8 @@ func wholeAnswer(v *state.View, thread state.Thread, e state.Event) (string, err
 
 // answer starts a run and replies once it has ended, in one piece of JSON.
 func (a *API) answer(c *gin.Context, caller actors.Caller, run actors.NewRun) error {
-	s, err := a.Reserve(c)
+	s, started, err := a.begin(c, caller, run)
 	if err != nil {
-		return err
-	}
-	started, err := a.start(c, caller, run)
-	if err != nil {
-		s.Close(err)
 		return err
 	}
 	reply, err := a.await(s.Context(), started)
