@@ -123,17 +123,7 @@ func buildOurs(ctx context.Context, c *client.Client, kind int, steps string, fo
 		}
 		id = e.ID
 	}
-	err := built.Time(func() error {
-		asked, err := c.Environments().Build(ctx, id, force)
-		if err != nil {
-			return err
-		}
-		end, err := c.Environments().FollowBuild(ctx, id, *asked.BuildID, func(string) error { return nil })
-		if err == nil && end.BuildStatus != "ready" {
-			err = fmt.Errorf("the build is %s: %v", end.BuildStatus, end.BuildError)
-		}
-		return err
-	})
+	err := built.Time(func() error { return buildWhole(ctx, c.Environments(), id, force) })
 	if err != nil {
 		return err
 	}
@@ -143,5 +133,22 @@ func buildOurs(ctx context.Context, c *client.Client, kind int, steps string, fo
 	stop, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	_, err = c.Environments().Stop(stop, id)
+	return err
+}
+
+// buildWhole asks for an image and waits until it is made.
+func buildWhole(ctx context.Context, envs client.Environments, id string, force bool) error {
+	asked, err := envs.Build(ctx, id, force)
+	if err != nil {
+		return err
+	}
+	end, err := envs.FollowBuild(ctx, id, *asked.BuildID, func(string) error { return nil })
+	if err == nil && end.BuildStatus != "ready" {
+		why := ""
+		if end.BuildError != nil {
+			why = *end.BuildError
+		}
+		err = fmt.Errorf("the build is %s: %s", end.BuildStatus, why)
+	}
 	return err
 }

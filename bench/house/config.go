@@ -24,7 +24,8 @@ const (
 )
 
 // config is the nodes' configuration file. Computers are small, so that a
-// hundred of them fit where the scenario asks for it; the pool holds them.
+// hundred of them fit where the scenario asks for it; the pool holds them, and
+// leaves the disk to images where several nodes share it.
 func (s Shape) config() string {
 	disk := cmp.Or(s.Disk, smallDisk)
 	return fmt.Sprintf(`computer:
@@ -33,6 +34,7 @@ func (s Shape) config() string {
   warm: %d
 volumes:
   size: %dMiB
+  grow: 1GiB
 log:
   level: warn
 `, s.Memory>>20, disk>>20, s.Warm, max(smallPool, disk+disk/4)>>20)
