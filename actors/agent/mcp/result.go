@@ -68,7 +68,7 @@ func (p *presenting) add(ctx context.Context, c sdk.Content) {
 	case *sdk.AudioContent:
 		p.file(ctx, "audio", c.MIMEType, c.Data)
 	case *sdk.ResourceLink:
-		p.say("[resource %s: %s]", c.URI, strings.TrimSpace(strings.Join([]string{c.Name, c.MIMEType, c.Description}, " ")))
+		p.say("[resource %s, not brought: %s]", c.URI, strings.TrimSpace(strings.Join([]string{c.Name, c.MIMEType, c.Description}, " ")))
 	case *sdk.EmbeddedResource:
 		switch r := c.Resource; {
 		case r == nil:

@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -216,8 +215,8 @@ func (l *link) close() {
 	l.drop()
 }
 
-// call runs a tool once.
-func (l *link) call(ctx context.Context, tool string, arguments json.RawMessage) (answer, error) {
+// call sends a call once. what names it to the model.
+func (l *link) call(ctx context.Context, what string, send func(context.Context, *sdk.ClientSession) (*sdk.CallToolResult, error)) (answer, error) {
 	session, err := l.ready(ctx)
 	if err != nil {
 		return answer{}, err
@@ -227,20 +226,20 @@ func (l *link) call(ctx context.Context, tool string, arguments json.RawMessage)
 	}
 	limited, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	sent, err := session.CallTool(limited, &sdk.CallToolParams{Name: tool, Arguments: arguments})
+	sent, err := send(limited, session)
 	switch {
 	case err == nil:
 		return answer{sent: sent}, nil
 	case ctx.Err() != nil:
-		return answer{}, fmt.Errorf("call %s of the MCP server %s: %w", tool, l.Name, context.Cause(ctx))
+		return answer{}, fmt.Errorf("call %s of the MCP server %s: %w", what, l.Name, context.Cause(ctx))
 	case limited.Err() != nil:
-		return answer{result: agent.Result{Status: agent.TimedOut, Text: fmt.Sprintf("error: %s did not answer within %s; it may still be at work", tool, CallTimeout)}}, nil
+		return answer{result: agent.Result{Status: agent.TimedOut, Text: fmt.Sprintf("error: %s did not answer within %s; it may still be at work", what, CallTimeout)}}, nil
 	}
-	return l.unanswered(tool, err), nil
+	return l.unanswered(what, err), nil
 }
 
 // unanswered is what a model is told of a call that brought no result.
-func (l *link) unanswered(tool string, err error) answer {
+func (l *link) unanswered(what string, err error) answer {
 	var answered *jsonrpc.Error
 	if errors.As(err, &answered) {
 		return failure("%s", l.hide(answered.Message))
@@ -250,7 +249,7 @@ func (l *link) unanswered(tool string, err error) answer {
 	if errors.Is(err, sdk.ErrSessionMissing) {
 		l.failure = "it forgets its sessions"
 		l.drop()
-		return failure("the MCP server %s does not know this session any more, so %s was not run. The next call begins a new one.", l.Name, tool)
+		return failure("the MCP server %s does not know this session any more, so %s was not run. The next call begins a new one.", l.Name, what)
 	}
 	if l.process != nil {
 		l.process.settle()
@@ -269,7 +268,7 @@ func (l *link) unanswered(tool string, err error) answer {
 	if l.starts == maxStarts {
 		next = "It ended before too, and is not started again in this run."
 	}
-	return failure("the MCP server %s ended while %s was under way, so nobody knows how far it came: %s. %s", l.Name, tool, why, next)
+	return failure("the MCP server %s ended while %s was under way, so nobody knows how far it came: %s. %s", l.Name, what, why, next)
 }
 
 func failure(format string, args ...any) answer {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bothy-computer/bothy/actors/agent"
@@ -103,6 +104,7 @@ type Set struct {
 	started bool
 	tools   []agent.Tool
 	byName  map[string]Named
+	readers map[string]*link // servers whose resources may be read, by name
 	notes   []string
 }
 
@@ -114,7 +116,7 @@ type member struct {
 
 // Set makes an agent's set and starts nothing.
 func (p *Pool) Set(servers []Server) *Set {
-	s := &Set{pool: p, byName: map[string]Named{}}
+	s := &Set{pool: p, byName: map[string]Named{}, readers: map[string]*link{}}
 	for _, server := range servers {
 		s.members = append(s.members, member{p.link(server), server.AllowedTools})
 	}
@@ -154,6 +156,9 @@ func (s *Set) Start(ctx context.Context) error {
 	for _, m := range s.members {
 		s.take(m)
 	}
+	if len(s.readers) > 0 {
+		s.tools = append(s.tools, readTool(slices.Sorted(maps.Keys(s.readers))))
+	}
 	return nil
 }
 
@@ -162,6 +167,10 @@ func (s *Set) take(l member) {
 	if l.tools == nil {
 		s.note("The MCP server %s could not be started, so its tools are missing: %s", l.Name, l.failure)
 		return
+	}
+	// Who may use only some tools has no use for what the others lead to.
+	if init := l.session.InitializeResult(); len(l.allowed) == 0 && init != nil && init.Capabilities != nil && init.Capabilities.Resources != nil {
+		s.readers[l.Name] = l.link
 	}
 	left := 0
 	missing := map[string]bool{}
@@ -248,7 +257,7 @@ func (s *Set) Lookup(name string) (Named, bool) {
 // Has implements agent.Toolkit.
 func (s *Set) Has(name string) bool {
 	_, ok := s.byName[name]
-	return ok
+	return ok || name == ReadTool && len(s.readers) > 0
 }
 
 // Run implements agent.Toolkit: it sends a call to its server, once.
@@ -257,10 +266,20 @@ func (s *Set) Run(ctx context.Context, call agent.Call) (agent.Result, error) {
 	if err != nil {
 		return agent.Result{Status: agent.Invalid, Text: "error: " + err.Error()}, nil
 	}
+	if call.Name == ReadTool {
+		return s.read(ctx, call.ID, arguments)
+	}
 	tool := s.byName[call.Name]
-	a, err := tool.link.call(ctx, tool.Tool, arguments)
+	return s.ask(ctx, tool.link, call.ID, tool.Tool, func(ctx context.Context, session *sdk.ClientSession) (*sdk.CallToolResult, error) {
+		return session.CallTool(ctx, &sdk.CallToolParams{Name: tool.Tool, Arguments: arguments})
+	})
+}
+
+// ask sends a call to a server and presents its answer.
+func (s *Set) ask(ctx context.Context, l *link, id, what string, send func(context.Context, *sdk.ClientSession) (*sdk.CallToolResult, error)) (agent.Result, error) {
+	a, err := l.call(ctx, what, send)
 	if err != nil || a.sent == nil {
 		return a.result, err
 	}
-	return s.present(ctx, tool.link, call.ID, a.sent), nil
+	return s.present(ctx, l, id, a.sent), nil
 }

@@ -16,7 +16,7 @@ import (
 func TestAProgramsToolsAreToldAndCalled(t *testing.T) {
 	d := newDesk()
 	s := started(t, d, clock())
-	if n := len(s.Tools()); n != 6 || len(s.Notes()) > 0 {
+	if n := len(s.Tools()); n != 7 || len(s.Notes()) > 0 {
 		t.Fatalf("%d tools, notes %q", n, s.Notes())
 	}
 	tool := s.Tools()[0]
@@ -66,6 +66,29 @@ func TestWhatIsNoTextGoesToTheWorkspace(t *testing.T) {
 	r = call(t, s, "mcp__clock__long", "tick ")
 	if len(r.Text) > agent.MaxToolOutputBytes+500 || r.Saved == "" || len(d.files[r.Saved]) != 50_000 || !strings.Contains(r.Text, r.Saved) {
 		t.Errorf("%d bytes told, %d saved in %q", len(r.Text), len(d.files[r.Saved]), r.Saved)
+	}
+}
+
+func TestAResourceThatAResultNamesIsRead(t *testing.T) {
+	s := started(t, newDesk(), clock())
+	for arguments, want := range map[string]struct {
+		status agent.ResultStatus
+		text   string
+	}{
+		`{"server":"clock","uri":"clock://face"}`:  {agent.Done, "[resource clock://face]\ntwelve numbers"},
+		`{"server":"clock","uri":"clock://chime"}`: {agent.Failed, "error: "},
+		`{"server":"other","uri":"clock://face"}`:  {agent.Invalid, "server must be one of clock"},
+		`{"server":1}`: {agent.Invalid, "do not fit"},
+	} {
+		r, err := s.Run(t.Context(), agent.Call{ID: "c", Name: mcp.ReadTool, Arguments: arguments})
+		if err != nil || r.Status != want.status || !strings.Contains(r.Text, want.text) {
+			t.Errorf("%s: %+v, %v", arguments, r, err)
+		}
+	}
+	narrow := clock()
+	narrow.AllowedTools = []string{"echo"}
+	if s := started(t, newDesk(), narrow); s.Has(mcp.ReadTool) {
+		t.Error("who may only echo may read")
 	}
 }
 
@@ -177,7 +200,7 @@ func TestAgentsOfARunShareAServer(t *testing.T) {
 	for _, tt := range []struct {
 		server        mcp.Server
 		tools, starts int
-	}{{clock(), 6, 1}, {narrow, 1, 1}, {other, 6, 2}} {
+	}{{clock(), 7, 1}, {narrow, 1, 1}, {other, 7, 2}} {
 		s := p.Set([]mcp.Server{tt.server})
 		if err := s.Start(t.Context()); err != nil || len(s.Tools()) != tt.tools || d.starts() != tt.starts {
 			t.Errorf("%v: %d tools, %d starts, %v", tt.server.Args, len(s.Tools()), d.starts(), err)

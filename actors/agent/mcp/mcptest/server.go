@@ -88,5 +88,9 @@ func Server() *mcp.Server {
 			&mcp.ResourceLink{URI: "clock://face", Name: "face"},
 		}}, nil
 	})
+	s.AddResource(&mcp.Resource{URI: "clock://face", Name: "face", MIMEType: "text/plain"},
+		func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+			return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "clock://face", MIMEType: "text/plain", Text: "twelve numbers"}}}, nil
+		})
 	return s
 }
