@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"slices"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -24,6 +25,9 @@ func (a *Agents) Create(ctx context.Context, c Caller, agent state.Agent, server
 	if err := a.check(agent); err != nil {
 		return agent, err
 	}
+	if err := a.checkSkills(ctx, c.Account, agent.EnabledSkills, nil); err != nil {
+		return agent, err
+	}
 	sealed, err := a.vault.sealServers(c.Account, servers)
 	if err != nil {
 		return agent, err
@@ -44,11 +48,14 @@ func (a *Agents) Update(ctx context.Context, c Caller, id state.AgentID, change 
 		if err != nil {
 			return agent, err
 		}
-		seen := agent.Version
+		seen, had := agent.Version, agent.EnabledSkills
 		if err := change(&agent); err != nil {
 			return agent, err
 		}
 		if err := a.check(agent); err != nil {
+			return agent, err
+		}
+		if err := a.checkSkills(ctx, c.Account, agent.EnabledSkills, had); err != nil {
 			return agent, err
 		}
 		if servers != nil {
@@ -84,6 +91,19 @@ func (a *Agents) check(agent state.Agent) error {
 		return nil
 	}
 	return a.models.Listed(agent.Model)
+}
+
+// checkSkills refuses skills that the account does not have, but for those that
+// the agent had already: a deleted one does not keep it from being changed.
+func (a *Agents) checkSkills(ctx context.Context, account state.AccountID, names, had []string) error {
+	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(had, n) })
+	if len(names) == 0 {
+		return nil
+	}
+	_, err := view(ctx, a.cluster, func(v *state.View) ([]state.RunSkill, error) {
+		return skillsNamed(v, account, "enabledSkills", names)
+	})
+	return err
 }
 
 func (a *Agents) get(account state.AccountID, id state.AgentID) (state.Agent, error) {

@@ -57,7 +57,8 @@ type NewRun struct {
 	SetupScripts    []string
 	Files           []state.StagedFile
 	InternetAccess  *bool
-	Executor        string // "" is as the agent says
+	Executor        string   // "" is as the agent says
+	Skills          []string // by name or id; nil: the agent's
 }
 
 // Started is a run that was recorded: everything about it is in the thread's

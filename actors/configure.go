@@ -30,12 +30,21 @@ type recipe struct {
 	// told of those that it cannot.
 	others  []state.Agent
 	notices []string
+
+	skills  []state.RunSkill
+	unknown []string // skills of the agent that were deleted
 }
 
 // configure fixes what a run works with: the message over the agent over the
 // environment, sealed values staying sealed.
 func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, n NewRun) (state.RunConfig, error) {
-	r, err := view(ctx, t.cluster, func(v *state.View) (recipe, error) { return readRecipe(v, c, thread, n) })
+	r, err := view(ctx, t.cluster, func(v *state.View) (recipe, error) {
+		r, err := readRecipe(v, c, thread, n)
+		if err == nil {
+			r.skills, r.unknown, err = skillsOf(v, c.Account, r.agent, n)
+		}
+		return r, err
+	})
 	if err != nil {
 		return state.RunConfig{}, err
 	}
@@ -45,6 +54,10 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 	}
 	if r.gone != "" {
 		config.Notices = append(config.Notices, "Agent "+string(r.gone)+" was deleted; this run goes on without its model, instructions and tools.")
+	}
+	config.Skills = r.skills
+	for _, name := range r.unknown {
+		config.Notices = append(config.Notices, "The agent's skill "+name+" was deleted; this run goes on without it.")
 	}
 	override(&config, n)
 	if config.Model == "" {

@@ -98,7 +98,10 @@ func (m *machine) open(ctx context.Context) error {
 		return err
 	}
 	m.files, err = workspace.Open(root)
-	return err
+	if err != nil {
+		return err
+	}
+	return m.work.laySkills(ctx, m.files)
 }
 
 func (m *machine) close() {

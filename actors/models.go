@@ -108,5 +108,8 @@ func instructions(config state.RunConfig, k kit) string {
 	if k.about != "" {
 		text += "\n\n" + k.about
 	}
+	if about := aboutSkills(config.Skills); about != "" {
+		text += "\n\n" + about
+	}
 	return text
 }

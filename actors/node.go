@@ -93,6 +93,7 @@ type System struct {
 	Limits       *Limits
 	SSH          *SSH
 	Search       *Search
+	Skills       *Skills
 	Models       Models
 
 	o       Options
@@ -173,6 +174,7 @@ func Open(o Options) (*System, error) {
 	s.Shares = &Shares{cluster: o.Cluster, sessions: s.Sessions, vault: safe, now: o.Now}
 	s.Limits = newLimits(o.Cluster, o.Now)
 	s.SSH = &SSH{cluster: o.Cluster, sealer: o.Sealer, bell: s.bell, now: o.Now}
+	s.Skills = &Skills{cluster: o.Cluster}
 	s.Search = newSearch(o.Cluster, o.Index, o.Log)
 	s.begin()
 	return s, nil

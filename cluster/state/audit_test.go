@@ -43,7 +43,7 @@ func auditIndexes(r Reader) error {
 		func() error { return expected(r, &snapshots, want) }, func() error { return expected(r, &operations, want) }, func() error { return expected(r, &probes, want) },
 		func() error { return expected(r, &sessions, want) }, func() error { return expected(r, &ports, want) }, func() error { return expected(r, &shares, want) },
 		func() error { return expected(r, &answered, want) }, func() error { return expected(r, &sshKeys, want) },
-		func() error { return expected(r, &builds, want) }, func() error { return expected(r, &diffs, want) }, func() error { return expected(r, &schedules, want) },
+		func() error { return expected(r, &builds, want) }, func() error { return expected(r, &diffs, want) }, func() error { return expected(r, &skills, want) }, func() error { return expected(r, &schedules, want) },
 		func() error { return expected(r, &webhooks, want) }, func() error { return expected(r, &deliveries, want) },
 		func() error { return expected(r, &images, want) },
 		func() error { return expected(r, &registries, want) },

@@ -77,6 +77,8 @@ var kinds = map[string]kind{
 	"rotate-secrets":          of[RotateSecrets](4),
 	"reseal":                  of[Reseal](4),
 	"move-rotation":           of[MoveRotation](4),
+	"create-skill":            of[CreateSkill](4),
+	"delete-skill":            of[DeleteSkill](4),
 	"record-diff":             of[RecordDiff](4),
 	"create-schedule":         of[CreateSchedule](4),
 	"update-schedule":         of[UpdateSchedule](4),

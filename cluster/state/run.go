@@ -65,6 +65,15 @@ type RunConfig struct {
 	// Executor names the coding CLI that does the work in the computer; "" is
 	// the loop.
 	Executor string `cbor:"30,keyasint"`
+	// Skills are directories that it finds below /workspace/.skills.
+	Skills []RunSkill `cbor:"24,keyasint,omitempty"`
+}
+
+// RunSkill is a skill that a run is given.
+type RunSkill struct {
+	ID          SkillID `cbor:"1,keyasint"`
+	Name        string  `cbor:"2,keyasint"`
+	Description string  `cbor:"3,keyasint"`
 }
 
 // StagedFile is a file of another computer of the account that a run is given.

@@ -182,3 +182,38 @@ func (w *FS) notTheRoot(name string) (string, error) {
 	}
 	return clean, err
 }
+
+// CloseDirs takes from a directory and from those below it the permission to
+// change which names are in them. Their files keep theirs.
+func (w *FS) CloseDirs(ctx context.Context, name string) error {
+	clean, err := w.notTheRoot(name)
+	if err != nil {
+		return err
+	}
+	all := []string{clean}
+	err = w.walk(ctx, clean, 0, func(e Entry) error {
+		if e.Kind == Directory {
+			all = append(all, e.Path)
+		}
+		return nil
+	})
+	for _, dir := range all {
+		if err != nil {
+			return err
+		}
+		err = w.closeDir(dir)
+	}
+	return err
+}
+
+func (w *FS) closeDir(clean string) error {
+	dir, err := w.root.OpenFile(clean, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return plain("close directory", clean, err)
+	}
+	defer dir.Close()
+	if err := dir.Chmod(directoryMode &^ 0o222); err != nil {
+		return plain("close directory", clean, err)
+	}
+	return nil
+}
