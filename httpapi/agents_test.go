@@ -26,7 +26,7 @@ func TestAgentsAreKeptAsTheirPagesShow(t *testing.T) {
 	if got.Agent.Name != "Code Planner" || got.Agent.Handoffs[0] != executor.Agent.ID {
 		t.Fatalf("%+v", got.Agent)
 	}
-	c.do("PATCH", "/v1/agents/"+a.ID, `{"instructions":"You are senior.","description":"d","reasoningEffort":"high","enabledSkills":["x"],"appId":"app","execution":{"debug":true}}`).is(200).into(&got)
+	c.do("PATCH", "/v1/agents/"+a.ID, `{"instructions":"You are senior.","description":"d","reasoningEffort":"high","appId":"app","execution":{"debug":true}}`).is(200).into(&got)
 	if *got.Agent.Instructions != "You are senior." || got.Agent.Model != "gpt-5.1" || !got.Agent.Execution.Debug || got.Agent.Execution.Timeout != 600000 {
 		t.Fatalf("%+v", got.Agent)
 	}

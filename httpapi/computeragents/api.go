@@ -109,6 +109,7 @@ type Nouns struct {
 	Machines     Machines
 	Money        Money
 	Search       Search
+	Skills       Skills
 	Models       Models
 }
 
@@ -150,7 +151,7 @@ var Prefixes = []string{"", "/v1"}
 // Routes lists every route of the dialect.
 func (a *API) Routes() []door.Route {
 	var all []door.Route
-	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.agentRoutes(), a.scheduleRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
+	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.skillRoutes(), a.agentRoutes(), a.scheduleRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
 		a.buildRoutes(), a.fileRoutes(), a.attachmentRoutes(), a.budgetRoutes(), a.billingRoutes(), a.costRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}

@@ -94,6 +94,10 @@ func (a *API) newRun(req wire.PostMessage, content, field string) (actors.NewRun
 	if err := scripts("setupScripts", req.SetupScripts); err != nil {
 		return run, err
 	}
+	if err := names("enabledSkills", req.EnabledSkills); err != nil {
+		return run, err
+	}
+	run.Skills = req.EnabledSkills
 	if run.MCPServers, err = servers(req.MCPServers); err != nil {
 		return run, err
 	}

@@ -71,6 +71,7 @@ type PostMessage struct {
 	SetupScripts   []string          `json:"setupScripts,omitempty"`
 	InternetAccess *bool             `json:"internetAccess,omitempty"`
 	Attachments    []json.RawMessage `json:"attachments,omitempty"`
+	EnabledSkills  []string          `json:"enabledSkills,omitempty"` // instead of the agent's; by name or id
 }
 
 // AgentConfig overrides an agent for one run.
