@@ -33,7 +33,7 @@ func newImages(t *terminal) *cobra.Command {
 		name: "images", one: "image", aliases: []string{"image"}, columns: imageColumns,
 		list: func(ctx context.Context, c *client.Client, _ client.Page) (wire.List[wire.Image], error) {
 			all, err := c.Images().List(ctx)
-			return wire.List[wire.Image]{Data: all, TotalCount: len(all)}, err
+			return wire.ListOf(all, false, len(all)), err
 		},
 		get: func(ctx context.Context, c *client.Client, id string) (wire.Image, error) {
 			return c.Images().Get(ctx, id)
