@@ -51,6 +51,7 @@ var scenarios = []scenario{
 	{"idle", "idle memory of node, warden and computer, beside a bare container", (*bench).idle},
 	{"placement", "placements per second with 1,000 nodes", (*bench).placement},
 	{"leader", "leader killed to first write, beside bare raft", (*bench).leader},
+	{"schedules", "1,000 schedules due in one second, also while the leader dies", (*bench).schedules},
 	{"takeover", "owner killed to its thread going on, beside the lease", (*bench).takeover},
 }
 

@@ -167,7 +167,7 @@ func settled(s wire.ClusterStatus, nodes int) bool {
 
 // Leader is the node that leads, and the others.
 func (h *House) Leader(ctx context.Context) (leader *Node, others []*Node, err error) {
-	status, err := h.alive().Status(ctx)
+	status, err := h.Alive().Status(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the leader: %w", err)
 	}
@@ -190,8 +190,8 @@ func (h *House) Named(name string) (found *Node, others []*Node) {
 	return found, others
 }
 
-// alive calls through the nodes whose processes run.
-func (h *House) alive() *client.Client {
+// Alive calls through the nodes whose processes run.
+func (h *House) Alive() *client.Client {
 	var up []*Node
 	for _, n := range h.Nodes {
 		if n.cmd != nil {
