@@ -20,6 +20,9 @@ type Schedules struct {
 // names none. With in set, that thread is made too, and every tick speaks in it;
 // else each tick makes a thread of its own.
 func (s *Schedules) Create(ctx context.Context, c Caller, schedule state.Schedule, in *NewThread) (state.Schedule, error) {
+	if again, ok, err := s.answered(ctx, c); err != nil || ok {
+		return again, err
+	}
 	schedule.ID, schedule.Account, schedule.User = newID[state.ScheduleID]("sched"), c.Account, c.User
 	schedule.LastTick = time.Time{}
 	if err := s.begin(&schedule); err != nil {
@@ -46,6 +49,24 @@ func (s *Schedules) Create(ctx context.Context, c Caller, schedule state.Schedul
 		return schedule, err
 	}
 	return s.get(c.Account, state.ScheduleID(made.Resource.ID))
+}
+
+// answered finds the schedule that an Idempotency-Key made before: a request sent
+// again after its time has passed does not make it wrong.
+func (s *Schedules) answered(ctx context.Context, c Caller) (found state.Schedule, ok bool, err error) {
+	if c.Idempotency == nil {
+		return found, false, nil
+	}
+	_, err = view(ctx, s.cluster, func(v *state.View) (none struct{}, err error) {
+		before, known, err := v.Answered(c.Account, *c.Idempotency)
+		if err != nil || !known || before.Resource.Kind != "schedule" {
+			return none, err
+		}
+		found, err = v.Schedule(c.Account, state.ScheduleID(before.Resource.ID))
+		ok = err == nil
+		return none, err
+	})
+	return found, ok, err
 }
 
 // name fills in the names that the caller did not give.

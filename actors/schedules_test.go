@@ -224,3 +224,24 @@ func TestAScheduleInAThreadAddsToIt(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 }
+
+func TestARequestForAScheduleIsSentAgainAfterItsTime(t *testing.T) {
+	h, clock := clocked(t)
+	c := h.caller
+	c.Idempotency = &state.Idempotency{Key: "k", Hash: "h"}
+	want := state.Schedule{Name: "n", Task: "say hello", Zone: "UTC", At: clock.Now().Add(time.Minute), Enabled: true}
+	first, err := h.Schedules.Create(t.Context(), c, want, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.later(clock, time.Hour/2)
+	h.ran(t, first.ID, 1)
+	again, err := h.Schedules.Create(t.Context(), c, want, nil)
+	if err != nil || again.ID != first.ID || again.Runs != 1 {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	c.Idempotency.Hash = "other"
+	if _, err := h.Schedules.Create(t.Context(), c, want, nil); !hasCode(err, "IDEMPOTENCY_KEY_REUSED") {
+		t.Fatalf("%v", err)
+	}
+}
