@@ -60,6 +60,9 @@ func (x *execution) do() error {
 		return x.toolless(err)
 	}
 	var err error
+	if n := len(x.config.MCPServers); n > 0 {
+		x.say("%d MCP servers are configured; %s does not use them.", n, x.executor.Name)
+	}
 	if x.program, err = x.programs.ready(x.ctx, x.executor, x.say); err != nil {
 		return x.toolless(err)
 	}

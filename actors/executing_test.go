@@ -276,3 +276,33 @@ func TestWhichExecutorDoesARun(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatATaskLeavesOpen(t *testing.T) {
+	h := tenant(t, 10_000_000)
+	for name, tt := range map[string]struct {
+		asked           NewRun
+		executor, model string // "" of the model is as configured
+		runs            string
+		err             bool
+	}{
+		"nothing named":             {NewRun{}, "codex", "gpt-5.2", "codex", false},
+		"an executor":               {NewRun{Executor: "opencode"}, "opencode", "gpt-5.2", "opencode", false},
+		"a model":                   {NewRun{Model: "gpt-5-mini"}, "codex", "gpt-5-mini", "codex", false},
+		"both":                      {NewRun{Executor: "opencode", Model: "gpt-5-mini"}, "opencode", "gpt-5-mini", "opencode", false},
+		"the loop":                  {NewRun{Executor: "script"}, "script", "script", "", false},
+		"the loop with a model":     {NewRun{Executor: "script", Model: "gpt-5"}, "script", "gpt-5", "", false},
+		"a model of no vendor":      {NewRun{Model: "script"}, "script", "script", "", false},
+		"one without models here":   {NewRun{Executor: "claude"}, "", "", "", true},
+		"one that there is not":     {NewRun{Executor: "gemini"}, "", "", "", true},
+		"a model that there is not": {NewRun{Model: "none"}, "script", "none", "", false}, // refused by its name later
+	} {
+		n := tt.asked
+		got, err := h.Models.forTask(&n)
+		if got != tt.executor || (err != nil) != tt.err || !tt.err && (n.Model != tt.model || n.Executor != tt.runs) {
+			t.Errorf("%s: %q, model %q by %q, %v", name, got, n.Model, n.Executor, err)
+		}
+	}
+	if all := open(t).Models.executors(); !slices.Equal(all, []string{"script"}) {
+		t.Errorf("without a vendor there is %q", all)
+	}
+}
