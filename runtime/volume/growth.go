@@ -13,6 +13,9 @@ const (
 	// one takes seconds while computers write as fast as they can, and what they
 	// write over takes room until btrfs commits.
 	aheadSteps = 2
+	// roomySteps is how many steps a disk must still have room for before a pool
+	// keeps that much free: images, and other nodes' pools, live on it too.
+	roomySteps = 4
 	// growPause is how long a pool waits after a step that failed; each wait is
 	// twice the one before, up to maxGrowPause.
 	growPause    = time.Second
@@ -51,12 +54,20 @@ func (p *Pool) stayAhead() error {
 	return nil
 }
 
-// ahead is how much is to be free: an empty pool waits for its first volume.
+// ahead is how much is to be free now.
 func (p *Pool) ahead() int64 {
-	if volumes, err := p.List(); err == nil && len(volumes) == 0 {
-		return p.opts.GrowBytes / 2
+	volumes, err := p.List()
+	return ahead(p.opts.GrowBytes, p.diskRoom(), err == nil && len(volumes) == 0)
+}
+
+// ahead is how much a pool that grows by a step keeps free: an empty one waits
+// for its first volume, and one on a disk that is nearly taken for the last
+// moment.
+func ahead(step, diskRoom int64, empty bool) int64 {
+	if empty || diskRoom < roomySteps*step {
+		return step / 2
 	}
-	return aheadSteps * p.opts.GrowBytes
+	return aheadSteps * step
 }
 
 // grow adds a step if one is wanted and the disk has room for it; else it leaves

@@ -22,7 +22,7 @@ func TestAStepThatBtrfsRefusesIsTheLast(t *testing.T) {
 	if _, err := p.Create(t.Context(), "a", 0); err != nil {
 		t.Fatal(err)
 	}
-	p.opts.GrowBytes = 128 << 20 // two of it are all there is
+	p.opts.GrowBytes = 128 << 20 // two of it are all there is, and this disk has room for four
 	size := func() int64 {
 		info, err := os.Stat(p.backing.image)
 		if err != nil {
@@ -74,5 +74,23 @@ func TestAPoolComplainsOfAFailureOnce(t *testing.T) {
 	p.complain("no growth", &grown, unix.EROFS)
 	if n := strings.Count(said.String(), "no growth"); n != 2 {
 		t.Errorf("of two failures %d were told: %s", n, said.String())
+	}
+}
+
+func TestAPoolLeavesANearlyTakenDiskToOthers(t *testing.T) {
+	const step = 4 << 30
+	for name, tt := range map[string]struct {
+		room  int64
+		empty bool
+		want  int64
+	}{
+		"a roomy disk":             {4 * step, false, 2 * step},
+		"a roomy disk, no volumes": {4 * step, true, step / 2},
+		"one that is nearly taken": {4*step - 1, false, step / 2},
+		"one that is taken":        {0, false, step / 2},
+	} {
+		if got := ahead(step, tt.room, tt.empty); got != tt.want {
+			t.Errorf("%s: %d are kept free, not %d", name, got, tt.want)
+		}
 	}
 }

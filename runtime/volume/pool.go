@@ -39,7 +39,8 @@ type Options struct {
 	// has less room, the pool begins smaller.
 	SizeBytes int64
 	// GrowBytes is added, as long as the disk has room, when less than two of it
-	// are free, or half of it while there is no volume; 0 means DefaultGrowBytes.
+	// are free, or half of it while there is no volume or the disk has no room for
+	// four; 0 means DefaultGrowBytes.
 	GrowBytes int64
 	Log       *slog.Logger
 }

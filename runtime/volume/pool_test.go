@@ -122,7 +122,7 @@ func TestAPoolGrowsWhenItFills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.opts.GrowBytes = 512 << 20 // two of it are more than there is, so it grows
+	p.opts.GrowBytes = 512 << 20 // two of it are more than there is, so it grows on a disk with room for four
 	if err := p.stayAhead(); err != nil {
 		t.Fatal(err)
 	}
