@@ -126,6 +126,20 @@ func breakdowns(t *testing.T, h *doortest.House, c *caller, spent wire.USD, agen
 			t.Errorf("%s: %+v", group, stats)
 		}
 	}
+	var threads wire.ThreadCosts
+	c.do("GET", "/costs/threads?limit=1&sortBy=totalCost", nil).is(200).into(&threads)
+	if threads.Stats.TotalCost != spent || threads.TotalCount != 2 || !threads.HasMore || len(threads.Data) != 1 || threads.Data[0].TotalCost < spent-threads.Data[0].TotalCost {
+		t.Errorf("%+v", threads)
+	}
+	dearest := threads.Data[0].ID
+	c.do("GET", "/costs/threads?order=asc&period=week", nil).is(200).into(&threads)
+	if len(threads.Data) != 2 || threads.Data[1].ID != dearest || threads.HasMore {
+		t.Errorf("%+v", threads)
+	}
+	c.do("GET", "/costs/threads?agentId="+agent+"&sortBy=duration", nil).is(200).into(&threads)
+	if threads.TotalCount != 1 || threads.Stats.TotalCost != thread.TotalCost {
+		t.Errorf("%+v", threads)
+	}
 	var tokens wire.TokenPerformance
 	c.do("GET", "/costs/performance/tokens?period=week", nil).is(200).into(&tokens)
 	if tokens.Totals.TotalTokens != tokens.Totals.InputTokens+tokens.Totals.OutputTokens || tokens.Totals.TotalTokens == 0 {
@@ -161,7 +175,7 @@ func TestPeriodsOfBills(t *testing.T) {
 	}
 	for path, says := range map[string]string{
 		"/billing/records?type=odd": "type", "/billing/daily?startDate=2020-01-01": "400 days", "/billing/summary?from=x": "from must be",
-		"/costs/breakdown?groupBy=mood": "groupBy", "/billing/stats?breakdown=source": "breakdown", "/billing/stats?period=eon": "period",
+		"/costs/breakdown?groupBy=mood": "groupBy", "/billing/stats?breakdown=source": "breakdown", "/costs/threads?sortBy=x": "sortBy", "/costs/threads?order=x": "order", "/billing/stats?period=eon": "period",
 		"/billing/records?limit=0": "from 1 to 100",
 	} {
 		c.do("GET", path, nil).refused(400, says)

@@ -19,6 +19,7 @@ func (a *API) costRoutes() []door.Route {
 	return []door.Route{
 		{Method: "GET", Path: "/costs/summary", Scopes: read, Serve: a.Handle(a.costs)},
 		{Method: "GET", Path: "/costs/breakdown", Scopes: read, Serve: a.Handle(a.costBreakdown)},
+		{Method: "GET", Path: "/costs/threads", Scopes: read, Serve: a.Handle(a.threadCosts)},
 		{Method: "GET", Path: "/costs/performance/tokens", Scopes: read, Serve: a.Handle(a.tokenPerformance)},
 	}
 }

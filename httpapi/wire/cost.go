@@ -77,3 +77,18 @@ type TokenTotals struct {
 	CacheTokens  int64 `json:"cacheTokens"` // of InputTokens
 	TotalTokens  int64 `json:"totalTokens"`
 }
+
+// ThreadCosts lists threads by what they cost.
+type ThreadCosts struct {
+	List[Thread]
+	Stats ThreadCostStats `json:"stats"` // of all that match, not of the page alone
+}
+
+// ThreadCostStats adds up threads. What computers cost is no thread's alone, so
+// EnvironmentCost is 0.
+type ThreadCostStats struct {
+	TotalCost       USD `json:"totalCost"`
+	AgentCost       USD `json:"agentCost"`
+	EnvironmentCost USD `json:"environmentCost"`
+	TotalThreads    int `json:"totalThreads"`
+}
