@@ -63,7 +63,10 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 	if config.Model == "" {
 		config.Model = t.models.Default()
 	}
-	config.Delegates, config.Notices = t.delegates(r), append(config.Notices, r.notices...)
+	config.Notices = append(config.Notices, r.notices...)
+	if config.Delegates, err = t.delegates(r); err != nil {
+		return config, err
+	}
 	if err := t.models.Ready(config.Model); err != nil {
 		return config, err
 	}
@@ -140,7 +143,7 @@ func reachable(v *state.View, from state.Agent) (others []state.Agent, notices [
 
 // delegates are the configurations of the agents that a task may come to. Of
 // the message they are given only its task, variables and secrets.
-func (t *Threads) delegates(r recipe) []state.Delegate {
+func (t *Threads) delegates(r recipe) ([]state.Delegate, error) {
 	var all []state.Delegate
 	for _, a := range r.others {
 		config := state.RunConfig{Timeout: DefaultTimeout}
@@ -148,17 +151,21 @@ func (t *Threads) delegates(r recipe) []state.Delegate {
 		if config.Model == "" {
 			config.Model = t.models.Default()
 		}
-		all = append(all, state.Delegate{Agent: a.ID, Name: a.Name, Description: a.Description, Model: config.Model,
+		executor, err := t.executor(config.Model, "", &a)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, state.Delegate{Agent: a.ID, Executor: executor, Name: a.Name, Description: a.Description, Model: config.Model,
 			Instructions: config.Instructions, ReasoningEffort: config.ReasoningEffort, Timeout: config.Timeout, Workdir: config.Workdir,
 			MCPServers: byName(serverName, r.env.MCPServers, a.MCPServers), Handoffs: a.Handoffs})
 	}
-	return all
+	return all, nil
 }
 
 // delegated is what a delegate works with.
 func delegated(d state.Delegate) state.RunConfig {
 	return state.RunConfig{Agent: d.Agent, AgentName: d.Name, Model: d.Model, Instructions: d.Instructions, ReasoningEffort: d.ReasoningEffort,
-		Timeout: d.Timeout, Workdir: d.Workdir, MCPServers: d.MCPServers, Handoffs: d.Handoffs}
+		Timeout: d.Timeout, Workdir: d.Workdir, MCPServers: d.MCPServers, Handoffs: d.Handoffs, Executor: d.Executor}
 }
 
 func serverName(m state.MCPServer) string { return m.Name }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/bothy-computer/bothy/actors/agent"
@@ -32,7 +33,7 @@ func (s *stint) execute() (outcome, error) {
 	switch {
 	case !ok:
 		return *failed("executor", "There is no executor %q in this version of Bothy", s.config.Executor), nil
-	case s.run.Began:
+	case s.began():
 		return *failed("interrupted", interruptedText, e.Name), nil
 	}
 	err := (&execution{stint: s, executor: e, purse: &purse{stint: s}}).do()
@@ -41,6 +42,14 @@ func (s *stint) execute() (outcome, error) {
 		return *o, nil
 	}
 	return outcome{}, err
+}
+
+// began reports whether the executor was started for this part before.
+func (s *stint) began() bool {
+	if s.voice.within == "" {
+		return s.run.Began
+	}
+	return slices.ContainsFunc(s.past, func(e state.Event) bool { return e.Within == s.voice.within })
 }
 
 // execution is one turn of an executor.
@@ -80,14 +89,20 @@ func (x *execution) do() error {
 		}
 		// Its session is gone, as with a disk that was lost.
 		x.session = ""
-		x.journal.push(notice("%s could not go on where it was and begins anew, with the conversation so far.", x.executor.Name))
+		x.say("%s could not go on where it was and begins anew, with the conversation so far.", x.executor.Name)
 	}
 }
 
-func (x *execution) say(format string, args ...any) { x.journal.push(notice(format, args...)) }
+func (x *execution) say(format string, args ...any) {
+	x.journal.push(x.voice.said(notice(format, args...)))
+}
 
-// goesOn finds the session that the thread has with this executor.
+// goesOn finds the session that the thread has with this executor. A task that
+// was handed on has none: the next one is another.
 func (x *execution) goesOn() (string, error) {
+	if x.voice.within != "" {
+		return "", nil
+	}
 	t, err := applied(x.cluster, func(v *state.View) (state.Thread, error) {
 		t, _, err := v.AnyThread(x.run.Thread)
 		return t, err
@@ -101,7 +116,10 @@ func (x *execution) goesOn() (string, error) {
 // beginning says that the executor is started now, and gives back the money
 // that was held to know that there is some: each call holds its own.
 func (x *execution) beginning() state.Append {
-	batch := state.Append{Began: true}
+	batch := state.Append{Began: x.voice.within == ""}
+	if !batch.Began {
+		batch.Events = []state.Event{x.voice.said(notice("%s works on it with %s.", x.voice.name, x.executor.Name))}
+	}
 	if x.reserved != nil {
 		batch.Settle = x.settlement(0)
 	}

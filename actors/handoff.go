@@ -120,7 +120,7 @@ func (s *stint) handed(call agent.Call, to state.Delegate) (agent.Result, state.
 		return agent.Result{}, state.Append{}, err
 	}
 	sub.entries = append([]agent.Entry{{Kind: agent.User, ID: call.ID + "_task", Text: task, Within: call.ID}}, s.within(call.ID)...)
-	o, err := sub.turn()
+	o, err := sub.part()
 	switch {
 	case err != nil && s.ctx.Err() == nil && errors.Is(context.Cause(ctx), errHandedTimeout) && s.journal.lost() == nil:
 		batch, err := sub.giveUp()

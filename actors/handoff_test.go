@@ -221,3 +221,40 @@ func TestHandoffsHaveBounds(t *testing.T) {
 		t.Errorf("told %v, results %+v", told, got)
 	}
 }
+
+func TestATaskIsHandedToACodingCLI(t *testing.T) {
+	h, vendor := vendorOf(t, 10_000_000)
+	c := newCodex()
+	h.driver.Script().Run(c.run)
+	coder, err := h.Agents.Create(t.Context(), h.caller, state.Agent{Name: "Coder", Type: state.AgentComputer, Model: "gpt-5.2", Workspace: "/projects/x", Timeout: DefaultTimeout}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planner, err := h.Agents.Create(t.Context(), h.caller, state.Agent{Name: "Planner", Type: state.AgentLLM, Model: "gpt-5.1", Timeout: DefaultTimeout, Handoffs: []state.AgentID{coder.ID}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vendor.Add(agenttest.Responses(agenttest.FunctionCall("h", handTo(coder), `{"task":"look around"}`)),
+		agenttest.Responses(agenttest.Message("Hi.")), // to codex, through the gateway
+		agenttest.Responses(agenttest.Message("It looked.")))
+	s := h.ask(t, planner, "have somebody look around")
+	events := follow(t, h, s)
+	end := last(events)
+	if end.Status != string(state.RunSuccess) || end.Text != "It looked." || end.Usage.InputTokens != 300 {
+		t.Fatalf("run ended %s %q: %s, %+v", end.Status, end.Text, end.Error, end.Usage)
+	}
+	got := results(events)
+	if len(got) != 2 || got[0].AgentName != "Coder" || got[1].Tool.Output != "All done." || got[0].Within != got[1].Tool.ID {
+		t.Errorf("results %+v", got)
+	}
+	if a := h.account(t); a.Reserved != 0 || a.TotalSpent != end.Usage.Cost {
+		t.Errorf("the run cost %d; the account is %+v", end.Usage.Cost, a)
+	}
+	thread, err := applied(h.node, func(v *state.View) (state.Thread, error) { return v.Thread(h.caller.Account, s.Thread.ID) })
+	if err != nil || thread.Session.ID != "" {
+		t.Errorf("the thread goes on in %+v, %v", thread.Session, err)
+	}
+	if text := vendor.Requests()[2].Raw; !strings.Contains(text, "All done.") || strings.Contains(text, "made.txt") {
+		t.Errorf("the planner is told %s", text)
+	}
+}

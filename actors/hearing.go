@@ -86,6 +86,9 @@ func (h *hearing) take(s executor.Said) error {
 	switch {
 	case s.Session != "" && s.Session != h.session:
 		h.session = s.Session
+		if h.voice.within != "" {
+			return nil
+		}
 		return h.commit(state.Append{Session: &state.Session{Executor: h.executor.Name, ID: s.Session}})
 	case s.Failure != "":
 		h.failure = s.Failure
@@ -132,7 +135,7 @@ func (h *hearing) enter(e agent.Entry) error {
 		}
 		events = append(events, changed...)
 		h.add(part)
-		if err := h.commit(state.Append{Events: events}); err != nil {
+		if err := h.commit(state.Append{Events: h.voice.all(events)}); err != nil {
 			return err
 		}
 	}

@@ -75,6 +75,14 @@ func (w *work) newStint(ctx context.Context, config state.RunConfig, v voice, pa
 	return s, s.enlist()
 }
 
+// part does the agent's part, by the loop or by its executor.
+func (s *stint) part() (outcome, error) {
+	if s.config.Executor != "" {
+		return s.execute()
+	}
+	return s.turn()
+}
+
 // turn is the loop: it asks what is next and does it, until the agent's work
 // has an outcome. An error means that it has none, or none here.
 func (s *stint) turn() (outcome, error) {

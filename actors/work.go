@@ -108,10 +108,7 @@ func (w *work) guarded() (err error) {
 	if over, err := w.takeUp(); over || err != nil {
 		return err
 	}
-	if w.run.Config.Executor != "" {
-		return w.conclude(w.own.execute())
-	}
-	return w.conclude(w.own.turn())
+	return w.conclude(w.own.part())
 }
 
 var errTimeout = errors.New("the run's time limit was reached")

@@ -96,6 +96,7 @@ type Delegate struct {
 	Workdir         string        `cbor:"8,keyasint"`
 	MCPServers      []MCPServer   `cbor:"9,keyasint"`
 	Handoffs        []AgentID     `cbor:"10,keyasint"`
+	Executor        string        `cbor:"11,keyasint,omitempty"` // as RunConfig's
 }
 
 // RunStatus is where a run is.
