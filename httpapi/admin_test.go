@@ -108,6 +108,19 @@ func TestExecRefusesWhatIsNoCommand(t *testing.T) {
 	as(t, h, h.Key).do("POST", path, `{"argv":["id"]}`).refused(403, "admin")
 }
 
+func TestAComputerIsFoundByItsHandle(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.AdminKey)
+	made := c.running(`{"handle":"box"}`)
+	var found wire.OneComputer
+	c.do("GET", "/v1/admin/computers/box", nil).is(200).into(&found)
+	if found.Computer.ID != made.Computer.ID {
+		t.Fatalf("%+v", found)
+	}
+	as(t, h, h.Key).running(`{"handle":"theirs"}`)
+	c.do("GET", "/v1/admin/computers/theirs", nil).refused(404, "theirs")
+}
+
 func TestExecEndsWithItsClient(t *testing.T) {
 	h := doortest.Open(t)
 	var env wire.DefaultEnvironment

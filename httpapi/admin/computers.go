@@ -42,7 +42,8 @@ func (a *API) listComputers(c *gin.Context) error {
 	return err
 }
 
-// computer finds the computer in the path, of any account, and names its owner.
+// computer finds the computer in the path, of any account by its id and of the
+// caller's own by its handle, and names its owner.
 func (a *API) computer(c *gin.Context) (found state.Computer, err error) {
 	id, err := door.ID(c, "id", "Computer")
 	if err != nil {
@@ -50,6 +51,9 @@ func (a *API) computer(c *gin.Context) (found state.Computer, err error) {
 	}
 	err = a.Look(c, func(v *state.View) error {
 		computer, ok, err := v.AnyComputer(state.ComputerID(id))
+		if err == nil && !ok {
+			computer, ok, err = v.ComputerNamed(door.CallerOf(c).Account, id)
+		}
 		if err == nil && (!ok || computer.Phase == state.Deleted) {
 			err = fault.New(fault.NotFound, "Computer not found: %s", id)
 		}
