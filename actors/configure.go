@@ -28,7 +28,7 @@ type recipe struct {
 	gone  state.AgentID // that was deleted
 	// others are the agents that a task may come to, and notices what is to be
 	// told of those that it cannot.
-	others  []state.Agent
+	others  []other
 	notices []string
 
 	skills  []state.RunSkill
@@ -115,9 +115,15 @@ func adoptAgent(config *state.RunConfig, a state.Agent) {
 	config.Handoffs = a.Handoffs
 }
 
+// other is an agent that a task may come to, with its skills.
+type other struct {
+	state.Agent
+	skills []state.RunSkill
+}
+
 // reachable are the agents that an agent's task may come to, nearest first.
 // Those that are gone, or too many, are left out, with a notice.
-func reachable(v *state.View, from state.Agent) (others []state.Agent, notices []string, err error) {
+func reachable(v *state.View, from state.Agent) (others []other, notices []string, err error) {
 	seen := map[state.AgentID]bool{from.ID: true}
 	for queue := []state.Agent{from}; len(queue) > 0; queue = queue[1:] {
 		for _, id := range queue[0].Handoffs {
@@ -135,7 +141,11 @@ func reachable(v *state.View, from state.Agent) (others []state.Agent, notices [
 			case len(others) == maxDelegates:
 				return others, append(notices, fmt.Sprintf("A run's task may come to %d agents; handoffs to more are left out.", maxDelegates)), nil
 			}
-			others, queue = append(others, a), append(queue, a)
+			one := other{Agent: a}
+			if one.skills, _, err = skillsOf(v, from.Account, &a, NewRun{}); err != nil {
+				return nil, nil, err
+			}
+			others, queue = append(others, one), append(queue, a)
 		}
 	}
 	return others, notices, nil
@@ -147,15 +157,15 @@ func (t *Threads) delegates(r recipe) ([]state.Delegate, error) {
 	var all []state.Delegate
 	for _, a := range r.others {
 		config := state.RunConfig{Timeout: DefaultTimeout}
-		adoptAgent(&config, a)
+		adoptAgent(&config, a.Agent)
 		if config.Model == "" {
 			config.Model = t.models.Default()
 		}
-		executor, err := t.executor(config.Model, "", &a)
+		executor, err := t.executor(config.Model, "", &a.Agent)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, state.Delegate{Agent: a.ID, Executor: executor, Name: a.Name, Description: a.Description, Model: config.Model,
+		all = append(all, state.Delegate{Agent: a.ID, Executor: executor, Skills: a.skills, Name: a.Name, Description: a.Description, Model: config.Model,
 			Instructions: config.Instructions, ReasoningEffort: config.ReasoningEffort, Timeout: config.Timeout, Workdir: config.Workdir,
 			MCPServers: byName(serverName, r.env.MCPServers, a.MCPServers), Handoffs: a.Handoffs})
 	}
@@ -165,7 +175,7 @@ func (t *Threads) delegates(r recipe) ([]state.Delegate, error) {
 // delegated is what a delegate works with.
 func delegated(d state.Delegate) state.RunConfig {
 	return state.RunConfig{Agent: d.Agent, AgentName: d.Name, Model: d.Model, Instructions: d.Instructions, ReasoningEffort: d.ReasoningEffort,
-		Timeout: d.Timeout, Workdir: d.Workdir, MCPServers: d.MCPServers, Handoffs: d.Handoffs, Executor: d.Executor}
+		Timeout: d.Timeout, Workdir: d.Workdir, MCPServers: d.MCPServers, Handoffs: d.Handoffs, Executor: d.Executor, Skills: d.Skills}
 }
 
 func serverName(m state.MCPServer) string { return m.Name }

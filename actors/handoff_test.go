@@ -258,3 +258,25 @@ func TestATaskIsHandedToACodingCLI(t *testing.T) {
 		t.Errorf("the planner is told %s", text)
 	}
 }
+
+func TestADelegateHasItsOwnSkills(t *testing.T) {
+	h, vendor := vendorOf(t, 10_000_000)
+	if _, err := h.Skills.Create(t.Context(), h.caller, state.Skill{Name: "knots", Description: "How to tie them."},
+		[]state.SkillFile{{Path: "SKILL.md", Content: []byte("over and under")}}); err != nil {
+		t.Fatal(err)
+	}
+	team := h.team(t, "Sailor", "Captain")
+	if _, err := h.Agents.Update(t.Context(), h.caller, team[0].ID, func(a *state.Agent) error { a.EnabledSkills = []string{"knots"}; return nil }, nil); err != nil {
+		t.Fatal(err)
+	}
+	vendor.Add(agenttest.Responses(agenttest.FunctionCall("h", handTo(team[0]), `{"task":"tie one"}`)),
+		agenttest.Responses(agenttest.FunctionCall("r", "read_file", `{"path":".skills/knots/SKILL.md"}`)),
+		agenttest.Responses(agenttest.Message("Tied.")), agenttest.Responses(agenttest.Message("Aye.")))
+	events := follow(t, h, h.ask(t, team[1], "go"))
+	if got := results(events); len(got) != 2 || !strings.Contains(got[0].Tool.Output, "over and under") {
+		t.Errorf("results %+v", got)
+	}
+	if r := vendor.Requests(); strings.Contains(r[0].Raw, "knots") || !strings.Contains(r[1].Raw, "How to tie them.") {
+		t.Errorf("the captain is told %s, the sailor %s", r[0].Raw, r[1].Raw)
+	}
+}

@@ -92,10 +92,19 @@ func aboutSkills(given []state.RunSkill) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
+// skills are those of all agents that a run's task may come to.
+func (w *work) skills() []state.RunSkill {
+	lists := [][]state.RunSkill{w.run.Config.Skills}
+	for _, d := range w.run.Config.Delegates {
+		lists = append(lists, d.Skills)
+	}
+	return byName(func(s state.RunSkill) string { return s.Name }, lists...)
+}
+
 // laySkills puts a run's skills into its computer, anew where they are not as
 // they were stored. One that was deleted meanwhile is told of and left out.
 func (w *work) laySkills(ctx context.Context, files *workspace.FS) error {
-	for _, s := range w.run.Config.Skills {
+	for _, s := range w.skills() {
 		stored, err := applied(w.cluster, func(v *state.View) ([]state.SkillFile, error) { return v.SkillFiles(s.ID) })
 		if err != nil {
 			return err

@@ -97,6 +97,7 @@ type Delegate struct {
 	MCPServers      []MCPServer   `cbor:"9,keyasint"`
 	Handoffs        []AgentID     `cbor:"10,keyasint"`
 	Executor        string        `cbor:"11,keyasint,omitempty"` // as RunConfig's
+	Skills          []RunSkill    `cbor:"12,keyasint,omitempty"`
 }
 
 // RunStatus is where a run is.
