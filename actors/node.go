@@ -94,6 +94,7 @@ type System struct {
 	SSH          *SSH
 	Search       *Search
 	Skills       *Skills
+	Git          *Git
 	Models       Models
 
 	o       Options
@@ -174,7 +175,7 @@ func Open(o Options) (*System, error) {
 	s.Shares = &Shares{cluster: o.Cluster, sessions: s.Sessions, vault: safe, now: o.Now}
 	s.Limits = newLimits(o.Cluster, o.Now)
 	s.SSH = &SSH{cluster: o.Cluster, sealer: o.Sealer, bell: s.bell, now: o.Now}
-	s.Skills = &Skills{cluster: o.Cluster}
+	s.Skills, s.Git = &Skills{cluster: o.Cluster}, &Git{cluster: o.Cluster, computers: s.Computers, vault: safe}
 	s.Search = newSearch(o.Cluster, o.Index, o.Log)
 	s.begin()
 	return s, nil
