@@ -110,6 +110,7 @@ type Nouns struct {
 	Money        Money
 	Search       Search
 	Skills       Skills
+	Git          Git
 	Models       Models
 }
 
@@ -151,7 +152,7 @@ var Prefixes = []string{"", "/v1"}
 // Routes lists every route of the dialect.
 func (a *API) Routes() []door.Route {
 	var all []door.Route
-	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.skillRoutes(), a.agentRoutes(), a.scheduleRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
+	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.skillRoutes(), a.gitRoutes(), a.agentRoutes(), a.scheduleRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
 		a.buildRoutes(), a.fileRoutes(), a.attachmentRoutes(), a.budgetRoutes(), a.billingRoutes(), a.costRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}
