@@ -109,7 +109,7 @@ func TestVerbsAskAndShow(t *testing.T) {
 		"cancel":          {"threads cancel thread_1", "POST /v1/threads/thread_1/cancel", wire.CancelledThread{Success: true}, "", []string{"cancelling"}},
 		"agents":          {"agents ls", "GET /v1/agents", wire.ListOf([]wire.Agent{{ID: "agent_1", Name: "helper", Model: "script"}}, true, 9), "", []string{"agent_1", "script", "1 of 9"}},
 		"tasks":           {"tasks ls", "GET /v1/tasks", wire.PageOf[wire.Task]{Data: []wire.Task{{ID: "0199-t", Title: "tidy", Status: "running"}}, Total: 3}, "", []string{"0199-t", "tidy", "1 of 3"}},
-		"a task":          {"tasks create hello --computer 0199-c", "POST /v1/tasks", wire.CreatedTask{ID: "0199-t", WorkspaceID: "0199-c"}, `POST /v1/tasks {"prompt":"hello","workspaceId":"0199-c"}`, []string{"bothy logs -f 0199-t"}},
+		"a task":          {"tasks create hello --computer 0199-c", "POST /v1/tasks", wire.CreatedTask{ID: "0199-t", WorkspaceID: "0199-c"}, `POST /v1/tasks {"prompt":"hello","workspaceId":"0199-c"}`, []string{"bothy tasks watch 0199-t"}},
 		"a prompt":        {"tasks prompt 0199-t more", "POST /v1/tasks/0199-t/prompts", wire.CreatedPrompt{PromptID: "run_1"}, `POST /v1/tasks/0199-t/prompts {"prompt":"more"}`, []string{"run_1"}},
 		"a shared task":   {"tasks share 0199-t", "PATCH /v1/tasks/0199-t/visibility", wire.TaskVisibility{Visibility: "public", ShareURL: "http://x/t"}, `PATCH /v1/tasks/0199-t/visibility {"visibility":"public"}`, []string{"http://x/t"}},
 		"webhooks":        {"webhooks ls", "GET /v1/webhooks", wire.Webhooks{Data: []wire.Webhook{{ID: "hook_1", URL: "https://x/", Events: []string{"task.failed"}}}, Total: 1}, "", []string{"hook_1", "task.failed"}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,8 +45,8 @@ func newTasks(t *terminal) *cobra.Command {
 			return c.Tasks().Get(ctx, id)
 		},
 		remove: func(ctx context.Context, c *client.Client, id string) error { return c.Tasks().Delete(ctx, id) },
-	}.command(t, newCreateTask(t), newPrompt(t), newCancelTask(t), newShareTask(t))
-	cmd.Long = "Work for computers, one prompt after the other. `bothy logs -f ID` shows what a task does."
+	}.command(t, newCreateTask(t), newPrompt(t), newWatchTask(t), newCancelTask(t), newShareTask(t))
+	cmd.Long = "Work for computers, one prompt after the other. `bothy tasks watch ID` shows what its newest one does."
 	return cmd
 }
 
@@ -107,7 +108,7 @@ func newCreateTask(t *terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.did(made, "task %s on computer %s; bothy logs -f %s shows what it does", made.ID, made.WorkspaceID, made.ID)
+			return t.did(made, "task %s on computer %s; bothy tasks watch %s shows what it does", made.ID, made.WorkspaceID, made.ID)
 		},
 	}
 	f.add(cmd)
@@ -139,6 +140,53 @@ func newPrompt(t *terminal) *cobra.Command {
 	}
 	f.add(cmd)
 	return cmd
+}
+
+func newWatchTask(t *terminal) *cobra.Command {
+	return &cobra.Command{
+		Use: "watch ID", Short: "Show what the newest prompt of a task does, until it ends", Args: cobra.ExactArgs(1),
+		Long: `Show what the newest prompt of a task does, until it ends. The exit code is 0 when
+it succeeded. With -o json each event is one line.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			done, err := c.Tasks().Watch(cmd.Context(), args[0], t.taskEvent)
+			if err != nil {
+				return err
+			}
+			if done.Status != "succeeded" {
+				return &exitError{exitFailed, fmt.Errorf("the prompt has %s", done.Status)}
+			}
+			return nil
+		},
+	}
+}
+
+// taskEvent shows one event: as a line of JSON for programs, in words for people.
+func (t *terminal) taskEvent(e wire.TaskEvent) error {
+	if t.json() {
+		return json.NewEncoder(t.out).Encode(e)
+	}
+	p := e.Payload
+	text := ""
+	switch e.EventType {
+	case "text":
+		text = p.Text
+	case "notice", "error":
+		text = "! " + p.Message
+	case "tool_use":
+		text = "$ " + p.Name + " " + string(p.Input)
+	case "tool_result":
+		text = or(p.Output)
+	case "file_change":
+		text = p.Change + " " + p.Path
+	default:
+		return nil
+	}
+	_, err := fmt.Fprintln(t.out, clean(text))
+	return err
 }
 
 func newCancelTask(t *terminal) *cobra.Command {

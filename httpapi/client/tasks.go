@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 
+	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/httpapi/wire"
 )
 
@@ -70,6 +72,49 @@ func (t Tasks) Upload(ctx context.Context, filename string, content io.Reader) (
 		return wire.PromptFile{}, refusal(resp)
 	}
 	return wire.PromptFile{ID: place.ID, Filename: place.Filename}, nil
+}
+
+// Watch hands over what the newest prompt of a task does, from its beginning,
+// each event once, and says how it ended. ErrStop leaves it to go on by itself.
+func (t Tasks) Watch(ctx context.Context, id string, each func(wire.TaskEvent) error) (wire.TaskDone, error) {
+	w := &taskWatch{each: each}
+	open := func(ctx context.Context, _ uint64) (*http.Response, error) {
+		return t.c.send(ctx, request{method: http.MethodGet, path: path("tasks", id, "events"), accept: "text/event-stream"}, "")
+	}
+	err := ended(t.c.follow(ctx, open, w))
+	return w.done, err
+}
+
+// taskWatch reads a task's stream, which begins anew each time it is opened.
+type taskWatch struct {
+	last uint64
+	each func(wire.TaskEvent) error
+	done wire.TaskDone
+}
+
+func (w *taskWatch) start()       {}
+func (w *taskWatch) seen() uint64 { return w.last }
+
+func (w *taskWatch) dispatch(_, data string) error {
+	if data == "" {
+		return nil
+	}
+	var line struct {
+		wire.TaskEvent
+		wire.TaskDone
+	}
+	if err := json.Unmarshal([]byte(data), &line); err != nil {
+		return fault.New(fault.Internal, "an event cannot be read: %w", err)
+	}
+	switch {
+	case line.EventType == "":
+		w.done = line.TaskDone
+		return ErrStop
+	case line.Seq <= w.last:
+		return nil // seen before the stream broke off
+	}
+	w.last = line.Seq
+	return w.each(line.TaskEvent)
 }
 
 // Webhooks are addresses that are told what tasks do.

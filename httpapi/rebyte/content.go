@@ -17,9 +17,9 @@ const maxContentEvents = 10_000
 // said is a prompt with what was said.
 type said struct {
 	wire.Prompt
-	UserPrompt string  `json:"userPrompt"`
-	Response   *string `json:"response,omitempty"`
-	Events     []event `json:"events,omitempty"`
+	UserPrompt string           `json:"userPrompt"`
+	Response   *string          `json:"response,omitempty"`
+	Events     []wire.TaskEvent `json:"events,omitempty"`
 }
 
 // taskContent serves GET /tasks/:id/content.
@@ -101,7 +101,7 @@ func answerOf(v *state.View, t state.Thread, run state.RunID) (string, error) {
 }
 
 // eventsOf are the events of a run so far.
-func eventsOf(v *state.View, r state.Run) (list []event, err error) {
+func eventsOf(v *state.View, r state.Run) (list []wire.TaskEvent, err error) {
 	if r.FirstSeq == 0 {
 		return nil, nil // it waits
 	}
@@ -117,38 +117,11 @@ func eventsOf(v *state.View, r state.Run) (list []event, err error) {
 	return list, err
 }
 
-// event is one line of a task's stream. Clients that start over know by seq
-// what they have.
-type event struct {
-	Seq       uint64    `json:"seq"`
-	EventType string    `json:"eventType"`
-	Timestamp wire.Time `json:"timestamp"`
-	Payload   payload   `json:"payload"`
-}
-
-// payload has the names that clients of every age look for.
-type payload struct {
-	Text     string          `json:"text,omitempty"`
-	Result   *string         `json:"result,omitempty"`
-	Message  string          `json:"message,omitempty"`
-	Model    string          `json:"model,omitempty"`
-	ID       string          `json:"id,omitempty"`
-	ToolID   string          `json:"tool_id,omitempty"`
-	Name     string          `json:"name,omitempty"`
-	ToolName string          `json:"tool_name,omitempty"`
-	Input    json.RawMessage `json:"input,omitempty"`
-	Params   json.RawMessage `json:"params,omitempty"`
-	Output   *string         `json:"output,omitempty"`
-	ExitCode *int            `json:"exitCode,omitempty"`
-	Path     string          `json:"path,omitempty"`
-	Change   string          `json:"change,omitempty"`
-}
-
 // eventOf translates an entry of the log; ok is false for what streams do not
 // show. Each entry is at most one event, so that its seq is one event's. Pieces
 // of a text are text_delta, which clients that want whole texts leave alone.
-func eventOf(e state.Event) (line event, ok bool) {
-	line = event{Seq: e.Seq, Timestamp: wire.At(e.At)}
+func eventOf(e state.Event) (line wire.TaskEvent, ok bool) {
+	line = wire.TaskEvent{Seq: e.Seq, Timestamp: wire.At(e.At)}
 	p := &line.Payload
 	switch e.Kind {
 	case state.EventRunStarted:
@@ -173,7 +146,7 @@ func eventOf(e state.Event) (line event, ok bool) {
 	return line, true
 }
 
-func item(line *event, e state.Event) bool {
+func item(line *wire.TaskEvent, e state.Event) bool {
 	p := &line.Payload
 	if e.Status == state.ItemIncomplete {
 		return false

@@ -7,13 +7,8 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/door"
+	"github.com/bothy-computer/bothy/httpapi/wire"
 )
-
-// done is the last line of a stream.
-type done struct {
-	Status      string `json:"status"` // of the prompt: succeeded, failed, canceled
-	FinalResult string `json:"finalResult,omitempty"`
-}
 
 // followTask serves GET /tasks/:id/events: all that the task's newest prompt
 // did and does, from its beginning, until it has ended. One that still waits is
@@ -116,17 +111,17 @@ func (a *API) send(s *door.Stream, r state.Run) error {
 }
 
 // end says how a run ended, as this node's replica has it.
-func (a *API) end(task state.Thread, id state.RunID) (done, error) {
+func (a *API) end(task state.Thread, id state.RunID) (wire.TaskDone, error) {
 	v := a.Records.StaleView()
 	defer v.Close()
 	r, ok, err := v.AnyRun(id)
 	if err != nil || !ok {
-		return done{Status: "canceled"}, err // deleted meanwhile
+		return wire.TaskDone{Status: "canceled"}, err // deleted meanwhile
 	}
 	now, ok, err := v.AnyThread(task.ID)
 	if err != nil || !ok || now.Deleted {
-		return done{Status: promptStatus(r.Status)}, err
+		return wire.TaskDone{Status: promptStatus(r.Status)}, err
 	}
 	_, answered, err := messages(v, now)
-	return done{Status: promptStatus(r.Status), FinalResult: answered[id]}, err
+	return wire.TaskDone{Status: promptStatus(r.Status), FinalResult: answered[id]}, err
 }

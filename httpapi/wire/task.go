@@ -1,5 +1,7 @@
 package wire
 
+import "encoding/json"
+
 // Task is work given to a computer, as the Rebyte dialect lists it.
 type Task struct {
 	ID          string `json:"id"`
@@ -78,6 +80,39 @@ type Upload struct {
 	ID        string `json:"id,omitempty"`
 	Filename  string `json:"filename"`
 	UploadURL string `json:"uploadUrl"`
+}
+
+// TaskEvent is one event of a task's stream. Clients that start over know by Seq
+// what they have.
+type TaskEvent struct {
+	Seq       uint64           `json:"seq"`
+	EventType string           `json:"eventType"`
+	Timestamp Time             `json:"timestamp"`
+	Payload   TaskEventPayload `json:"payload"`
+}
+
+// TaskEventPayload has the names that clients of every age look for.
+type TaskEventPayload struct {
+	Text     string          `json:"text,omitempty"`
+	Result   *string         `json:"result,omitempty"`
+	Message  string          `json:"message,omitempty"`
+	Model    string          `json:"model,omitempty"`
+	ID       string          `json:"id,omitempty"`
+	ToolID   string          `json:"tool_id,omitempty"`
+	Name     string          `json:"name,omitempty"`
+	ToolName string          `json:"tool_name,omitempty"`
+	Input    json.RawMessage `json:"input,omitempty"`
+	Params   json.RawMessage `json:"params,omitempty"`
+	Output   *string         `json:"output,omitempty"`
+	ExitCode *int            `json:"exitCode,omitempty"`
+	Path     string          `json:"path,omitempty"`
+	Change   string          `json:"change,omitempty"`
+}
+
+// TaskDone ends a task's stream.
+type TaskDone struct {
+	Status      string `json:"status"` // of the prompt: succeeded, failed, canceled
+	FinalResult string `json:"finalResult,omitempty"`
 }
 
 // PageOf is a page of a list as the Rebyte dialect writes it.
