@@ -107,7 +107,7 @@ func TestMirrorsHaveNoCredentials(t *testing.T) {
 	for value, taken := range map[string]bool{
 		"https://pypi.example.org/simple": true, "https://pypi.example.org/simple?user@x": true, "git@example.org:a/b": true, "off": true,
 		"https://example.org/@scope/pkg": true, "https://ann:secret@pypi.example.org/simple": false, "https://token@example.org": false,
-		"https://proxy.golang.org,https://ann:s@go.example.org,direct": false, "http://:pw@[::1]:80/": false,
+		"https://goproxy.example.org,https://ann:s@go.example.org,direct": false, "http://:pw@[::1]:80/": false,
 	} {
 		_, err := load(t, fmt.Sprintf("build: {env: {PIP_INDEX_URL: %q}}", value), nil)
 		if taken != (err == nil) {
