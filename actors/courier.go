@@ -54,28 +54,9 @@ type courier struct {
 	wake    chan struct{} // has a value when there may be something new to tell
 }
 
-// carry delivers until ctx ends. It sleeps until the next try is due, and for
-// good while another node leads.
+// carry delivers until ctx ends.
 func (k *courier) carry(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for ctx.Err() == nil {
-		leads, changed := k.cluster.Leads()
-		timer.Stop()
-		if leads {
-			wait, err := k.round(ctx)
-			if err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
-				k.log.Warn("deliver to webhooks", "err", err)
-			}
-			timer.Reset(wait)
-		}
-		select {
-		case <-timer.C:
-		case <-k.wake:
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
+	whileLeading(ctx, k.cluster, k.wake, k.round, func(err error) { k.log.Warn("deliver to webhooks", "err", err) })
 }
 
 // round delivers what is due and says after how long to look again.

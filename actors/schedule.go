@@ -38,28 +38,9 @@ type timekeeper struct {
 	wake    chan struct{} // has a value when a schedule may be due earlier than was thought
 }
 
-// keep fires schedules until ctx ends. It sleeps until the next is due, and for
-// good while another node leads.
+// keep fires schedules until ctx ends.
 func (k *timekeeper) keep(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for ctx.Err() == nil {
-		leads, changed := k.cluster.Leads()
-		timer.Stop()
-		if leads {
-			wait, err := k.fire(ctx)
-			if err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
-				k.log.Warn("fire schedules", "err", err)
-			}
-			timer.Reset(wait)
-		}
-		select {
-		case <-timer.C:
-		case <-k.wake:
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
+	whileLeading(ctx, k.cluster, k.wake, k.fire, func(err error) { k.log.Warn("fire schedules", "err", err) })
 }
 
 // fire fires what is due and says after how long to look again.
