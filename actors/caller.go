@@ -59,6 +59,7 @@ type NewRun struct {
 	InternetAccess  *bool
 	Executor        string   // "" is as the agent says
 	Skills          []string // by name or id; nil: the agent's
+	SkillsField     string   // what the request calls them; "" is enabledSkills
 }
 
 // Started is a run that was recorded: everything about it is in the thread's

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -63,7 +64,7 @@ func skillsNamed(v *state.View, account state.AccountID, field string, names []s
 // names none, its agent's. Those of the agent that are gone are told.
 func skillsOf(v *state.View, account state.AccountID, agent *state.Agent, n NewRun) (given []state.RunSkill, gone []string, err error) {
 	if n.Skills != nil || agent == nil {
-		given, err = skillsNamed(v, account, "enabledSkills", n.Skills)
+		given, err = skillsNamed(v, account, cmp.Or(n.SkillsField, "enabledSkills"), n.Skills)
 		return given, nil, err
 	}
 	for _, name := range agent.EnabledSkills {

@@ -161,7 +161,7 @@ func TestChangingWhenAScheduleIsDue(t *testing.T) {
 func TestAThreadWithAScheduleRunsLater(t *testing.T) {
 	h := doortest.Open(t)
 	c := as(t, h, h.Key)
-	soon := time.Now().Add(1500 * time.Millisecond).UTC()
+	soon := time.Now().Add(1500 * time.Millisecond).UTC().Truncate(time.Millisecond) // as replies tell times
 	var made wire.ScheduledThread
 	c.do("POST", "/v1/threads", `{"messages":[{"role":"user","content":"say hello"}],"title":"standup","schedule":{"type":"once","scheduledTime":"`+soon.Format(time.RFC3339Nano)+`"}}`,
 		"Idempotency-Key", "k").is(201).into(&made)

@@ -144,6 +144,17 @@ func TestPromptsWaitAndAreCancelled(t *testing.T) {
 	c.do("POST", "/v1/tasks/"+made.ID+"/cancel", nil).is(200)
 }
 
+func TestATaskHasSkills(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.FullKey())
+	c.do("POST", "/v1/skills", map[string]any{"files": []map[string]any{{"path": "SKILL.md", "content": skillText}}}).is(201)
+	var made task
+	c.do("POST", "/v1/tasks", map[string]any{"prompt": "```bash\ncat .skills/release-notes/SKILL.md\n```", "skills": []string{"release-notes"}}).is(201).into(&made)
+	if out := c.watch(made.ID).of("tool_result"); len(out) != 1 || !strings.Contains(*out[0].Payload.Output, "release-notes") {
+		t.Fatalf("%+v", out)
+	}
+}
+
 func TestTasksOfAComputer(t *testing.T) {
 	h := doortest.Open(t)
 	c := as(t, h, h.Key)
@@ -238,6 +249,7 @@ func TestTasksRefuse(t *testing.T) {
 		"a long prompt":      {h.Key, "POST", "", `{"prompt":"` + strings.Repeat("x", 100_001) + `"}`, 400, "validation_error", "100000"},
 		"an executor":        {h.Key, "POST", "", `{"prompt":"x","executor":"claude"}`, 400, "validation_error", "executor"},
 		"a model":            {h.Key, "POST", "", `{"prompt":"x","model":"none"}`, 400, "validation_error", "model"},
+		"a skill":            {h.Key, "POST", "", `{"prompt":"x","skills":["none"]}`, 400, "validation_error", "skills[0]"},
 		"no such computer":   {h.Key, "POST", "", `{"prompt":"x","workspaceId":"0190d3a4-0000-7000-8000-000000000000"}`, 404, "not_found", ""},
 		"an odd computer":    {h.Key, "POST", "", `{"prompt":"x","workspaceId":"a/b"}`, 400, "validation_error", "workspaceId"},
 		"a repository":       {h.Key, "POST", "", `{"prompt":"x","githubUrl":"a/b'; rm -rf /"}`, 400, "validation_error", "githubUrl"},

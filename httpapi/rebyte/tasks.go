@@ -56,7 +56,7 @@ func runOf(q wire.WritePrompt) (actors.NewRun, error) {
 	case n > maxPromptRunes:
 		return actors.NewRun{}, invalid("prompt", "prompt is %d characters; the limit is %d", n, maxPromptRunes)
 	}
-	return actors.NewRun{Content: q.Prompt, Model: q.Model, Executor: q.Executor}, nil
+	return actors.NewRun{Content: q.Prompt, Model: q.Model, Skills: q.Skills, SkillsField: "skills", Executor: q.Executor}, nil
 }
 
 // Names of a repository and of a branch, which become words of a command.

@@ -37,6 +37,7 @@ type WritePrompt struct {
 	Executor string       `json:"executor,omitempty"`
 	Model    string       `json:"model,omitempty"`
 	Files    []PromptFile `json:"files,omitempty"`
+	Skills   []string     `json:"skills,omitempty"` // of the account, by name
 }
 
 // PromptFile is an upload that a prompt is given.
