@@ -209,9 +209,10 @@ func (w *wire) Unpack(ctx context.Context, node state.NodeID, account state.Acco
 		return done, fmt.Errorf("ask node %s: %w", node, err)
 	}
 	res, err := w.client.Do(req)
+	failed := body.end()
 	switch {
-	case err != nil && body.failed != nil:
-		return done, body.failed
+	case err != nil && failed != nil:
+		return done, failed
 	case err != nil:
 		return done, ownerAway(node, err)
 	case res.StatusCode != http.StatusOK:

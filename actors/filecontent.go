@@ -317,8 +317,8 @@ func (l *local) still(ctx context.Context, account state.AccountID, id state.Com
 
 // unwritten says why nothing was written.
 func (l *local) unwritten(ctx, leased context.Context, from *source, err error) error {
-	if from.failed != nil {
-		return from.failed // the sender's own words
+	if failed := from.end(); failed != nil {
+		return failed // the sender's own words
 	}
 	if leased.Err() != nil {
 		return cutShort(ctx, err)
@@ -326,21 +326,46 @@ func (l *local) unwritten(ctx, leased context.Context, from *source, err error) 
 	return fileFault(err)
 }
 
-// source is a content of at most so many bytes that remembers why it failed.
+// source is a content of at most so many bytes that remembers why it failed. Who
+// sends it elsewhere may be answered before it is at its end: see end.
 type source struct {
-	from   io.Reader
-	most   int64
+	from io.Reader
+	most int64
+	// last is done when the content has ended, and may fail it; nil does nothing.
+	last func() error
+
+	mu     sync.Mutex // held while it is read
 	read   int64
 	failed error
+	ended  bool
 }
 
 func (s *source) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return 0, fs.ErrClosed
+	}
 	n, err := s.from.Read(b)
 	if s.read += int64(n); s.read > s.most {
 		err = fault.New(fault.TooLarge, "A file or archive may have %d bytes", s.most)
+	}
+	if err == io.EOF && s.last != nil {
+		if failed := s.last(); failed != nil {
+			err = failed
+		}
 	}
 	if err != nil && err != io.EOF {
 		s.failed = err
 	}
 	return n, err
+}
+
+// end says why the content failed, if it did. Nobody reads on after it, not even
+// a transport that has its answer.
+func (s *source) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	return s.failed
 }

@@ -178,7 +178,7 @@ func TestAContentHasABound(t *testing.T) {
 	s := &source{from: strings.NewReader("xy"), most: MaxFileBytes, read: MaxFileBytes - 1}
 	_, err := io.ReadAll(s)
 	isFault(t, err, fault.TooLarge, "", "")
-	if !errors.Is(s.failed, err) {
-		t.Fatal(s.failed)
+	if failed := s.end(); !errors.Is(failed, err) {
+		t.Fatal(failed)
 	}
 }

@@ -103,16 +103,26 @@ func (l *local) serveContent(w http.ResponseWriter, r *http.Request) {
 
 // PutFile writes a file of a computer that another node owns.
 func (w *wire) PutFile(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, content io.Reader, place func() (Place, error)) (info FileInfo, err error) {
-	body := &placedBody{source: source{from: content, most: MaxFileBytes}, place: place, trailer: http.Header{placeTrailer: nil}}
+	trailer := http.Header{placeTrailer: nil}
+	body := &source{from: content, most: MaxFileBytes, last: func() error {
+		to, err := place()
+		if err != nil {
+			return err
+		}
+		text, err := writeHeader(to)
+		trailer.Set(placeTrailer, text)
+		return err
+	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, contentURL(node, account, id), body)
 	if err != nil {
 		return info, fmt.Errorf("ask node %s: %w", node, err)
 	}
-	req.Trailer = body.trailer
+	req.Trailer = trailer
 	res, err := w.client.Do(req)
+	failed := body.end()
 	switch {
-	case err != nil && body.failed != nil:
-		return info, body.failed
+	case err != nil && failed != nil:
+		return info, failed
 	case err != nil:
 		return info, ownerAway(node, err)
 	case res.StatusCode != http.StatusOK:
@@ -123,31 +133,6 @@ func (w *wire) PutFile(ctx context.Context, node state.NodeID, account state.Acc
 		return info, fault.New(fault.Unavailable, "the computer's owner went away: %w", err).WithRetry(retryMailbox)
 	}
 	return info, nil
-}
-
-// placedBody is a content with its place in the trailer.
-type placedBody struct {
-	source
-	place   func() (Place, error)
-	trailer http.Header
-}
-
-func (b *placedBody) Read(p []byte) (int, error) {
-	n, err := b.source.Read(p)
-	if err != io.EOF {
-		return n, err
-	}
-	to, err := b.place()
-	var text string
-	if err == nil {
-		text, err = writeHeader(to)
-	}
-	if err != nil {
-		b.failed = err
-		return n, err
-	}
-	b.trailer.Set(placeTrailer, text)
-	return n, io.EOF
 }
 
 // takeContent writes a file for another node.
