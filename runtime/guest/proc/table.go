@@ -47,9 +47,25 @@ func NewTable(reach Reach, log *slog.Logger) *Table {
 		log: log, reach: reach, stall: stallLimit, live: make(map[int]*Process), pipes: make(map[*os.File]struct{}),
 		chld: make(chan os.Signal, 1), reaped: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
+	heed()
 	signal.Notify(t.chld, unix.SIGCHLD)
 	t.wg.Go(t.reapLoop)
 	return t
+}
+
+// heed has processes begin with the default action of every signal. Whoever
+// started this program may have had it ignore some, as nohup does, and what is
+// ignored is inherited; what is only caught is not.
+func heed() {
+	var ignored []os.Signal
+	for s := unix.SIGHUP; s < 65; s++ {
+		if signal.Ignored(s) {
+			ignored = append(ignored, s)
+		}
+	}
+	if len(ignored) > 0 {
+		signal.Notify(make(chan os.Signal, 1), ignored...)
+	}
 }
 
 // Find returns the process with this number, running or lately ended.
