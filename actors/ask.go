@@ -203,12 +203,20 @@ var doors = map[state.Origin]string{
 // standsAlone refuses to take the computer from under an environment, or to
 // delete it elsewhere than at its own door; "" is an operator's, who may.
 func (s *Computers) standsAlone(ctx context.Context, c Caller, id state.ComputerID, at state.Origin) error {
-	computer, err := view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(c.Account, id) })
+	tasks := 0
+	computer, err := view(ctx, s.cluster, func(v *state.View) (on state.Computer, err error) {
+		if on, err = v.Computer(c.Account, id); err == nil {
+			tasks, err = v.CountTasksOn(c.Account, id)
+		}
+		return on, err
+	})
 	switch {
 	case err != nil:
 		return err
 	case computer.Environment != "":
 		return fault.New(fault.Conflict, "computer %s belongs to environment %s; delete that", id, computer.Environment)
+	case computer.Origin == state.OriginTask && tasks == 0:
+		return nil // its tasks were deleted as threads
 	case at != "" && computer.Origin == state.OriginTask:
 		return fault.New(fault.Conflict, "computer %s was made for a task; it goes with DELETE /v1/tasks of the last task on it", id)
 	case at != "" && computer.Origin != at:

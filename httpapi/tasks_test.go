@@ -200,6 +200,18 @@ func TestTasksOfAComputer(t *testing.T) {
 	}
 }
 
+// A task can also be deleted as the thread that it is; then its computer is
+// left, for anybody to delete.
+func TestAComputerWhoseTaskWasDeletedAsAThread(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.Key)
+	var made task
+	c.do("POST", "/v1/tasks", `{"prompt":"alone"}`).is(201).into(&made)
+	c.watch(made.ID)
+	c.do("DELETE", "/threads/"+made.ID, nil).is(200)
+	c.do("DELETE", "/v1/computers/"+made.WorkspaceID, nil).is(202)
+}
+
 func TestTheSharedPageOfATask(t *testing.T) {
 	h := doortest.Open(t)
 	c := as(t, h, h.Key)
