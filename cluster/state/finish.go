@@ -74,6 +74,9 @@ func (tx *Tx) abandonRun(r Run, why string) error {
 	if err != nil {
 		return err
 	}
+	if err := tx.dropQueued(t.ID, why); err != nil {
+		return err
+	}
 	t.LastSeq++
 	end := Event{Seq: t.LastSeq, Run: r.ID, Kind: EventRunCompleted, At: tx.now,
 		Status: string(RunCancelled), Usage: &r.Usage, Error: why}

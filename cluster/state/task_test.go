@@ -103,6 +103,20 @@ func TestPromptsThatWaitEndWithTheirTask(t *testing.T) {
 	}
 }
 
+// Nobody owns the computer, so nobody else ends what is under way there.
+func TestWhatWaitsEndsWithAComputerThatNobodyOwns(t *testing.T) {
+	f := newFixture(t)
+	f.do(startTask("task_1", "run_1"))
+	f.do(prompt("task_1", "run_2"))
+	f.do(SetWish{Account: acct, Computer: alone, Wish: WishDeleted})
+	f.check()
+	for _, id := range []RunID{"run_1", "run_2"} {
+		if got := f.run(id); got.Status != RunCancelled {
+			t.Errorf("%s is %s", id, got.Status)
+		}
+	}
+}
+
 func TestTasksAreRefused(t *testing.T) {
 	f, _ := taskFixture(t)
 	f.startRun("thread_1", "run_t", 0)
