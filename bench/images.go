@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -78,7 +77,7 @@ func (b *bench) handOver(ctx context.Context, h *house.House, name string, copie
 	if err := buildWhole(ctx, envs, e.ID, true); err != nil {
 		return err
 	}
-	before, err := b.imagesOf(ctx, owner)
+	before, err := imagesOf(owner)
 	if err != nil {
 		return err
 	}
@@ -87,7 +86,7 @@ func (b *bench) handOver(ctx context.Context, h *house.House, name string, copie
 		return err
 	}
 	took := time.Since(begun)
-	after, err := b.imagesOf(ctx, owner)
+	after, err := imagesOf(owner)
 	if err == nil && after > before {
 		fetched.Add(took)
 		err = errors.Join(restart(ctx, envs, e.ID, again), b.copyFiles(ctx, copied))
@@ -121,22 +120,13 @@ func restart(ctx context.Context, envs client.Environments, id string, started *
 	return started.Time(func() error { _, err := envs.Start(ctx, id); return err })
 }
 
-// imagesOf counts the images that are on a node.
-func (b *bench) imagesOf(ctx context.Context, n *house.Node) (count int, err error) {
-	out, err := exec.CommandContext(ctx, b.bothy, "images", "ls", "-o", "json", "--data-dir", n.Dir).Output()
+// imagesOf counts the images that a node has unpacked.
+func imagesOf(n *house.Node) (int, error) {
+	have, err := os.ReadDir(filepath.Join(n.Dir, "images", "images"))
 	if err != nil {
-		return 0, fmt.Errorf("list the images of %s: %w", n.Name, err)
+		return 0, fmt.Errorf("count the images of %s: %w", n.Name, err)
 	}
-	var list []struct{ Digest string }
-	if err := json.Unmarshal(out, &list); err != nil {
-		return 0, fmt.Errorf("list the images of %s: %w: %.200s", n.Name, err, out)
-	}
-	for _, one := range list {
-		if one.Digest != "" { // else it is one that could be made
-			count++
-		}
-	}
-	return count, nil
+	return len(have), nil
 }
 
 // copyFiles times the plain copy of as many files as the image has.
