@@ -24,7 +24,7 @@ type agentFlags struct {
 	file                                 string
 	name, model, workspace, instructions string
 	description                          string
-	mcp, handoffs                        []string
+	mcp, handoffs, skills                []string
 }
 
 func (f *agentFlags) add(flags *pflag.FlagSet) {
@@ -36,6 +36,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.instructions, "instructions", "", "what it is told before each message")
 	flags.StringArrayVar(&f.mcp, "mcp", nil, "NAME=COMMAND ARG... or NAME=https://... of an MCP server; again for more (a file can say more of them)")
 	flags.StringArrayVar(&f.handoffs, "handoff", nil, "id of an agent that it may hand tasks to; again for more")
+	flags.StringArrayVar(&f.skills, "skill", nil, "name of a skill that it has; again for more")
 }
 
 // read is the agent as file and flags describe it; what neither has is absent.
@@ -56,6 +57,9 @@ func (f *agentFlags) read(t *terminal, flags *pflag.FlagSet) (wire.WriteAgent, e
 		if flags.Changed(field.flag) {
 			*field.into = wire.Some(field.value)
 		}
+	}
+	if flags.Changed("skill") {
+		w.EnabledSkills = wire.Some(f.skills)
 	}
 	if flags.Changed("handoff") {
 		w.Handoffs = wire.Some(f.handoffs)

@@ -25,6 +25,7 @@ func TestAnAgentIsMadeOfAFileAndFlags(t *testing.T) {
 		"both":    {[]string{"agents", "create", "-f", file, "--name", "Planner", "--mcp", "files=npx -y server /workspace"}, `POST /v1/agents {"name":"Planner","model":"gpt-5.1","mcpServers":[{"type":"stdio","name":"files","command":"npx","args":["-y","server","/workspace"]}]}`},
 		"a URL":   {[]string{"agents", "create", "--model", "m", "--mcp", "wiki=https://wiki.example/mcp?x=1"}, `POST /v1/agents {"model":"m","mcpServers":[{"type":"http","name":"wiki","url":"https://wiki.example/mcp?x=1"}]}`},
 		"changes": {[]string{"agents", "update", "agent_1", "--handoff", "agent_2", "--handoff", "agent_3"}, `PATCH /v1/agents/agent_1 {"handoffs":["agent_2","agent_3"]}`},
+		"a skill": {[]string{"agents", "update", "agent_1", "--skill", "greet"}, `PATCH /v1/agents/agent_1 {"enabledSkills":["greet"]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAPI(t, map[string]http.HandlerFunc{"POST /v1/agents": reply, "PATCH /v1/agents/agent_1": reply})
