@@ -6,10 +6,12 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,10 +21,10 @@ import (
 )
 
 const (
-	// deliveredAtOnce bounds the deliveries that are read as due in one round,
-	// and deliveredTogether those that are under way at the same time.
-	deliveredAtOnce   = 128
-	deliveredTogether = 16
+	// toldAtOnce bounds the webhooks that are read as due in one round, and
+	// toldTogether those that are told something at the same time.
+	toldAtOnce   = 128
+	toldTogether = 16
 	// deliveryTime bounds one try.
 	deliveryTime = 10 * time.Second
 	// maxDeliveryReply is how much of a reply is read, and thrown away, so that a
@@ -30,7 +32,7 @@ const (
 	maxDeliveryReply = 64 << 10
 )
 
-// deliveryWaits are how long after each failed try the next one is: 5 s, then
+// deliveryWait is how long after each failed try the next one is: 5 s, then
 // three times as long as before, up to an hour.
 func deliveryWait(try int) time.Duration {
 	wait := 5 * time.Second
@@ -59,76 +61,57 @@ func (k *courier) carry(ctx context.Context) {
 	whileLeading(ctx, k.cluster, k.wake, k.round, func(err error) { k.log.Warn("deliver to webhooks", "err", err) })
 }
 
-// round delivers what is due and says after how long to look again.
+// round tells each webhook that is due the first thing that waits for it, and says
+// after how long to look again.
 func (k *courier) round(ctx context.Context) (time.Duration, error) {
-	for {
-		waiting, err := view(ctx, k.cluster, func(v *state.View) ([]state.Delivery, error) { return v.Deliveries(deliveredAtOnce) })
-		if err != nil {
-			return refire, err
-		}
-		now := k.now()
-		due := waiting[:0:0]
-		for _, d := range waiting {
-			if !d.NextAt.After(now) {
-				due = append(due, d)
-			}
-		}
-		if len(due) == 0 {
-			if len(waiting) == 0 {
-				return clockMaySlip, nil
-			}
-			return min(waiting[0].NextAt.Sub(now), clockMaySlip), nil
-		}
-		if err := k.deliverAll(ctx, due); err != nil {
-			return refire, err
-		}
+	waiting, err := view(ctx, k.cluster, func(v *state.View) ([]state.Webhook, error) { return v.WaitingWebhooks(toldAtOnce) })
+	if err != nil {
+		return refire, err
 	}
+	now := k.now()
+	due := slices.DeleteFunc(slices.Clone(waiting), func(w state.Webhook) bool { return w.NextAt.After(now) })
+	switch {
+	case len(waiting) == 0:
+		return clockMaySlip, nil
+	case len(due) == 0:
+		return min(waiting[0].NextAt.Sub(now), clockMaySlip), nil
+	}
+	if err := k.tellAll(ctx, due); err != nil {
+		return refire, err
+	}
+	return 0, nil
 }
 
-// deliverAll tells several webhooks at the same time, each of them one thing
-// after the other.
-func (k *courier) deliverAll(ctx context.Context, due []state.Delivery) error {
-	byHook := map[state.WebhookID][]state.Delivery{}
-	for _, d := range due {
-		byHook[d.Webhook] = append(byHook[d.Webhook], d)
-	}
+// tellAll tells several webhooks something, some at the same time.
+func (k *courier) tellAll(ctx context.Context, due []state.Webhook) error {
 	var group sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	room := make(chan struct{}, deliveredTogether)
-	for _, list := range byHook {
+	failures := make([]error, len(due))
+	room := make(chan struct{}, toldTogether)
+	for i, hook := range due {
 		room <- struct{}{}
 		group.Go(func() {
 			defer func() { <-room }()
-			for _, d := range list {
-				arrived, err := k.deliver(ctx, d)
-				if err != nil {
-					mu.Lock()
-					failed = err
-					mu.Unlock()
-				}
-				if !arrived {
-					return // what follows waits for its turn
-				}
-			}
+			failures[i] = k.deliver(ctx, hook)
 		})
 	}
 	group.Wait()
-	return failed
+	return errors.Join(failures...)
 }
 
-// deliver makes one try and records it.
-func (k *courier) deliver(ctx context.Context, d state.Delivery) (arrived bool, err error) {
-	hook, message, err := k.news(ctx, d)
-	if fault.Is(err, fault.NotFound) {
-		return true, nil // deleted meanwhile, and the delivery with it
+// deliver makes one try and records it. What fails on this side is no failure of
+// the webhook's.
+func (k *courier) deliver(ctx context.Context, hook state.Webhook) error {
+	d, message, err := k.news(ctx, hook)
+	if err != nil || d.Number == 0 {
+		return err
 	}
+	req, err := k.request(ctx, hook, d, message)
 	if err != nil {
-		return false, err
+		return err
 	}
-	failure := k.send(ctx, hook, d, message)
+	failure := k.send(ctx, req)
 	if ctx.Err() != nil {
-		return false, nil
+		return nil
 	}
 	if failure != nil {
 		k.log.Debug("a webhook was not reached", "webhook", hook.ID, "try", d.Tries+1, "err", failure)
@@ -138,7 +121,7 @@ func (k *courier) deliver(ctx context.Context, d state.Delivery) (arrived bool, 
 	if fault.Is(err, fault.Moved) || fault.Is(err, fault.NotFound) {
 		err = nil // somebody else told it, or it was deleted
 	}
-	return failure == nil, err
+	return err
 }
 
 // taskNews is what a webhook is told.
@@ -152,42 +135,39 @@ type taskNews struct {
 	Timestamp time.Time       `json:"timestamp"`
 }
 
-func (k *courier) news(ctx context.Context, d state.Delivery) (hook state.Webhook, message []byte, err error) {
-	l := taskNews{Event: d.Event, TaskID: d.Task, PromptID: d.Run, Timestamp: d.At.UTC()}
-	hook, err = view(ctx, k.cluster, func(v *state.View) (hook state.Webhook, err error) {
-		hook, ok, err := v.AnyWebhook(d.Webhook)
-		if err == nil && !ok {
-			err = fault.New(fault.NotFound, "webhook %s was deleted", d.Webhook)
+// news is the first thing that waits for a webhook; Number is 0 when nothing does
+// any more.
+func (k *courier) news(ctx context.Context, hook state.Webhook) (d state.Delivery, message []byte, err error) {
+	var l taskNews
+	d, err = view(ctx, k.cluster, func(v *state.View) (state.Delivery, error) {
+		d, ok, err := v.NextDelivery(hook.ID)
+		if err != nil || !ok {
+			return state.Delivery{}, err
 		}
-		if err != nil {
-			return hook, err
-		}
+		l = taskNews{Event: d.Event, TaskID: d.Task, PromptID: d.Run, Timestamp: d.At.UTC()}
 		t, ok, err := v.AnyThread(d.Task)
 		if ok && t.Task != nil {
 			l.Title, l.Computer, l.Executor = t.Title, string(t.Computer), t.Task.Executor
 		}
-		return hook, err
+		return d, err
 	})
 	if err != nil {
-		return hook, nil, err
+		return d, nil, err
 	}
 	message, err = json.Marshal(l)
-	return hook, message, err
+	return d, message, err
 }
 
-// send makes one request. It is signed as Standard Webhooks 1.0.0 has it for
-// asymmetric keys (https://www.standardwebhooks.com): ed25519 over
-// "<id>.<seconds>.<body>". A reply of 2xx is an arrival; a redirect is none.
-func (k *courier) send(ctx context.Context, hook state.Webhook, d state.Delivery, message []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, deliveryTime)
-	defer cancel()
+// request is signed as Standard Webhooks 1.0.0 has it for asymmetric keys
+// (https://www.standardwebhooks.com): ed25519 over "<id>.<seconds>.<body>".
+func (k *courier) request(ctx context.Context, hook state.Webhook, d state.Delivery, message []byte) (*http.Request, error) {
 	key, err := k.signer.key(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(message))
 	if err != nil {
-		return fmt.Errorf("make a request: %w", err)
+		return nil, fmt.Errorf("make a request to webhook %s: %w", hook.ID, err)
 	}
 	at := strconv.FormatInt(k.now().Unix(), 10)
 	signed := ed25519.Sign(key, []byte(d.ID()+"."+at+"."+string(message)))
@@ -199,11 +179,19 @@ func (k *courier) send(ctx context.Context, hook state.Webhook, d state.Delivery
 	if len(hook.Sealed) > 0 {
 		secret, err := k.vault.sealer.Open(webhookAAD(hook), hook.Sealed)
 		if err != nil {
-			return fmt.Errorf("open the secret of a webhook: %w", err)
+			return nil, fmt.Errorf("open the secret of webhook %s: %w", hook.ID, err)
 		}
 		req.Header.Set("X-Webhook-Secret", string(secret))
 	}
-	resp, err := k.client.Do(req)
+	return req, nil
+}
+
+// send makes one request, of deliveryTime at most. A reply of 2xx is an arrival; a
+// redirect is none.
+func (k *courier) send(ctx context.Context, req *http.Request) error {
+	ctx, cancel := context.WithTimeout(ctx, deliveryTime)
+	defer cancel()
+	resp, err := k.client.Do(req.WithContext(ctx))
 	if err != nil {
 		return fmt.Errorf("reach it: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 // audit counts everything in a store again and says what does not add up:
 // index entries, counters, money, logs, runs on computers, defaults.
 func audit(r Reader) error {
-	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r), auditSchedules(r), auditTallies(r))
+	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditWebhooks(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r), auditSchedules(r), auditTallies(r))
 }
 
 // all reads every record of a table.
@@ -173,6 +173,20 @@ func auditRuns(r Reader) error {
 		if n := waiting[t.ID]; n > MaxQueuedRuns || n > 0 && t.Run == "" {
 			errs = append(errs, fmt.Errorf("%d runs of thread %s wait for run %q", n, t.ID, t.Run))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// auditWebhooks checks that webhooks say how many deliveries wait for them.
+func auditWebhooks(r Reader) error {
+	hooks, err := all(r, &webhooks)
+	errs := []error{err}
+	for _, w := range hooks {
+		n, err := deliveries.count(r, "webhook", string(w.ID))
+		if n != w.Waiting {
+			errs = append(errs, fmt.Errorf("webhook %s says %d deliveries wait; there are %d", w.ID, w.Waiting, n))
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

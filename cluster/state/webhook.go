@@ -56,6 +56,8 @@ type Webhook struct {
 	Sent        uint64      `cbor:"10,keyasint"` // numbers its deliveries
 	CreatedAt   time.Time   `cbor:"11,keyasint"`
 	LastAt      time.Time   `cbor:"12,keyasint"` // of the last try; zero is never
+	Waiting     int         `cbor:"13,keyasint"` // deliveries that it is still to get, in turn
+	NextAt      time.Time   `cbor:"14,keyasint"` // when the first of them is tried next
 }
 
 var webhooks = table[Webhook]{
@@ -65,6 +67,7 @@ var webhooks = table[Webhook]{
 		{"account", func(w Webhook) ([]string, string, bool) {
 			return []string{string(w.Account)}, stampText(w.CreatedAt), true
 		}},
+		{"due", func(w Webhook) ([]string, string, bool) { return nil, stampText(w.NextAt), w.Waiting > 0 }},
 	},
 	sealed: func(w *Webhook) []sealedPlace {
 		return []sealedPlace{{SealedAs(w.Account, SealedWebhook, string(w.ID)), &w.Sealed}}
@@ -80,7 +83,6 @@ type Delivery struct {
 	Run     RunID     `cbor:"5,keyasint"` // the prompt; "" where the event is of none
 	At      time.Time `cbor:"6,keyasint"` // when it happened
 	Tries   int       `cbor:"7,keyasint"`
-	NextAt  time.Time `cbor:"8,keyasint"` // of the next try
 }
 
 // ID names a delivery, the same at each try.
@@ -90,7 +92,6 @@ var deliveries = table[Delivery]{
 	name: "delivery", noun: "Delivery",
 	id: Delivery.ID,
 	indexes: []index[Delivery]{
-		{"due", func(d Delivery) ([]string, string, bool) { return nil, stampText(d.NextAt), true }},
 		{"webhook", func(d Delivery) ([]string, string, bool) {
 			return []string{string(d.Webhook)}, encodeText(d.Number), true
 		}},
@@ -111,13 +112,23 @@ func (v *View) Webhook(account AccountID, id WebhookID) (Webhook, error) {
 // AnyWebhook returns a webhook of any account, for those who act on records.
 func (v *View) AnyWebhook(id WebhookID) (Webhook, bool, error) { return webhooks.find(v.r, string(id)) }
 
-// Deliveries are up to n deliveries in the order of their next tries.
-func (v *View) Deliveries(n int) (list []Delivery, err error) {
-	err = deliveries.each(v.r, "due", nil, false, func(d Delivery) bool {
-		list = append(list, d)
+// WaitingWebhooks are up to n webhooks that are still to be told something, in
+// the order of their next tries.
+func (v *View) WaitingWebhooks(n int) (list []Webhook, err error) {
+	err = webhooks.each(v.r, "due", nil, false, func(w Webhook) bool {
+		list = append(list, w)
 		return len(list) < n
 	})
 	return list, err
+}
+
+// NextDelivery is what a webhook is told next, or false.
+func (v *View) NextDelivery(id WebhookID) (next Delivery, ok bool, err error) {
+	err = deliveries.each(v.r, "webhook", []string{string(id)}, false, func(d Delivery) bool {
+		next, ok = d, true
+		return false
+	})
+	return next, ok, err
 }
 
 // CreateWebhook makes a webhook, or changes what an address that has one is
@@ -152,7 +163,8 @@ func (cmd CreateWebhook) apply(tx *Tx) error {
 	if have.Total >= MaxWebhooks {
 		return fault.New(fault.Conflict, "an account has at most %d webhooks; delete one", MaxWebhooks).WithCode(CodeLimit)
 	}
-	w.Disabled, w.Failures, w.Dropped, w.Sent, w.CreatedAt, w.LastAt = false, 0, 0, 0, tx.now, time.Time{}
+	w.Disabled, w.Failures, w.Dropped, w.Sent, w.Waiting = false, 0, 0, 0, 0
+	w.CreatedAt, w.LastAt, w.NextAt = tx.now, time.Time{}, time.Time{}
 	return webhooks.create(tx.w, w)
 }
 
@@ -200,25 +212,29 @@ func (tx *Tx) announce(t Thread, e TaskEvent, run RunID) error {
 		if w.Disabled || !slices.Contains(w.Events, e) {
 			continue
 		}
-		waiting, err := deliveries.count(tx.w, "webhook", string(w.ID))
-		if err != nil {
-			return err
-		}
-		if waiting >= MaxDeliveries {
+		if w.Waiting >= MaxDeliveries {
 			w.Dropped++
-		} else {
-			w.Sent++
-			d := Delivery{Webhook: w.ID, Number: w.Sent, Event: e, Task: t.ID, Run: run, At: tx.now, NextAt: tx.now}
-			if err := deliveries.create(tx.w, d); err != nil {
-				return err
-			}
-			tx.changed(Change{Noun: ChangedWebhook, ID: string(w.ID)})
+		} else if err := tx.await(&w, Delivery{Event: e, Task: t.ID, Run: run}); err != nil {
+			return err
 		}
 		if err := webhooks.put(tx.w, w); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// await puts a delivery behind those that a webhook waits for. The caller puts the
+// webhook.
+func (tx *Tx) await(w *Webhook, d Delivery) error {
+	if w.Waiting == 0 {
+		w.NextAt = tx.now
+	}
+	w.Waiting++
+	w.Sent++
+	d.Webhook, d.Number, d.At = w.ID, w.Sent, tx.now
+	tx.changed(Change{Noun: ChangedWebhook, ID: string(w.ID)})
+	return deliveries.create(tx.w, d)
 }
 
 // RecordDelivery says how a try to deliver came out. It is refused with Moved
@@ -244,17 +260,17 @@ func (cmd RecordDelivery) apply(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	w.LastAt, d.Tries, d.NextAt = tx.now, cmd.Try, tx.now.Add(cmd.Wait)
+	w.LastAt, w.NextAt, d.Tries = tx.now, tx.now.Add(cmd.Wait), cmd.Try
 	switch {
 	case cmd.Arrived:
-		w.Failures = 0
+		w.Failures, w.NextAt, w.Waiting = 0, tx.now, w.Waiting-1
 		err = deliveries.remove(tx.w, d.ID())
 	case d.Tries < MaxDeliveryTries:
 		err = deliveries.put(tx.w, d)
 	default:
-		w.Failures++
+		w.Failures, w.Waiting = w.Failures+1, w.Waiting-1
 		if err = deliveries.remove(tx.w, d.ID()); err == nil && w.Failures >= MaxWebhookFailures {
-			w.Disabled = true
+			w.Disabled, w.Waiting = true, 0
 			err = tx.dropDeliveries(w.ID)
 		}
 	}

@@ -15,7 +15,8 @@ func hook(id WebhookID, url string, events ...TaskEvent) CreateWebhook {
 // toldOf are the events that wait for a webhook.
 func (f *fixture) toldOf(id WebhookID) (events []TaskEvent) {
 	f.tb.Helper()
-	for _, d := range got(f, func(v *View) ([]Delivery, error) { return v.Deliveries(2 * MaxDeliveries) }) {
+	waiting := got(f, func(*View) ([]Delivery, error) { return all(f.store, &deliveries) })
+	for _, d := range waiting {
 		if d.Webhook == id {
 			events = append(events, d.Event)
 		}
@@ -89,6 +90,34 @@ func TestDeliveriesAreTriedAndGivenUp(t *testing.T) {
 	w := got(f, func(v *View) (Webhook, error) { return v.Webhook(acct, "hook_1") })
 	if !w.Disabled || w.Failures != MaxWebhookFailures || len(f.toldOf("hook_1")) != 0 {
 		t.Fatalf("%+v, told %v", w, f.toldOf("hook_1"))
+	}
+}
+
+// A dead address with much to tell waits by itself.
+func TestWebhooksWaitEachInItsOwnTurn(t *testing.T) {
+	f := newFixture(t)
+	f.do(hook("hook_dead", "https://a.example/", TaskCreated, TaskRunning))
+	f.do(hook("hook_live", "https://b.example/", TaskRunning))
+	f.do(startTask("task_1", "run_1"))
+	order := func(want ...WebhookID) {
+		t.Helper()
+		var ids []WebhookID
+		for _, w := range got(f, func(v *View) ([]Webhook, error) { return v.WaitingWebhooks(10) }) {
+			ids = append(ids, w.ID)
+		}
+		if fmt.Sprint(ids) != fmt.Sprint(want) {
+			t.Fatalf("%v are due, not %v", ids, want)
+		}
+		f.check()
+	}
+	order("hook_dead", "hook_live")
+	f.pass(time.Second)
+	f.do(RecordDelivery{Webhook: "hook_dead", Number: 1, Try: 1, Wait: time.Minute})
+	order("hook_live", "hook_dead")
+	f.do(RecordDelivery{Webhook: "hook_live", Number: 1, Try: 1, Arrived: true})
+	order("hook_dead")
+	if d, ok, err := f.view().NextDelivery("hook_dead"); err != nil || !ok || d.Number != 1 || d.Tries != 1 {
+		t.Fatalf("%+v, %v, %v", d, ok, err)
 	}
 }
 
