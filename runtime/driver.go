@@ -71,6 +71,12 @@ type Spec struct {
 	// ErrNoSnapshot, and storage too small for what it holds ErrInvalid. Drivers
 	// that are no Snapshotter return ErrUnsupported.
 	From Source
+	// Saved is the save that the disk begins as, fetched from the blob store; the
+	// zero value is none, and not both are set. Over another image than the save's
+	// only the workspace is restored, and Status.Bared says so. ErrNoSave,
+	// ErrNoStore, ErrInvalid as From; drivers that are no Saver return
+	// ErrUnsupported.
+	Saved Save
 }
 
 // Source names a snapshot by the computer it was taken of, which may be gone.
@@ -102,6 +108,9 @@ type Status struct {
 	// Fresh is set when no Start came before and the disk began empty: nothing
 	// of an earlier life is in the layer or the workspace.
 	Fresh bool
+	// Bared is set when the disk began as a save whose root layer stands on
+	// another image: its workspace alone is there.
+	Bared bool
 }
 
 // Driver runs computers. Every method may be repeated after a crash: doing
