@@ -65,6 +65,7 @@ func (d *Driver) Rebase(ctx context.Context, epoch runtime.Epoch, id runtime.ID,
 			return fmt.Errorf("%w: %s", runtime.ErrNoImage, image)
 		}
 		c.spec.Image = image
+		c.written++
 		return nil
 	})
 }

@@ -25,6 +25,8 @@ type computer struct {
 	pid       int
 	startedAt time.Time
 	fresh     bool
+	bared     bool
+	written   int // counts what may have written to the disk
 	usage     runtime.Usage
 	life      context.Context // done when the computer stops
 	end       context.CancelFunc
@@ -42,7 +44,7 @@ func (c *computer) enter(epoch runtime.Epoch) error {
 func (c *computer) status() runtime.Status {
 	return runtime.Status{
 		ID: c.id, Epoch: c.epoch, Phase: c.phase, Spec: c.spec, PID: c.pid,
-		StartedAt: c.startedAt, Image: imageOf(c.spec), Fresh: c.fresh,
+		StartedAt: c.startedAt, Image: imageOf(c.spec), Fresh: c.fresh, Bared: c.bared,
 	}
 }
 

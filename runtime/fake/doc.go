@@ -15,6 +15,8 @@
 // can be had. Cmd.User is ignored then.
 //
 // A Builder makes images, of records too.
+//
+// The drivers of a World share a blob store, once World.SetStore has named one.
 package fake
 
 import "github.com/bothy-computer/bothy/runtime"
@@ -48,6 +50,12 @@ const (
 	Snapshot     Op = "snapshot"
 	DropSnapshot Op = "drop-snapshot"
 	Snapshots    Op = "snapshots"
+	// SavedComputers has no ID.
+	SaveSnapshot   Op = "save-snapshot"
+	Unsaved        Op = "unsaved"
+	SweepSaves     Op = "sweep-saves"
+	ForgetSaves    Op = "forget-saves"
+	SavedComputers Op = "saved-computers"
 	// Freeze and Crash are no calls of a node: the warden froze the computer,
 	// or it ended by itself.
 	Freeze Op = "freeze"
@@ -78,4 +86,5 @@ var (
 	_ runtime.Sizer        = (*Driver)(nil)
 
 	_ runtime.Snapshotter = (*Driver)(nil)
+	_ runtime.Saver       = (*Driver)(nil)
 )

@@ -38,10 +38,11 @@ type Driver struct {
 	mu        sync.Mutex
 	computers map[runtime.ID]*computer
 	memory    map[runtime.ID]int64 // bytes that running computers hold
-	snapshots map[runtime.Source]runtime.Snapshot
-	images    map[string]string // digests by name and by themselves, besides those of Room: made here, or brought
-	archives  map[string][]byte // of imported and pulled images, by digest
-	holds     map[string]int    // of those, how many hold each
+	snapshots map[runtime.Source]snapshot
+	saved     map[runtime.ID]mark // of computers, as they were last saved or restored here
+	images    map[string]string   // digests by name and by themselves, besides those of Room: made here, or brought
+	archives  map[string][]byte   // of imported and pulled images, by digest
+	holds     map[string]int      // of those, how many hold each
 	pulls     PullFunc
 	programs  map[string]bool // that are shelved
 	nextPID   int
@@ -62,7 +63,7 @@ func New(opts Options) *Driver {
 		opts.Now = time.Now
 	}
 	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64),
-		snapshots: make(map[runtime.Source]runtime.Snapshot), images: make(map[string]string),
+		snapshots: make(map[runtime.Source]snapshot), saved: make(map[runtime.ID]mark), images: make(map[string]string),
 		archives: make(map[string][]byte), holds: make(map[string]int), programs: make(map[string]bool), nextPID: 1000}
 }
 
@@ -93,8 +94,10 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 		if err := d.begin(&spec); err != nil {
 			return err
 		}
+		saved := spec.Saved != (runtime.Save{})
 		c.exists, c.phase, c.spec = true, runtime.Created, spec
-		c.fresh = spec.From == (runtime.Source{})
+		c.fresh = spec.From == (runtime.Source{}) && !saved
+		c.bared = saved && imageOf(spec) != d.opts.World.image(spec.Saved)
 		return nil
 	})
 }
@@ -107,7 +110,14 @@ func (d *Driver) admit(spec runtime.Spec) error {
 	if spec.From != (runtime.Source{}) && !snapshotNames.MatchString(spec.From.Name) {
 		return fmt.Errorf("%w: %.40q names no snapshot", runtime.ErrInvalid, spec.From.Name)
 	}
-	if (spec.Image != "" || spec.From == (runtime.Source{})) && !d.has(spec.Image) {
+	begins := spec.From != (runtime.Source{})
+	if spec.Saved != (runtime.Save{}) {
+		if begins || !snapshotNames.MatchString(spec.Saved.Name) {
+			return fmt.Errorf("%w: a disk begins as one snapshot or one save, by its name", runtime.ErrInvalid)
+		}
+		begins = true
+	}
+	if (spec.Image != "" || !begins) && !d.has(spec.Image) {
 		return fmt.Errorf("%w: %s", runtime.ErrNoImage, spec.Image)
 	}
 	return nil
@@ -137,6 +147,7 @@ func (d *Driver) Start(ctx context.Context, epoch runtime.Epoch, id runtime.ID) 
 			return err
 		}
 		c.startedAt, c.fresh, c.pid = d.opts.Now(), false, d.pid()
+		c.written++
 		c.life, c.end = context.WithCancel(context.Background())
 		d.turn(c, runtime.Running)
 		return nil

@@ -31,7 +31,12 @@ func TestConformanceWithLocalCommands(t *testing.T) {
 	runtimetest.Suite{
 		Spec: runtime.Spec{Image: "host"}, OtherImage: "other",
 		Open: func(t *testing.T) runtime.Driver {
-			return fake.New(fake.Options{Room: room, Dir: t.TempDir(), Local: true})
+			world := fake.NewWorld()
+			world.SetStore("store")
+			return fake.New(fake.Options{Room: room, Dir: t.TempDir(), Local: true, World: world})
+		},
+		Beside: func(t *testing.T, d runtime.Driver) runtime.Driver {
+			return fake.New(fake.Options{Node: "beside", Room: room, Dir: t.TempDir(), Local: true, World: d.(*fake.Driver).World()})
 		},
 	}.Run(t)
 }
@@ -169,5 +174,29 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if err := d.Start(t.Context(), 1, "b"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSavesFollowTheScript(t *testing.T) {
+	world := fake.NewWorld()
+	d := started(t, fake.Options{World: world}, 1)
+	s, err := d.Snapshot(t.Context(), 1, id, "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.SaveSnapshot(t.Context(), s.Source, ""); !errors.Is(err, runtime.ErrUnsupported) {
+		t.Errorf("without a store: %v", err)
+	}
+	world.SetStore("store")
+	d.Script().Add(fake.Rule{Op: fake.SaveSnapshot, Err: runtime.ErrNoStore, Times: 1})
+	if _, err := d.SaveSnapshot(t.Context(), s.Source, ""); !errors.Is(err, runtime.ErrNoStore) || len(world.Saves()) != 0 {
+		t.Errorf("a store that is away: %v, %v", err, world.Saves())
+	}
+	d.Script().Add(fake.Rule{Op: fake.SaveSnapshot, Err: runtime.ErrNoStore, Times: 1, Late: true})
+	if _, err := d.SaveSnapshot(t.Context(), s.Source, ""); !errors.Is(err, runtime.ErrNoStore) || len(world.Saves()) != 1 {
+		t.Errorf("an answer that was lost: %v, %v", err, world.Saves())
+	}
+	if made, err := d.SaveSnapshot(t.Context(), s.Source, ""); err != nil || made != world.Saves()[0] {
+		t.Errorf("asked again: %+v, %v", made, err)
 	}
 }

@@ -59,6 +59,7 @@ func (d *Driver) inLife(epoch runtime.Epoch, id runtime.ID) (context.Context, er
 		return nil, fmt.Errorf("%w: it is %s", runtime.ErrNotRunning, c.phase)
 	}
 	d.opts.World.acted(d.opts.Node, id, epoch)
+	c.written++
 	return c.life, nil
 }
 

@@ -18,11 +18,17 @@ import (
 // snapshotNames are those that every driver takes.
 var snapshotNames = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$`)
 
+// snapshot is one that this machine keeps.
+type snapshot struct {
+	runtime.Snapshot
+	written int // as its computer's
+}
+
 // Snapshot implements runtime.Snapshotter. A fake computer stands still for no
 // time, and its size is that of its workspace.
 func (d *Driver) Snapshot(ctx context.Context, epoch runtime.Epoch, id runtime.ID, name string) (runtime.Snapshot, error) {
 	of := runtime.Source{Computer: id, Name: name}
-	var made runtime.Snapshot
+	var made snapshot
 	err := d.change(ctx, Call{Op: Snapshot, ID: id, Epoch: epoch}, func(c *computer) error {
 		if !snapshotNames.MatchString(name) {
 			return fmt.Errorf("%w: %.40q names no snapshot", runtime.ErrInvalid, name)
@@ -33,11 +39,11 @@ func (d *Driver) Snapshot(ctx context.Context, epoch runtime.Epoch, id runtime.I
 		if made, ok = d.snapshots[of]; ok {
 			return nil
 		}
-		made = runtime.Snapshot{Source: of, Image: imageOf(c.spec), MadeAt: d.opts.Now()}
+		made = snapshot{runtime.Snapshot{Source: of, Image: imageOf(c.spec), MadeAt: d.opts.Now()}, c.written}
 		if d.opts.Dir != "" {
 			var err error
-			if made.Bytes, err = copyDir(d.workspace(id), d.snapshot(of)); err != nil {
-				return errors.Join(fmt.Errorf("copy workspace: %w", err), os.RemoveAll(d.snapshot(of)))
+			if made.Bytes, err = copyDir(d.workspace(id), d.snapshotDir(of)); err != nil {
+				return errors.Join(fmt.Errorf("copy workspace: %w", err), os.RemoveAll(d.snapshotDir(of)))
 			}
 		}
 		d.snapshots[of] = made
@@ -46,7 +52,7 @@ func (d *Driver) Snapshot(ctx context.Context, epoch runtime.Epoch, id runtime.I
 	if err != nil {
 		return runtime.Snapshot{}, err
 	}
-	return made, nil
+	return made.Snapshot, nil
 }
 
 // SnapshotWorkspace implements runtime.Snapshotter.
@@ -59,7 +65,7 @@ func (d *Driver) SnapshotWorkspace(_ context.Context, of runtime.Source) (runtim
 	if d.opts.Dir == "" {
 		return runtime.WorkspaceRoot{}, fmt.Errorf("%w: the fake driver was made without a directory", runtime.ErrUnsupported)
 	}
-	return runtime.WorkspaceRoot{Path: d.snapshot(of), UID: os.Getuid(), GID: os.Getgid()}, nil
+	return runtime.WorkspaceRoot{Path: d.snapshotDir(of), UID: os.Getuid(), GID: os.Getgid()}, nil
 }
 
 // DropSnapshot implements runtime.Snapshotter.
@@ -74,7 +80,7 @@ func (d *Driver) DropSnapshot(ctx context.Context, of runtime.Source) error {
 		if d.opts.Dir == "" {
 			return nil
 		}
-		return os.RemoveAll(d.snapshot(of))
+		return os.RemoveAll(d.snapshotDir(of))
 	})
 }
 
@@ -84,9 +90,11 @@ func (d *Driver) Snapshots(ctx context.Context, id runtime.ID) ([]runtime.Snapsh
 	err := d.call(ctx, Call{Op: Snapshots, ID: id}, func() error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		list = slices.DeleteFunc(slices.Collect(maps.Values(d.snapshots)), func(s runtime.Snapshot) bool {
-			return id != "" && s.Computer != id
-		})
+		for s := range maps.Values(d.snapshots) {
+			if id == "" || s.Computer == id {
+				list = append(list, s.Snapshot)
+			}
+		}
 		slices.SortFunc(list, func(a, b runtime.Snapshot) int {
 			return cmp.Or(cmp.Compare(a.Computer, b.Computer), cmp.Compare(a.Name, b.Name))
 		})
@@ -98,7 +106,10 @@ func (d *Driver) Snapshots(ctx context.Context, id runtime.ID) ([]runtime.Snapsh
 // begin makes the workspace of a new computer, empty or from a snapshot, and
 // completes its spec.
 func (d *Driver) begin(spec *runtime.Spec) error {
-	var from runtime.Snapshot
+	if spec.Saved != (runtime.Save{}) {
+		return d.fetch(spec)
+	}
+	var from snapshot
 	if spec.From != (runtime.Source{}) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -125,7 +136,7 @@ func (d *Driver) begin(spec *runtime.Spec) error {
 	if spec.From == (runtime.Source{}) {
 		return nil
 	}
-	if _, err := copyDir(d.snapshot(spec.From), d.workspace(spec.ID)); err != nil {
+	if _, err := copyDir(d.snapshotDir(spec.From), d.workspace(spec.ID)); err != nil {
 		return errors.Join(fmt.Errorf("copy snapshot: %w", err), os.RemoveAll(d.workspace(spec.ID)))
 	}
 	return nil
@@ -136,8 +147,8 @@ const imagePrefix = "fake:"
 
 func imageOf(spec runtime.Spec) string { return imagePrefix + spec.Image }
 
-// snapshot is where a snapshot's workspace lies; no computer's id begins with a dot.
-func (d *Driver) snapshot(of runtime.Source) string {
+// snapshotDir is where a snapshot's workspace lies; no computer's id begins with a dot.
+func (d *Driver) snapshotDir(of runtime.Source) string {
 	return filepath.Join(d.opts.Dir, ".snapshots", string(of.Computer), of.Name)
 }
 

@@ -29,6 +29,8 @@ type World struct {
 	violations []error
 	ran        map[tenure]string              // which node ran it
 	running    map[runtime.ID]map[string]bool // by node
+	store      string                         // id of the blob store; "" is none
+	saves      map[runtime.Save]save
 }
 
 type tenure struct {
@@ -38,7 +40,8 @@ type tenure struct {
 
 // NewWorld makes a World in which nothing has happened.
 func NewWorld() *World {
-	return &World{ran: make(map[tenure]string), running: make(map[runtime.ID]map[string]bool)}
+	return &World{ran: make(map[tenure]string), running: make(map[runtime.ID]map[string]bool),
+		saves: make(map[runtime.Save]save)}
 }
 
 // Calls returns the history, oldest first. Calls of one computer at one node

@@ -40,6 +40,9 @@ func abilities(t *testing.T, m *machine) {
 	if _, ok := m.Driver.(runtime.Snapshotter); ok {
 		t.Run("snapshots", func(t *testing.T) { snapshots(t, m) })
 	}
+	if _, ok := m.Driver.(runtime.Saver); ok {
+		t.Run("saves", func(t *testing.T) { saves(t, m) })
+	}
 	if d, ok := m.Driver.(runtime.Workspacer); ok {
 		t.Run("workspace", func(t *testing.T) { keepsWorkspace(t, m, d) })
 	}

@@ -35,6 +35,10 @@ type Suite struct {
 	// Reopen returns a second driver over the machine of the first, which is
 	// used no more, as after the death of a node's process. nil: not shown.
 	Reopen func(t *testing.T, d runtime.Driver) runtime.Driver
+	// Beside returns the driver of another machine, without computers, that
+	// reaches the blob store of a first. nil: saves are restored where they were
+	// made alone.
+	Beside func(t *testing.T, d runtime.Driver) runtime.Driver
 	// Leftovers names what is left of a removed computer: mounts, cgroups,
 	// files. nil: only the workspace is looked for.
 	Leftovers func(t *testing.T, id runtime.ID) []string
@@ -118,9 +122,12 @@ func (s Suite) declare(t *testing.T) {
 	note(ok, "workspace")
 	_, ok = d.(runtime.Snapshotter)
 	note(ok, "snapshots")
+	saver, ok := d.(runtime.Saver)
+	note(ok && saver.Store() != "", "saves")
 	_, ok = d.(runtime.Sizer)
 	note(ok, "capacity")
 	note(s.Reopen != nil, "reopen")
+	note(s.Beside != nil, "saves on another machine")
 	note(s.Leftovers != nil, "leftovers on the machine")
 	note(len(s.Users) > 0, "users")
 	note(s.OtherImage != "", "snapshots bound to their image")
