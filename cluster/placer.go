@@ -20,9 +20,10 @@ const (
 )
 
 // Place makes sure that a computer has an owner that may act, and returns it.
-// The leader chooses. When its newest data lies on a node that is away, and no
-// thread runs on it, or the snapshot that it begins as does, it is Unavailable
-// with CodeDataAway; without a node that has room, with CodeNoRoom.
+// The leader chooses. When its newest data lies on a node that is away, no thread
+// runs on it and its save is older, or when the snapshot that it begins as lies
+// there alone, it is Unavailable with CodeDataAway; without a node that has room,
+// or reaches the save that it needs, with CodeNoRoom.
 func (c *Cluster) Place(ctx context.Context, computer state.ComputerID) (state.Placement, error) {
 	p, err := insist[placedComputer](ctx, c, c.transport.Call, callPlace, computer)
 	if err == nil {
@@ -93,35 +94,72 @@ func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, 
 			return need, held, err
 		}
 	}
-	data, err := dataNode(v, comp)
-	if data == "" || comp.Wish == state.WishDeleted {
-		return need, false, err // any node can say that nothing is there
+	if comp.Wish == state.WishDeleted {
+		return need, false, nil // any node can say that nothing is there
 	}
-	held, name, err := leased(data)
-	if err != nil {
-		return need, false, err
+	if comp.DataNode == "" {
+		return begin(v, comp, need, leased)
 	}
-	begins := comp.DataNode == "" // as a snapshot, which only its node can read
+	held, name, err := leased(comp.DataNode)
 	switch {
-	case held && begins:
-		need.Only = data
+	case err != nil:
+		return need, false, err
 	case held:
-		need.Prefer = data
-	case comp.Live == 0 || begins:
-		return need, false, fault.New(fault.Unavailable, "the newest data of computer %s is on node %s, which is away; it can be used again when the node returns",
-			comp.ID, name).WithCode(CodeDataAway).WithRetry(5 * time.Second)
+		need.Prefer = comp.DataNode
+		if comp.Restores() || comp.Live > 0 {
+			need.Store = comp.Saved.Store
+		} else {
+			need.Only = comp.DataNode
+		}
+	case comp.Live == 0 && !comp.Restores():
+		return need, false, away(comp, name)
+	default: // a run cannot wait: it goes on with what there is
+		need.Store = comp.Saved.Store
 	}
 	return need, false, nil
 }
 
-// dataNode is where a computer's disk is, or the snapshot that it begins as; ""
-// while there is neither.
-func dataNode(v *state.View, comp state.Computer) (state.NodeID, error) {
-	if comp.DataNode != "" || comp.Source == "" {
-		return comp.DataNode, nil
+// begin says what a computer without a disk asks of a node: to reach the save or
+// the snapshot that it is made from.
+func begin(v *state.View, comp state.Computer, need placement.Need, leased func(state.NodeID) (bool, string, error)) (placement.Need, bool, error) {
+	if comp.Restores() {
+		need.Store = comp.Saved.Store
+		return need, false, nil
 	}
-	s, _, err := v.AnySnapshot(comp.Source)
-	return s.Node, err
+	if comp.Source == "" {
+		return need, false, nil
+	}
+	s, known, err := v.AnySnapshot(comp.Source)
+	if err != nil || !known {
+		return need, false, err
+	}
+	held, name, err := leased(s.Node)
+	switch {
+	case err != nil:
+		return need, false, err
+	case s.Store != "":
+		need.Prefer, need.Store = s.Node, s.Store
+	case held:
+		need.Only = s.Node
+	default:
+		return need, false, fault.New(fault.Unavailable, "the snapshot that computer %s is made from is on node %s, which is away; it can be used when the node returns",
+			comp.ID, name).WithCode(CodeDataAway).WithRetry(awayRetry)
+	}
+	return need, false, nil
+}
+
+// awayRetry is when to ask again for what is on a node that is away.
+const awayRetry = 5 * time.Second
+
+// away is why a computer waits for a node, and what else can be done.
+func away(comp state.Computer, name string) error {
+	remedy := ""
+	if comp.Saved.Name != "" {
+		remedy = fmt.Sprintf(", or now as it was saved at %s, without what changed since: `bothy computers recover %s`, or POST /v1/computers/%[2]s/actions/recover with {\"from\": \"save\"}",
+			comp.Saved.MadeAt.UTC().Format(time.RFC3339), comp.ID)
+	}
+	return fault.New(fault.Unavailable, "the newest data of computer %s is on node %s, which is away; it can be used again when the node returns%s",
+		comp.ID, name, remedy).WithCode(CodeDataAway).WithRetry(awayRetry)
 }
 
 // claim chooses a node and makes it the owner, in a new epoch.
@@ -156,7 +194,7 @@ func (c *Cluster) places(full map[state.NodeID]bool) []placement.Node {
 		if c.capacity != nil {
 			p, _ = c.capacity(n.ID)
 		}
-		p.ID, p.Leased = n.ID, n.Leased()
+		p.ID, p.Leased, p.Store = n.ID, n.Leased(), n.Store
 		p.Draining = p.Draining || full[n.ID]
 		out = append(out, p)
 	}

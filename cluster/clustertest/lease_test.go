@@ -3,6 +3,8 @@ package clustertest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -232,4 +234,55 @@ func TestOneNodeHasNoDeadline(t *testing.T) {
 		at, none := w.told()
 		return !none && at > cluster.SystemClock{}.Boottime()
 	})
+}
+
+// TestASaveFreesAComputerFromItsNode places a stopped computer whose node is
+// away: on nodes that reach the store with its save, when that is as good as the
+// disk, or when its user takes it all the same.
+func TestASaveFreesAComputerFromItsNode(t *testing.T) {
+	c := New(t, 3, Options{})
+	c.Voters(0, 3)
+	ids := []state.ComputerID{"comp-a", "comp-b", "comp-c"}
+	for i, id := range ids {
+		newEnvironment(t, c.Node(0), fmt.Sprint("env_", i), string(id))
+	}
+	owner := 1
+	apply := func(at int, cmd state.Command) error {
+		_, err := c.Node(at).Apply(within(t, Patience), cmd)
+		return err
+	}
+	must(t, apply(owner, state.ReachStore{Node: c.Node(owner).ID, Store: "bucket"}))
+	for i, id := range ids {
+		must(t, apply(owner, state.Claim{Computer: id, Node: c.Node(owner).ID}))
+		must(t, apply(owner, state.SetPhase{Computer: id, Epoch: 1, Phase: state.Stopped, HasData: true}))
+		if i < 2 {
+			must(t, apply(owner, state.SaveDisk{Computer: id, Epoch: 1, Save: state.Save{Name: "one", Store: "bucket", Clean: i == 0}}))
+		}
+	}
+	c.Kill(owner)
+	other := c.Node(c.Leader(owner))
+	c.Eventually("the owner's lease runs out", func() bool { return c.Record(other.Index, c.Node(owner).ID).Expired })
+	refused := func(id state.ComputerID, code, word string) {
+		t.Helper()
+		_, err := other.Place(within(t, Patience), id)
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.Unavailable || f.Code != code || !strings.Contains(err.Error(), word) {
+			t.Fatalf("%s: %v", id, err)
+		}
+	}
+	refused("comp-a", cluster.CodeNoRoom, "blob store")
+	must(t, apply(other.Index, state.ReachStore{Node: other.ID, Store: "bucket"}))
+	placed, err := other.Place(within(t, Patience), "comp-a")
+	if err != nil || placed.Node != other.ID {
+		t.Fatalf("%+v, %v", placed, err)
+	}
+	refused("comp-b", cluster.CodeDataAway, "recover")
+	refused("comp-c", cluster.CodeDataAway, "when the node returns")
+	if err := apply(other.Index, state.RecoverComputer{Account: Account, Computer: "comp-c"}); !fault.Is(err, fault.Conflict) {
+		t.Fatalf("there is no save to recover: %v", err)
+	}
+	must(t, apply(other.Index, state.RecoverComputer{Account: Account, Computer: "comp-b"}))
+	if placed, err = other.Place(within(t, Patience), "comp-b"); err != nil || placed.Node != other.ID {
+		t.Fatalf("%+v, %v", placed, err)
+	}
 }

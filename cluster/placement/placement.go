@@ -18,10 +18,11 @@ import (
 type Node struct {
 	ID              state.NodeID
 	Zone            string
-	Leased          bool  // holds its lease
-	Draining        bool  // takes no new work
-	Known           bool  // has said what it has free
-	FreeMemoryBytes int64 // as it said
+	Store           string // id of the blob store that it reaches; "" is none
+	Leased          bool   // holds its lease
+	Draining        bool   // takes no new work
+	Known           bool   // has said what it has free
+	FreeMemoryBytes int64  // as it said
 	FreeDiskBytes   int64
 	LoadPercent     int      // of its cpus
 	Images          []uint64 // that it has, as ImageKey names them
@@ -38,18 +39,20 @@ type Need struct {
 	Image       uint64       // as ImageKey names it; 0 is any
 	Zone        string       // preferred; "" is any
 	Prefer      state.NodeID // has its data already; "" is none
-	Only        state.NodeID // has the snapshot it begins as, which no other can read; "" is any
+	Only        state.NodeID // has its data, or the snapshot it begins as, which no other can read; "" is any
+	Store       string       // blob store that its disk comes from on a node that is not Prefer; "" is none
 	Avoid       state.NodeID // has just failed it, and is not Only; "" is none
 }
 
 // Why a node is not chosen.
 const (
-	NoSnapshot = "has not the snapshot"
-	NoLease    = "has no lease"
-	Draining   = "is draining"
-	Avoided    = "has just failed"
-	NoMemory   = "has too little free memory"
-	NoDisk     = "has too little free disk"
+	NoData   = "has not its data"
+	NoStore  = "does not reach the blob store with its save"
+	NoLease  = "has no lease"
+	Draining = "is draining"
+	Avoided  = "has just failed"
+	NoMemory = "has too little free memory"
+	NoDisk   = "has too little free disk"
 )
 
 // Choose returns the best node for a need, or false and why no node will do.
@@ -78,9 +81,11 @@ func Choose(nodes []Node, need Need) (state.NodeID, string, bool) {
 func unfit(n Node, need Need) string {
 	switch {
 	case need.Only != "" && n.ID != need.Only:
-		return NoSnapshot
+		return NoData
 	case !n.Leased:
 		return NoLease
+	case need.Store != "" && n.Store != need.Store && n.ID != need.Prefer:
+		return NoStore
 	case n.Draining:
 		return Draining
 	case n.ID == need.Avoid && n.ID != need.Only:
@@ -98,16 +103,19 @@ func explain(reasons map[string]int) string {
 		return "there are no nodes"
 	}
 	var parts []string
-	for _, why := range []string{NoSnapshot, NoLease, Draining, Avoided, NoMemory, NoDisk} {
+	for _, why := range []string{NoData, NoLease, NoStore, Draining, Avoided, NoMemory, NoDisk} {
 		switch n := reasons[why]; {
 		case n == 1:
 			parts = append(parts, "one node "+why)
 		case n > 1:
-			parts = append(parts, plural(n)+" nodes "+strings.Replace(why, "has", "have", 1))
+			parts = append(parts, plural(n)+" nodes "+plurals.Replace(why))
 		}
 	}
 	return strings.Join(parts, ", ")
 }
+
+// plurals turns a reason of one node into one of several.
+var plurals = strings.NewReplacer("has ", "have ", "is ", "are ", "does ", "do ")
 
 func plural(n int) string {
 	if n < 10 {

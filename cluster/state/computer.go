@@ -75,6 +75,11 @@ type Computer struct {
 	// may, or may not, connect anywhere, whatever Egress says.
 	Online  int `cbor:"41,keyasint,omitempty"`
 	Offline int `cbor:"42,keyasint,omitempty"`
+	// Saved is its newest save, and SaveError why the last try to make one failed.
+	Saved     Save   `cbor:"43,keyasint,omitzero"`
+	SaveError string `cbor:"44,keyasint,omitempty"`
+	// Restored is of the last time that its disk was made from one.
+	Restored Restored `cbor:"45,keyasint,omitzero"`
 }
 
 // Connects reports whether the computer may connect anywhere just now: of the
@@ -322,6 +327,7 @@ func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	c.idle()
 	c.Metered, c.Counters, c.Reservation, c.Operations, c.Resize = Metered{}, Metered{}, "", 0, nil
 	c.RunFrom, c.StoredBytes, c.TickedAt = time.Time{}, 0, time.Time{}
+	c.Saved, c.SaveError, c.Restored = Save{}, "", Restored{}
 	c.CreatedAt, c.UpdatedAt = tx.now, tx.now
 	if err := tx.roomFor(c.Account); err != nil {
 		return err

@@ -96,7 +96,7 @@ func (h *history) command() (NodeID, Command) {
 	n := pick(h, "node", n1, n2, n3)
 	groups := [][]func(NodeID) Command{
 		{h.start, h.start, h.task, h.append, h.append, h.append, h.append, h.finish, h.cancel},
-		{h.claim, h.claim, h.phase, h.wish, h.usage, h.usage, h.keepDisk},
+		{h.claim, h.claim, h.phase, h.wish, h.usage, h.usage, h.keepDisk, h.save},
 		{h.renew, h.expire, h.life},
 		{h.environment, h.makeDefault, h.deleteEnvironment, h.patch, h.deleteThread, h.copy},
 		{h.session, h.session, h.endSession, h.port, h.share, h.redeem},
@@ -232,6 +232,22 @@ func (h *history) usage(NodeID) Command {
 func (h *history) keepDisk(n NodeID) Command {
 	c := h.anyComputer()
 	return KeepDisk{ID: SnapshotID(h.id("snap")), Computer: c.ID, Node: n, Epoch: c.Epoch}
+}
+
+// save is whatever has to do with saves, in any order.
+func (h *history) save(n NodeID) Command {
+	c, name := h.anyComputer(), h.id("save")
+	switch pick(h, "save", 0, 0, 1, 2, 3, 4) {
+	case 0:
+		return SaveDisk{Computer: c.ID, Epoch: c.Epoch, Base: c.Saved.Name, Save: Save{Name: name, Store: "bucket", Clean: h.chance(50, "clean")}}
+	case 1:
+		return DirtyDisk{Computer: c.ID, Epoch: c.Epoch}
+	case 2:
+		return RestoreDisk{Computer: c.ID, Epoch: c.Epoch, Save: c.Saved.Name}
+	case 3:
+		return RecoverComputer{Account: c.Account, Computer: c.ID}
+	}
+	return ReachStore{Node: n, Store: pick(h, "store", "", "bucket")}
 }
 
 func (h *history) renew(n NodeID) Command { return RenewLease{Node: n, Incarnation: h.fixture.life[n]} }

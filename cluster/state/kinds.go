@@ -90,6 +90,13 @@ var kinds = map[string]kind{
 	"delete-image":            of[DeleteImage](4),
 	"set-registry":            of[SetRegistry](4),
 	"delete-registry":         of[DeleteRegistry](4),
+	"save-disk":               of[SaveDisk](5),
+	"dirty-disk":              of[DirtyDisk](5),
+	"restore-disk":            of[RestoreDisk](5),
+	"recover-computer":        of[RecoverComputer](5),
+	"disk-kept":               of[DiskKept](5),
+	"snapshot-saved":          of[SnapshotSaved](5),
+	"reach-store":             of[ReachStore](5),
 	"sweep":                   of[Sweep](1),
 }
 

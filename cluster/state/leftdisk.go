@@ -17,6 +17,38 @@ type DropDisk struct {
 
 func (cmd DropDisk) apply(tx *Tx) error { return snapshots.remove(tx.w, string(cmd.ID)) }
 
+// DiskKept records that a node keeps a disk that was left behind as a snapshot,
+// which a computer can be made from. What it holds is not charged: nobody asked
+// for it. An unknown id is refused, since the disk must not go then.
+type DiskKept struct {
+	ID   SnapshotID `cbor:"1,keyasint"`
+	Node NodeID     `cbor:"2,keyasint"`
+}
+
+func (cmd DiskKept) apply(tx *Tx) error {
+	s, ok, err := tx.AnySnapshot(cmd.ID)
+	if err != nil {
+		return err
+	}
+	if ok && s.Node == cmd.Node && s.Kept {
+		return nil
+	}
+	c, known, err := tx.AnyComputer(s.Computer)
+	switch {
+	case err != nil:
+		return err
+	case !ok || s.Node != cmd.Node || !s.Left():
+		return fault.New(fault.Conflict, "node %s left no disk %s", cmd.Node, cmd.ID)
+	case known && c.DataNode == cmd.Node:
+		return fault.New(fault.Conflict, "computer %s uses its disk on node %s", c.ID, cmd.Node)
+	}
+	if known {
+		s.Image, s.Size = c.Image, c.Size()
+	}
+	s.Phase, s.Kept, s.ReadyAt, s.UpdatedAt = SnapshotReady, true, tx.now, tx.now
+	return snapshots.put(tx.w, s)
+}
+
 // dropDisks forgets the disks that a node kept of a computer which came back to
 // it; of node "", those on all nodes.
 func (tx *Tx) dropDisks(c ComputerID, node NodeID) error {

@@ -22,6 +22,7 @@ type Node struct {
 	Version     string    `cbor:"12,keyasint"` // of its build
 	Commands    int       `cbor:"13,keyasint"` // CommandVersion of its build
 	JoinedAt    time.Time `cbor:"14,keyasint"`
+	Store       string    `cbor:"15,keyasint,omitempty"` // id of the blob store that it reaches; "" is none
 }
 
 // Leased reports whether the node may act: it has a life and its lease did not expire.

@@ -20,7 +20,7 @@ type Snapshot struct {
 	Name      string     `cbor:"6,keyasint"`
 	ExpiresAt time.Time  `cbor:"7,keyasint"`
 	CreatedAt time.Time  `cbor:"8,keyasint"`
-	// Phase is "" for a disk that was left behind.
+	// Phase is "" for a disk that was left behind, until its node keeps it as a snapshot.
 	Phase     SnapshotPhase `cbor:"9,keyasint"`
 	Error     string        `cbor:"10,keyasint"` // why it is failed
 	Image     string        `cbor:"11,keyasint"` // that its computer was made of
@@ -28,6 +28,14 @@ type Snapshot struct {
 	Bytes     int64         `cbor:"13,keyasint"` // that it holds
 	ReadyAt   time.Time     `cbor:"14,keyasint"` // zero before
 	UpdatedAt time.Time     `cbor:"15,keyasint"`
+	// Kept is set of a disk that was left behind and is now kept as the others are.
+	Kept bool `cbor:"16,keyasint,omitempty"`
+	// Durable is how far it is in a blob store, whose id is Store; DurableError
+	// why it is not there, DurableAt since when it is.
+	Durable      DurableState `cbor:"17,keyasint,omitempty"`
+	DurableError string       `cbor:"18,keyasint,omitempty"`
+	DurableAt    time.Time    `cbor:"19,keyasint,omitzero"`
+	Store        string       `cbor:"20,keyasint,omitempty"`
 }
 
 // SnapshotPhase is where a snapshot is in its life.
@@ -42,8 +50,8 @@ const (
 	SnapshotDeleting SnapshotPhase = "deleting"
 )
 
-// Left reports whether it is a disk that a computer left behind, which no user
-// asked for.
+// Left reports whether it is a disk that a computer left behind, and that its
+// node does not keep as a snapshot yet.
 func (s Snapshot) Left() bool { return s.Phase == "" }
 
 var snapshots = table[Snapshot]{
@@ -62,7 +70,8 @@ var snapshots = table[Snapshot]{
 	},
 }
 
-// Snapshot returns a snapshot of an account that was asked for.
+// Snapshot returns a snapshot of an account that was asked for, or a disk that
+// was left and can be used like one.
 func (v *View) Snapshot(account AccountID, id SnapshotID) (Snapshot, error) {
 	s, err := snapshots.get(v.r, string(id))
 	return owned(s, err, s.Account == account && !s.Left(), snapshots.noun, string(id))
@@ -78,8 +87,8 @@ func (v *View) Snapshots(computer ComputerID, p Page) (List[Snapshot], error) {
 	return snapshots.page(v.r, "computer", []string{string(computer)}, p, nil)
 }
 
-// AskedSnapshots lists the snapshots of a computer that were asked for, newest
-// first.
+// AskedSnapshots lists the snapshots of a computer that were asked for, and the
+// disks it left that can be used like them, newest first.
 func (v *View) AskedSnapshots(computer ComputerID, p Page) (List[Snapshot], error) {
 	return snapshots.page(v.r, "asked", []string{string(computer)}, p, nil)
 }

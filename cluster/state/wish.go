@@ -143,8 +143,11 @@ func (cmd SetPhase) apply(tx *Tx) error {
 	if err := tx.ran(&c, cmd.Phase.Up()); err != nil {
 		return err
 	}
-	if cmd.HasData {
-		c.DataNode = c.Node
+	if cmd.HasData && c.DataNode != c.Node {
+		c.DataNode, c.Saved.Clean = c.Node, false
+	}
+	if cmd.Phase.Up() {
+		c.Saved.Clean = false
 	}
 	if cmd.Phase == Running {
 		c.IdleStopped = false
