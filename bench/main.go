@@ -48,6 +48,7 @@ var scenarios = []scenario{
 	{"builds", "builds of an image, beside buildah", (*bench).builds},
 	{"images", "an image to a second node, beside tar", (*bench).images},
 	{"gateway", "a streamed token through the model gateway, beside the vendor directly", (*bench).gateway},
+	{"streaming", "500 threads streaming at once on three nodes, beside the vendor directly", (*bench).streaming},
 	{"search", "threads found among 100,000 messages, beside a look through all of them", (*bench).search},
 	{"idle", "idle memory of node, warden and computer, beside a bare container", (*bench).idle},
 	{"placement", "placements per second with 1,000 nodes", (*bench).placement},

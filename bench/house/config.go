@@ -14,7 +14,13 @@ type Shape struct {
 	Warm   int   // blank computers that each node keeps
 	Memory int64 // of a computer, in bytes
 	Disk   int64 // of a computer, in bytes; 0 is smallDisk
+	// Vendor is the base URL of a server that speaks Chat Completions, for
+	// VendorModel; "" is none.
+	Vendor string
 }
+
+// VendorModel is the model of a Shape's Vendor. It is free.
+const VendorModel = "lab-model"
 
 // smallDisk is a computer's storage where the scenario needs none, and smallPool
 // holds many of them.
@@ -28,7 +34,11 @@ const (
 // leaves the disk to images where several nodes share it.
 func (s Shape) config() string {
 	disk := cmp.Or(s.Disk, smallDisk)
-	return fmt.Sprintf(`computer:
+	models := ""
+	if s.Vendor != "" {
+		models = fmt.Sprintf("models:\n  vendors:\n    - {name: lab, protocol: openai-chat, baseURL: %q}\n  models:\n    - {name: %s, vendor: lab, free: true}\n", s.Vendor, VendorModel)
+	}
+	return models + fmt.Sprintf(`computer:
   memory: %dMiB
   disk: %dMiB
   warm: %d
