@@ -67,7 +67,7 @@ func (r *reign) look(seen *census, begun time.Duration) ([]server, uint64, error
 	}
 	rows := map[state.NodeID]*server{}
 	for _, n := range r.c.roster.all() {
-		rows[n.ID] = &server{ID: n.ID, Member: !r.isLeaving(n.ID)}
+		rows[n.ID] = &server{ID: n.ID, Member: !r.isLeaving(n.ID), Draining: n.Draining()}
 	}
 	for _, s := range f.Configuration().Servers {
 		id := state.NodeID(s.ID)
@@ -141,6 +141,8 @@ func (r *reign) take(st step, conf uint64) error {
 		f = r.c.raft.RemoveServer(id, conf, configTimeout)
 	case stepTransfer:
 		f = r.c.raft.LeadershipTransfer()
+	case stepYield:
+		f = r.c.raft.LeadershipTransferToServer(id, addr)
 	default:
 		return nil
 	}

@@ -195,7 +195,7 @@ func (c *Cluster) places(full map[state.NodeID]bool) []placement.Node {
 			p, _ = c.capacity(n.ID)
 		}
 		p.ID, p.Leased, p.Store = n.ID, n.Leased(), n.Store
-		p.Draining = p.Draining || full[n.ID]
+		p.Draining, p.Full = n.Draining(), full[n.ID]
 		out = append(out, p)
 	}
 	return out

@@ -17,6 +17,7 @@ type server struct {
 	Leader   bool          // leads: it is the one that decides
 	Silent   time.Duration // since it last answered the leader; 0 answers now
 	CaughtUp bool          // has applied what was committed a moment ago
+	Draining bool          // may vote, and should not lead
 }
 
 // step is one change of raft's configuration.
@@ -34,6 +35,7 @@ const (
 	stepDemote   stepKind = "demote"   // a voter no longer votes
 	stepRemove   stepKind = "remove"   // from the configuration
 	stepTransfer stepKind = "transfer" // the leader gives up: it is to go
+	stepYield    stepKind = "yield"    // the leader drains: this voter leads
 )
 
 // votersFor is how many of n members vote. Two would stop as soon as one does,
@@ -64,6 +66,7 @@ func (s server) live() bool { return s.Leader || s.Silent <= liveWithin }
 //	too many voters                       demote: leaving first, dead next, the leader last
 //	the leader is to go                   it transfers the leadership
 //	no member any more, does not vote     remove it
+//	the leader drains                     a caught-up live voter that does not leads
 func nextStep(servers []server, dead time.Duration) step {
 	for _, s := range servers {
 		if s.Member && !s.InRaft {
@@ -101,7 +104,20 @@ func nextStep(servers []server, dead time.Duration) step {
 			return step{stepRemove, s.ID}
 		}
 	}
-	return step{}
+	return yield(servers)
+}
+
+// yield has another voter lead in place of one that drains. With all of them
+// draining one has to.
+func yield(servers []server) step {
+	leads := slices.ContainsFunc(servers, func(s server) bool { return s.Leader && s.Draining })
+	i := slices.IndexFunc(servers, func(s server) bool {
+		return s.Member && s.Voter && !s.Leader && !s.Draining && s.live() && s.CaughtUp
+	})
+	if !leads || i < 0 {
+		return step{}
+	}
+	return step{stepYield, servers[i].ID}
 }
 
 // majority reports whether the live voters, with so many more live and so many
@@ -116,15 +132,15 @@ func majority(voters []server, moreLive, more int) bool {
 	return live > (len(voters)+more)/2
 }
 
-// candidate is a non-voter that could vote at once.
-func candidate(servers []server) (server, bool) {
-	i := slices.IndexFunc(servers, func(s server) bool {
-		return s.Member && s.InRaft && !s.Voter && s.live() && s.CaughtUp
-	})
-	if i < 0 {
-		return server{}, false
+// candidate is a non-voter that could vote at once; one that drains, and may be
+// stopped soon, only where there is no other.
+func candidate(servers []server) (found server, ok bool) {
+	for _, s := range servers {
+		if s.Member && s.InRaft && !s.Voter && s.live() && s.CaughtUp && (!ok || found.Draining && !s.Draining) {
+			found, ok = s, true
+		}
 	}
-	return servers[i], true
+	return found, ok
 }
 
 // shed chooses the voter that should not vote, if there is one.

@@ -34,6 +34,8 @@ func row(words ...string) (out []server) {
 				s.CaughtUp = false
 			case "leaving":
 				s.Member = false
+			case "draining":
+				s.Draining = true
 			default:
 				panic(is)
 			}
@@ -67,6 +69,12 @@ func TestNextStep(t *testing.T) {
 		"the third follows":                              {row("a:leader", "b:voter", "c:non"), step{stepPromote, "c"}},
 		"one that is behind waits":                       {row("a:leader", "b:non,behind", "c:non"), step{stepPromote, "c"}},
 		"one that is silent is not promoted":             {row("a:leader", "b:voter", "c:non,silent"), step{}},
+		"a draining voter keeps its vote":                {row("a:leader", "b:voter,draining", "c:voter", "d:non"), step{}},
+		"a draining leader has another one lead":         {row("a:leader,draining", "b:voter,draining", "c:voter"), step{stepYield, "c"}},
+		"not one that is behind":                         {row("a:leader,draining", "b:voter,behind", "c:voter,silent"), step{}},
+		"nor one without a vote":                         {row("a:leader,draining", "b:non"), step{}},
+		"one that drains is promoted last":               {row("a:leader", "b:non,draining", "c:non"), step{stepPromote, "c"}},
+		"but it is":                                      {row("a:leader", "b:voter", "c:non,draining"), step{stepPromote, "c"}},
 		"four nodes have three voters":                   {row("a:leader", "b:voter", "c:voter", "d:non"), step{}},
 		"seven have five":                                {row("a:leader", "b:voter", "c:voter", "d:non", "e:non", "f:non", "g:non"), step{stepPromote, "d"}},
 		"a dead voter gets a replacement first":          {row("a:leader", "b:voter", "c:voter,dead", "d:non"), step{stepPromote, "d"}},
@@ -99,7 +107,7 @@ func TestNextStep(t *testing.T) {
 // end is what the rules ask for.
 func TestStepsSettle(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		servers := []server{{ID: "a", Member: true, InRaft: true, Voter: true, Leader: true, CaughtUp: true}}
+		servers := []server{{ID: "a", Member: true, InRaft: true, Voter: true, Leader: true, CaughtUp: true, Draining: rapid.Bool().Draw(rt, "leader drains")}}
 		for i := range rapid.IntRange(0, 9).Draw(rt, "others") {
 			s := server{ID: state.NodeID(fmt.Sprint(i)), Member: rapid.IntRange(0, 4).Draw(rt, "member") > 0}
 			s.InRaft = !s.Member || rapid.Bool().Draw(rt, "in raft")
@@ -108,6 +116,7 @@ func TestStepsSettle(t *testing.T) {
 				s.Silent = 2 * minute
 			}
 			s.CaughtUp = s.Silent == 0
+			s.Draining = rapid.IntRange(0, 3).Draw(rt, "draining") == 0
 			servers = append(servers, s)
 		}
 		well := healthy(servers)
@@ -144,6 +153,7 @@ func healthy(servers []server) bool {
 // take does a step.
 func take(servers []server, st step) (out []server) {
 	for _, s := range servers {
+		s.Leader = s.Leader && st.Do != stepYield || st.Do == stepYield && s.ID == st.Node
 		if s.ID == st.Node {
 			switch st.Do {
 			case stepAdd:

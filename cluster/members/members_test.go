@@ -92,13 +92,17 @@ func seenBy(m *Members, node state.NodeID) Member {
 }
 
 func TestThreeNodesFindEachOther(t *testing.T) {
-	var draining atomic.Bool
+	var busy atomic.Bool
 	var woken atomic.Int32
 	a := open(t, func(o *Options) { o.Notify = func() { woken.Add(1) } })
 	b := open(t, func(o *Options) {
 		o.Meta = func() Meta {
+			load := 52
+			if busy.Load() {
+				load = 90
+			}
 			return Meta{Name: "b", HTTP: "127.0.0.1:80", Peer: "127.0.0.1:81", Version: "2", Commands: 3,
-				LoadPercent: 52, FreeMemoryBytes: 5 << 30, FreeDiskBytes: 9 << 30, Images: []uint64{7}, Draining: draining.Load()}
+				LoadPercent: load, FreeMemoryBytes: 5 << 30, FreeDiskBytes: 9 << 30, Images: []uint64{7}}
 		}
 	})
 	c := open(t, nil)
@@ -120,9 +124,9 @@ func TestThreeNodesFindEachOther(t *testing.T) {
 		t.Fatal("a was not told of any change")
 	}
 
-	draining.Store(true)
+	busy.Store(true)
 	b.Refresh()
-	eventually(t, "c sees b draining", func() bool { return seenBy(c, b.o.Node).Meta.Draining })
+	eventually(t, "c sees that b is busy", func() bool { return seenBy(c, b.o.Node).Meta.LoadPercent == 90 })
 
 	if err := b.Leave(5 * time.Second); err != nil {
 		t.Fatal(err)
@@ -226,7 +230,7 @@ func equal(a, b Meta) bool {
 	a.Images, b.Images = nil, nil
 	return images && a.Name == b.Name && a.HTTP == b.HTTP && a.Peer == b.Peer && a.Version == b.Version &&
 		a.Commands == b.Commands && a.LoadPercent == b.LoadPercent && a.FreeMemoryBytes == b.FreeMemoryBytes &&
-		a.FreeDiskBytes == b.FreeDiskBytes && a.Draining == b.Draining
+		a.FreeDiskBytes == b.FreeDiskBytes
 }
 
 func TestMetaFitsAndComesBack(t *testing.T) {
@@ -237,7 +241,7 @@ func TestMetaFitsAndComesBack(t *testing.T) {
 			Commands: rapid.IntRange(0, 1<<20).Draw(t, "commands"), LoadPercent: loadStep * rapid.IntRange(0, 1000).Draw(t, "load"),
 			FreeMemoryBytes: memoryStepBytes * rapid.Int64Range(0, 1<<20).Draw(t, "memory"),
 			FreeDiskBytes:   diskStepBytes * rapid.Int64Range(0, 1<<20).Draw(t, "disk"),
-			Images:          rapid.SliceOfN(rapid.Uint64(), 0, MaxImages).Draw(t, "images"), Draining: rapid.Bool().Draw(t, "draining"),
+			Images:          rapid.SliceOfN(rapid.Uint64(), 0, MaxImages).Draw(t, "images"),
 		}
 		b, err := m.encode()
 		if err != nil {
@@ -257,7 +261,7 @@ func TestTheLargestMetaFits(t *testing.T) {
 		images[i] = 1 << 63
 	}
 	b, err := Meta{Name: long, HTTP: long, Peer: long, Version: long, Commands: 1 << 30, LoadPercent: 1 << 40,
-		FreeMemoryBytes: 1 << 62, FreeDiskBytes: 1 << 62, Images: images, Draining: true}.encode()
+		FreeMemoryBytes: 1 << 62, FreeDiskBytes: 1 << 62, Images: images}.encode()
 	if err != nil || len(b) > memberlist.MetaMaxSize {
 		t.Fatalf("%d bytes, %v", len(b), err)
 	}

@@ -30,7 +30,6 @@ type Meta struct {
 	FreeMemoryBytes int64    // that computers can still have
 	FreeDiskBytes   int64    // in its pool
 	Images          []uint64 // the first 8 bytes of the digests of images it has
-	Draining        bool     // takes no new work
 }
 
 // wireMeta is Meta as it travels; a newer build may add fields, which are skipped.
@@ -44,7 +43,6 @@ type wireMeta struct {
 	Memory   uint32   `cbor:"7,keyasint,omitempty"` // in memoryStepBytes
 	Disk     uint32   `cbor:"8,keyasint,omitempty"` // in diskStepBytes
 	Images   []uint64 `cbor:"9,keyasint,omitempty"`
-	Draining bool     `cbor:"10,keyasint,omitempty"`
 }
 
 // encode writes m in at most memberlist.MetaMaxSize bytes.
@@ -58,7 +56,7 @@ func (m Meta) encode() ([]byte, error) {
 		Name: m.Name, HTTP: m.HTTP, Peer: m.Peer, Version: m.Version,
 		Commands: steps(int64(m.Commands), 1), Load: steps(int64(m.LoadPercent), loadStep),
 		Memory: steps(m.FreeMemoryBytes, memoryStepBytes), Disk: steps(m.FreeDiskBytes, diskStepBytes),
-		Images: m.Images[:min(len(m.Images), MaxImages)], Draining: m.Draining,
+		Images: m.Images[:min(len(m.Images), MaxImages)],
 	})
 	if err == nil && len(b) > memberlist.MetaMaxSize {
 		err = fmt.Errorf("%d bytes are more than %d", len(b), memberlist.MetaMaxSize)
@@ -81,6 +79,6 @@ func decodeMeta(b []byte) (Meta, error) {
 	return Meta{
 		Name: w.Name, HTTP: w.HTTP, Peer: w.Peer, Version: w.Version, Commands: int(w.Commands),
 		LoadPercent: int(w.Load) * loadStep, FreeMemoryBytes: int64(w.Memory) * memoryStepBytes,
-		FreeDiskBytes: int64(w.Disk) * diskStepBytes, Images: w.Images, Draining: w.Draining,
+		FreeDiskBytes: int64(w.Disk) * diskStepBytes, Images: w.Images,
 	}, nil
 }

@@ -21,6 +21,7 @@ type Node struct {
 	Store           string // id of the blob store that it reaches; "" is none
 	Leased          bool   // holds its lease
 	Draining        bool   // takes no new work
+	Full            bool   // has as much on the way to it as it may
 	Known           bool   // has said what it has free
 	FreeMemoryBytes int64  // as it said
 	FreeDiskBytes   int64
@@ -50,6 +51,7 @@ const (
 	NoStore  = "does not reach the blob store with its save"
 	NoLease  = "has no lease"
 	Draining = "is draining"
+	Full     = "has as much on the way to it as it may"
 	Avoided  = "has just failed"
 	NoMemory = "has too little free memory"
 	NoDisk   = "has too little free disk"
@@ -88,6 +90,8 @@ func unfit(n Node, need Need) string {
 		return NoStore
 	case n.Draining:
 		return Draining
+	case n.Full:
+		return Full
 	case n.ID == need.Avoid && n.ID != need.Only:
 		return Avoided
 	case n.Known && n.FreeMemoryBytes-n.ClaimedMemory < need.MemoryBytes:
@@ -103,7 +107,7 @@ func explain(reasons map[string]int) string {
 		return "there are no nodes"
 	}
 	var parts []string
-	for _, why := range []string{NoData, NoLease, NoStore, Draining, Avoided, NoMemory, NoDisk} {
+	for _, why := range []string{NoData, NoLease, NoStore, Draining, Full, Avoided, NoMemory, NoDisk} {
 		switch n := reasons[why]; {
 		case n == 1:
 			parts = append(parts, "one node "+why)

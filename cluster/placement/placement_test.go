@@ -45,6 +45,8 @@ func TestChoose(t *testing.T) {
 		"who has the data need not":           {[]Node{node("a", 2, func(n *Node) { n.Store = "s" }), node("b", 1)}, with(func(n *Need) { n.Store, n.Prefer = "s", "b" }), "b", ""},
 		"nobody reaches the save":             {[]Node{node("a", 2), node("b", 8)}, with(func(n *Need) { n.Store = "s" }), "", "2 nodes do not reach the blob store with its save"},
 		"no lease, no computers":              {[]Node{node("a", 8, func(n *Node) { n.Leased = false })}, need, "", "one node has no lease"},
+		"nor do two":                          {[]Node{node("a", 8, func(n *Node) { n.Draining = true }), node("b", 8, func(n *Node) { n.Draining = true })}, need, "", "2 nodes are draining"},
+		"nor one that is full":                {[]Node{node("a", 8, func(n *Node) { n.Full = true })}, need, "", "one node has as much on the way to it as it may"},
 		"a draining node takes nothing":       {[]Node{node("a", 8, func(n *Node) { n.Draining = true })}, need, "", "one node is draining"},
 		"the node that failed is avoided":     {[]Node{node("a", 8), node("b", 4)}, with(func(n *Need) { n.Avoid = "a" }), "b", ""},
 		"no memory anywhere":                  {[]Node{node("a", 0), node("b", 0)}, need, "", "2 nodes have too little free memory"},

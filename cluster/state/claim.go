@@ -1,8 +1,6 @@
 package state
 
 import (
-	"time"
-
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
 
@@ -32,8 +30,8 @@ func (tx *Tx) owns(c Computer, epoch Epoch) bool {
 
 // Claim makes a node the owner of a computer and begins a new epoch. Seen is
 // the epoch the proposer decided from. While the present owner's lease holds
-// it is refused, unless the owner hands it over itself (drain) or takes it up
-// again. It replies with the new epoch.
+// it is refused, unless the owner takes it up again: who gives one away says so
+// by HandOver. It replies with the new epoch.
 type Claim struct {
 	Computer ComputerID `cbor:"1,keyasint"`
 	Node     NodeID     `cbor:"2,keyasint"`
@@ -60,18 +58,8 @@ func (cmd Claim) apply(tx *Tx) error {
 	}
 	if from, held, err := tx.FindNode(c.Node); err != nil {
 		return err
-	} else if held && from.Leased() && c.Node != cmd.Node && c.Node != tx.by.Node {
+	} else if held && from.Leased() && c.Node != cmd.Node {
 		return fault.New(fault.Conflict, "computer %s belongs to node %s, whose lease holds", c.ID, from.Name)
 	}
-	if err := tx.dropDisks(c.ID, cmd.Node); err != nil {
-		return err
-	}
-	// Its last tick was its last owner's last word: what it ran after that
-	// nobody knows.
-	c.Node, c.Epoch, c.RunFrom, c.RunImage = cmd.Node, c.Epoch+1, time.Time{}, ""
-	if err := tx.runsChanged(c); err != nil {
-		return err
-	}
-	tx.Reply(c.Epoch)
-	return tx.putComputer(c)
+	return tx.give(c, cmd.Node)
 }

@@ -16,7 +16,8 @@ func TestClaims(t *testing.T) {
 	}
 	f.refused(n2, Claim{Computer: comp, Node: n2, Seen: 0}, fault.Conflict, CodeChanged)
 	f.refused(n2, Claim{Computer: comp, Node: n2, Seen: 1}, fault.Conflict, "") // the owner's lease holds
-	f.ok(n1, Claim{Computer: comp, Node: n2, Seen: 1})                          // handed over
+	f.refused(n1, Claim{Computer: comp, Node: n2, Seen: 1}, fault.Conflict, "") // also for itself: it hands over
+	f.ok(n1, HandOver{Computer: comp, Epoch: 1, To: n2})
 	f.do(ExpireLease{Node: n2, Renewal: f.node(n2).Renewal})
 	f.refused(n3, Claim{Computer: comp, Node: n2, Seen: 2}, fault.Conflict, "") // to a node without a lease
 	f.ok(n3, Claim{Computer: comp, Node: n3, Seen: 2})
@@ -166,7 +167,7 @@ func TestLeftDisks(t *testing.T) {
 	f.claim(comp, n1)
 	keep := func(id SnapshotID, e Epoch) KeepDisk { return KeepDisk{ID: id, Computer: comp, Node: n1, Epoch: e} }
 	f.refused(n1, keep("snap_1", 1), fault.Conflict, "") // it did not leave
-	f.ok(n1, Claim{Computer: comp, Node: n2, Seen: 1})
+	f.ok(n1, HandOver{Computer: comp, Epoch: 1, To: n2})
 	f.ok(n1, keep("snap_1", 1))
 	f.ok(n1, keep("snap_2", 1)) // the same disk
 	list, err := f.view().Snapshots(comp, Page{Limit: 5})

@@ -96,8 +96,8 @@ func (h *history) command() (NodeID, Command) {
 	n := pick(h, "node", n1, n2, n3)
 	groups := [][]func(NodeID) Command{
 		{h.start, h.start, h.task, h.append, h.append, h.append, h.append, h.finish, h.cancel},
-		{h.claim, h.claim, h.phase, h.wish, h.usage, h.usage, h.keepDisk, h.save},
-		{h.renew, h.expire, h.life},
+		{h.claim, h.claim, h.handOver, h.phase, h.wish, h.usage, h.usage, h.keepDisk, h.save},
+		{h.renew, h.renew, h.expire, h.expire, h.life, h.life, h.drain},
 		{h.environment, h.makeDefault, h.deleteEnvironment, h.patch, h.deleteThread, h.copy},
 		{h.session, h.session, h.endSession, h.port, h.share, h.redeem},
 		{h.credit, h.requests, h.agent, h.sweep, h.limits},
@@ -207,6 +207,18 @@ func (h *history) anyComputer() Computer {
 func (h *history) claim(n NodeID) Command {
 	c := h.anyComputer()
 	return Claim{Computer: c.ID, Node: pick(h, "to", n, n, n1, n2), Seen: c.Epoch - Epoch(rapid.IntRange(0, 9).Draw(h.rt, "old")/9)}
+}
+
+func (h *history) handOver(n NodeID) Command {
+	c := h.anyComputer()
+	return HandOver{Computer: c.ID, Epoch: c.Epoch - Epoch(rapid.IntRange(0, 9).Draw(h.rt, "old")/9), To: pick(h, "to", n1, n2, n3)}
+}
+
+func (h *history) drain(n NodeID) Command {
+	if h.chance(60, "ends") {
+		return UndrainNode{Node: n}
+	}
+	return DrainNode{Node: n}
 }
 
 func (h *history) phase(NodeID) Command {

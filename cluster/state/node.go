@@ -23,7 +23,13 @@ type Node struct {
 	Commands    int       `cbor:"13,keyasint"` // CommandVersion of its build
 	JoinedAt    time.Time `cbor:"14,keyasint"`
 	Store       string    `cbor:"15,keyasint,omitempty"` // id of the blob store that it reaches; "" is none
+	// DrainingSince is when it was told to give away what it has and to take
+	// nothing new; zero otherwise.
+	DrainingSince time.Time `cbor:"16,keyasint,omitzero"`
 }
+
+// Draining reports whether the node gives away what it has and takes nothing new.
+func (n Node) Draining() bool { return !n.DrainingSince.IsZero() }
 
 // Leased reports whether the node may act: it has a life and its lease did not expire.
 func (n Node) Leased() bool { return n.Incarnation != 0 && n.Renewal != 0 && !n.Expired }

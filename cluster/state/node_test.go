@@ -93,7 +93,7 @@ func TestRemoveNodeThatOwnsComputers(t *testing.T) {
 	f := newFixture(t)
 	f.claim(comp, n1)
 	f.refused("", RemoveNode{Node: n1}, fault.Conflict, "")
-	f.ok(n1, Claim{Computer: comp, Node: n2, Seen: 1})
+	f.ok(n1, HandOver{Computer: comp, Epoch: 1, To: n2})
 	f.do(RemoveNode{Node: n1})
 	if list, err := f.view().Nodes(); err != nil || len(list) != 2 {
 		t.Fatalf("%+v, %v", list, err)

@@ -232,7 +232,7 @@ func TestTransfers(t *testing.T) {
 	f.refused("", TransferComputer{Account: acct, Computer: comp, To: other}, fault.Conflict, "") // an environment's
 	f.refused("", TransferComputer{Account: acct, Computer: lone, To: "acct_none"}, fault.NotFound, "")
 	f.refused("", TransferComputer{Account: other, Computer: lone, To: acct}, fault.NotFound, "")
-	f.ok(n1, Claim{Computer: lone, Node: n2, Seen: epoch})
+	f.ok(n1, HandOver{Computer: lone, Epoch: epoch, To: n2})
 	f.ok(n1, KeepDisk{ID: "snap_1", Computer: lone, Node: n1, Epoch: epoch})
 	f.do(move)
 	f.do(TransferComputer{Account: other, Computer: lone, To: other})

@@ -180,7 +180,7 @@ func (n *node) capacity(id state.NodeID) (placement.Node, bool) {
 }
 
 func placeOf(id state.NodeID, m members.Meta) placement.Node {
-	return placement.Node{ID: id, Known: true, Draining: m.Draining, FreeMemoryBytes: m.FreeMemoryBytes,
+	return placement.Node{ID: id, Known: true, FreeMemoryBytes: m.FreeMemoryBytes,
 		FreeDiskBytes: m.FreeDiskBytes, LoadPercent: m.LoadPercent, Images: m.Images}
 }
 
@@ -311,7 +311,7 @@ func (o nodesOf) Rooms() []agentcomputer.Room {
 	}
 	var all []agentcomputer.Room
 	for _, n := range nodes {
-		if p, known := o.n.capacity(n.ID); known && n.Leased() && !p.Draining {
+		if p, known := o.n.capacity(n.ID); known && n.Leased() && !n.Draining() {
 			all = append(all, agentcomputer.Room{MemoryFree: p.FreeMemoryBytes, DiskFree: p.FreeDiskBytes})
 		}
 	}
