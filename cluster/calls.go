@@ -19,6 +19,7 @@ const (
 	callRenew     = "cluster/renew"      // renewRequest → answered
 	callLife      = "cluster/life"       // lifeRequest → answered
 	callPlace     = "cluster/place"      // state.ComputerID → state.Placement
+	callElsewhere = "cluster/elsewhere"  // state.ComputerID → state.NodeID
 	callLeave     = "cluster/leave"      // state.NodeID → nothing
 	callConfirm   = "cluster/confirm"    // term → whether the node is still in it
 	callProbe     = "cluster/probe"      // → probed
@@ -49,6 +50,7 @@ func (c *Cluster) serve() {
 	c.transport.Handle(callRenew, leading(c, c.serveRenew))
 	c.transport.Handle(callLife, leading(c, c.serveLife))
 	c.transport.Handle(callPlace, leading(c, c.servePlace))
+	c.transport.Handle(callElsewhere, leading(c, c.serveElsewhere))
 	c.transport.Handle(callLeave, leading(c, c.serveLeave))
 	c.transport.Handle(callConfirm, typed(c.serveConfirm))
 	c.transport.Handle(callProbe, typed(c.serveProbe))

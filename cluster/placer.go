@@ -166,8 +166,7 @@ func away(comp state.Computer, name string) error {
 func (r *reign) claim(comp state.Computer, need placement.Need, full map[state.NodeID]bool) (placedComputer, error) {
 	to, why, ok := r.claims.choose(r.c.places(full), need)
 	if !ok {
-		return placedComputer{}, fault.New(fault.Unavailable, "no node can take computer %s: %s", comp.ID, why).
-			WithCode(CodeNoRoom).WithRetry(retryAfter)
+		return placedComputer{}, noRoom(comp.ID, why)
 	}
 	a, err := r.decree(state.Claim{Computer: comp.ID, Node: to, Seen: comp.Epoch})
 	if err == nil {

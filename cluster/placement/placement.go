@@ -43,6 +43,7 @@ type Need struct {
 	Only        state.NodeID // has its data, or the snapshot it begins as, which no other can read; "" is any
 	Store       string       // blob store that its disk comes from on a node that is not Prefer; "" is none
 	Avoid       state.NodeID // has just failed it, and is not Only; "" is none
+	From        state.NodeID // gives it away; "" is none
 }
 
 // Why a node is not chosen.
@@ -52,6 +53,7 @@ const (
 	NoLease  = "has no lease"
 	Draining = "is draining"
 	Full     = "has as much on the way to it as it may"
+	Giver    = "gives it away"
 	Avoided  = "has just failed"
 	NoMemory = "has too little free memory"
 	NoDisk   = "has too little free disk"
@@ -86,6 +88,8 @@ func unfit(n Node, need Need) string {
 		return NoData
 	case !n.Leased:
 		return NoLease
+	case n.ID == need.From:
+		return Giver
 	case need.Store != "" && n.Store != need.Store && n.ID != need.Prefer:
 		return NoStore
 	case n.Draining:
@@ -107,7 +111,7 @@ func explain(reasons map[string]int) string {
 		return "there are no nodes"
 	}
 	var parts []string
-	for _, why := range []string{NoData, NoLease, NoStore, Draining, Full, Avoided, NoMemory, NoDisk} {
+	for _, why := range []string{NoData, NoLease, Giver, NoStore, Draining, Full, Avoided, NoMemory, NoDisk} {
 		switch n := reasons[why]; {
 		case n == 1:
 			parts = append(parts, "one node "+why)

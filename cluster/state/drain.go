@@ -74,7 +74,7 @@ func (cmd HandOver) apply(tx *Tx) error {
 		return err
 	}
 	switch {
-	case c.Phase.Up():
+	case c.Phase.Up() || c.Phase == Stopping && c.Wish == WishRunning:
 		c.Phase = Starting
 	case c.Phase == Stopping:
 		c.Phase = Stopped

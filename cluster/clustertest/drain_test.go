@@ -1,0 +1,69 @@
+package clustertest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
+)
+
+// TestADrainingLeaderStaysAVoter drains the leader: another one leads, nothing is
+// placed on it, and it votes on, also after a restart.
+func TestADrainingLeaderStaysAVoter(t *testing.T) {
+	c := New(t, 3, Options{})
+	c.Voters(0, 3)
+	drained := c.Leader()
+	at := c.Node(c.Follower())
+	for _, id := range []string{"comp-a", "comp-b", "comp-c", "comp-d"} {
+		newEnvironment(t, at, "env_"+id, id)
+	}
+	apply := func(cmd state.Command) {
+		t.Helper()
+		_, err := at.Apply(within(t, Patience), cmd)
+		must(t, err)
+	}
+	apply(state.DrainNode{Node: c.Node(drained).ID})
+	c.Eventually("another node leads", func() bool { return at.Leader() != "" && at.Leader() != c.Node(drained).ID })
+	for _, id := range []state.ComputerID{"comp-a", "comp-b", "comp-c", "comp-d"} {
+		p, err := at.Place(within(t, Patience), id)
+		must(t, err)
+		if p.Node == c.Node(drained).ID {
+			t.Fatalf("%s was placed on the node that drains", id)
+		}
+	}
+	c.Stop(drained)
+	c.Start(drained)
+	c.WaitReady(drained)
+	c.Voters(at.Index, 3)
+	if n := c.Record(at.Index, c.Node(drained).ID); !n.Draining() || at.Leader() == n.ID {
+		t.Fatalf("after a restart: %+v; %s leads", n, at.Leader())
+	}
+	apply(state.UndrainNode{Node: c.Node(drained).ID})
+}
+
+// TestElsewhere asks where computers can go that their owner gives away.
+func TestElsewhere(t *testing.T) {
+	c := New(t, 2, Options{})
+	newEnvironment(t, c.Node(0), "env_1", "comp-a")
+	newEnvironment(t, c.Node(0), "env_2", "comp-b")
+	for _, id := range []state.ComputerID{"comp-a", "comp-b"} {
+		_, err := c.Node(0).Apply(within(t, Patience), state.Claim{Computer: id, Node: c.Node(0).ID})
+		must(t, err)
+	}
+	to, err := c.Node(1).Elsewhere(within(t, Patience), "comp-a")
+	if err != nil || to != c.Node(1).ID {
+		t.Fatalf("to %s, %v", to, err)
+	}
+	_, err = c.Node(0).Apply(within(t, Patience), state.HandOver{Computer: "comp-a", Epoch: 1, To: to})
+	must(t, err)
+	_, err = c.Node(1).Apply(within(t, Patience), state.DrainNode{Node: c.Node(1).ID})
+	must(t, err)
+	_, err = c.Node(0).Elsewhere(within(t, Patience), "comp-b")
+	if fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), "one node gives it away, one node is draining") {
+		t.Fatalf("nobody is there: %v", err)
+	}
+	if _, err := c.Node(0).Elsewhere(within(t, Patience), "none"); !fault.Is(err, fault.NotFound) {
+		t.Fatal(err)
+	}
+}
