@@ -29,6 +29,9 @@ func (c *Cluster) serveElsewhere(_ context.Context, r *reign, _ state.NodeID, id
 	}
 	free := comp
 	free.Node = "" // as if it had no owner
+	if comp.DataNode == comp.Node {
+		free.Saved.Clean = comp.Saved.Name != "" // who will have saved the rest by then
+	}
 	need, _, err := r.need(v, free)
 	if err != nil {
 		return "", err

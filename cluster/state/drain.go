@@ -56,6 +56,9 @@ func (cmd HandOver) apply(tx *Tx) error {
 	if c.Wish == WishDeleted {
 		return fault.New(fault.Conflict, "computer %s is being deleted", c.ID)
 	}
+	if c.DataNode == c.Node && !c.Restores() {
+		return fault.New(fault.Conflict, "the newest data of computer %s is on its node alone", c.ID)
+	}
 	to, err := tx.Node(cmd.To)
 	switch {
 	case err != nil:

@@ -36,6 +36,10 @@ func TestHandOver(t *testing.T) {
 	f.ok(n2, SetWish{Account: acct, Computer: comp, Wish: WishRunning})
 	f.ok(n1, SetPhase{Computer: comp, Epoch: epoch, Phase: Running, HasData: true, Image: "debian"})
 	f.ok(n1, RecordUsage{Ticks: []Tick{{Computer: comp, Epoch: epoch, Next: "resv_1", Amount: 500}}})
+	f.refused(n1, HandOver{Computer: comp, Epoch: epoch, To: n2}, fault.Conflict, "") // its data is only there
+	f.pass(3e9)
+	f.ok(n1, SetPhase{Computer: comp, Epoch: epoch, Phase: Stopping})
+	f.ok(n1, SaveDisk{Computer: comp, Epoch: epoch, Save: Save{Name: "one", Store: "bucket", Clean: true}})
 	over := func(e Epoch, to NodeID) HandOver { return HandOver{Computer: comp, Epoch: e, To: to} }
 	f.refused(n1, over(epoch+1, n2), fault.Moved, "")
 	f.refused(n2, over(epoch, n2), fault.Moved, "")    // not its own
@@ -46,7 +50,6 @@ func TestHandOver(t *testing.T) {
 	f.do(ExpireLease{Node: n3, Renewal: f.node(n3).Renewal})
 	f.refused(n1, over(epoch, n3), fault.Conflict, "")
 	f.do(UndrainNode{Node: n2})
-	f.pass(3e9)
 	done := f.entry(f.propose(n1, over(epoch, n2)))
 	if err := done.Results[0].Err(); err != nil {
 		t.Fatal(err)
