@@ -59,13 +59,13 @@ type watched struct {
 }
 
 // watch sends a message and follows its run in the background.
-func watch(t *testing.T, c *client.Client, message string) *watched {
+func watch(t *testing.T, c *client.Client, message client.Message) *watched {
 	w := &watched{done: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(t.Context(), runTime)
 	t.Cleanup(func() { cancel(); <-w.done })
 	go func() {
 		defer close(w.done)
-		w.result, w.err = c.Run(ctx, client.Message{Content: message}, func(e client.Event) error {
+		w.result, w.err = c.Run(ctx, message, func(e client.Event) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.events = append(w.events, e)
@@ -89,7 +89,7 @@ func (w *watched) saw(t *testing.T, what string, is func(client.Event) bool) cli
 		events := w.seen()
 		at := slices.IndexFunc(events, is)
 		if at < 0 {
-			return fmt.Errorf("not among %d events", len(events))
+			return fmt.Errorf("not among %s", jsonText(t, events))
 		}
 		found = events[at]
 		return nil
@@ -265,7 +265,7 @@ func loseOwner(t *testing.T, lose func(*process)) (nodes []*process, owner *proc
 	calls := clientOf(t, nodes...)
 	// A stopped node takes connections and never answers.
 	calls.HTTP = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 5 * time.Second}}
-	w = watch(t, calls, countingMessage)
+	w = watch(t, calls, client.Message{Content: countingMessage})
 	w.saw(t, "the first step", completed("first step"))
 	thread = w.saw(t, "the thread", func(e client.Event) bool { return e.Thread != nil }).Thread.ID
 	owner = named(nodes, ownerOf(t, nodes, thread))

@@ -38,6 +38,7 @@ type Server struct {
 	URL string
 
 	t        testing.TB
+	choose   func(Request) Turn // instead of turns
 	mu       sync.Mutex
 	turns    []Turn
 	requests []Request
@@ -50,6 +51,15 @@ func Serve(t testing.TB, turns ...Turn) *Server {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.URL = server.URL
+	return s
+}
+
+// ServeFunc starts a server that looks at each request for its turn. It is for
+// tests in which several runs ask at once, or one asks again.
+func ServeFunc(t testing.TB, choose func(Request) Turn) *Server {
+	t.Helper()
+	s := Serve(t)
+	s.choose = choose
 	return s
 }
 
@@ -89,6 +99,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := len(s.requests)
 	turns := s.turns
 	s.mu.Unlock()
+	if s.choose != nil {
+		answer(w, r, s.choose(got))
+		return
+	}
 	if n > len(turns) {
 		s.t.Errorf("request %d, only %d are scripted", n, len(turns))
 		http.Error(w, `{"error":{"message":"no turn left","type":"invalid_request_error"}}`, http.StatusBadRequest)
