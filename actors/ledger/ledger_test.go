@@ -146,3 +146,22 @@ func TestOutOfRangeIsAnError(t *testing.T) {
 }
 
 func second(_ MicroUSD, err error) error { return err }
+
+func TestALongCallCostsWhatLongCallsCost(t *testing.T) {
+	p := ModelPrice{Input: 2 * USD, Output: 12 * USD, Long: &LongPrice{Above: 200_000, Input: 4 * USD, CachedInput: USD, Output: 18 * USD}}
+	for name, tt := range map[string]struct {
+		tokens Tokens
+		want   MicroUSD
+	}{
+		"at the bound": {Tokens{Input: 200_000, Output: 1000}, 412_000},
+		"above it":     {Tokens{Input: 250_000, Cached: 50_000, Output: 1000}, 868_000},
+	} {
+		got, err := p.Cost(tt.tokens)
+		if err != nil || got != tt.want {
+			t.Errorf("%s: %d, %v, want %d", name, got, err, tt.want)
+		}
+		if most, err := p.Reserve(tt.tokens.Input, tt.tokens.Output); err != nil || most < got {
+			t.Errorf("%s: %d is reserved for %d, %v", name, most, got, err)
+		}
+	}
+}

@@ -1,5 +1,7 @@
 package ledger
 
+import "math"
+
 // tokensPerPrice is the number of tokens that a model's price is for.
 const tokensPerPrice = 1_000_000
 
@@ -11,11 +13,41 @@ type ModelPrice struct {
 	// input written to it; zero means the price of Input.
 	CachedInput MicroUSD `yaml:"cachedInput"`
 	CacheWrite  MicroUSD `yaml:"cacheWrite"`
+	// Long is charged instead for a whole call whose input is longer; nil is the
+	// same price at any length.
+	Long *LongPrice `yaml:"long"`
+}
+
+// LongPrice is what a model charges for calls with more input than Above.
+type LongPrice struct {
+	Above       int64    `yaml:"above"` // tokens
+	Input       MicroUSD `yaml:"input"`
+	Output      MicroUSD `yaml:"output"`
+	CachedInput MicroUSD `yaml:"cachedInput"`
+	CacheWrite  MicroUSD `yaml:"cacheWrite"`
 }
 
 // Zero reports whether no price is set at all, which only a model declared
 // free may have.
 func (p ModelPrice) Zero() bool { return p == ModelPrice{} }
+
+// Negative reports whether a part of the price, or the length from which
+// another one holds, is below zero.
+func (p ModelPrice) Negative() bool {
+	if min(p.Input, p.Output, p.CachedInput, p.CacheWrite) < 0 {
+		return true
+	}
+	return p.Long != nil && (p.Long.Above < 0 || p.at(math.MaxInt64).Negative())
+}
+
+// at is the price of a call with so much input.
+func (p ModelPrice) at(input int64) ModelPrice {
+	if p.Long == nil || input <= p.Long.Above {
+		p.Long = nil
+		return p
+	}
+	return ModelPrice{Input: p.Long.Input, Output: p.Long.Output, CachedInput: p.Long.CachedInput, CacheWrite: p.Long.CacheWrite}
+}
 
 // Tokens is what a model call used.
 type Tokens struct {
@@ -27,6 +59,7 @@ type Tokens struct {
 
 // Cost is the price of the tokens, rounded up to a whole micro-dollar.
 func (p ModelPrice) Cost(t Tokens) (MicroUSD, error) {
+	p = p.at(t.Input)
 	plain := t.Input - t.Cached - t.CacheWrite
 	if plain < 0 {
 		// A vendor that counts cached tokens beside the input, not inside it,
@@ -53,6 +86,7 @@ func (p ModelPrice) Cost(t Tokens) (MicroUSD, error) {
 // Reserve is the most that a call can cost: all of its counted input at the
 // dearest input price, and the output up to the bound that is sent with it.
 func (p ModelPrice) Reserve(countedInput, maxOutput int64) (MicroUSD, error) {
+	p = p.at(countedInput)
 	dearest := max(p.Input, p.CachedInput, p.CacheWrite)
 	worst := ModelPrice{Input: dearest, Output: p.Output}
 	return worst.Cost(Tokens{Input: countedInput, Output: maxOutput})

@@ -67,6 +67,9 @@ type level struct {
 // foreignKeys begin what is a program's own.
 var foreignKeys = map[string]bool{"input_schema": true, "parameters": true, "arguments": true}
 
+// googleKeys do so in Google's format.
+var googleKeys = map[string]bool{"args": true, "response": true, "parametersJsonSchema": true, "responseSchema": true, "responseJsonSchema": true}
+
 func (c *counting) take(token json.Token) *problem {
 	top := len(c.stack) - 1
 	if delim, ok := token.(json.Delim); ok {
@@ -78,7 +81,7 @@ func (c *counting) take(token json.Token) *problem {
 			next := level{object: delim == '{'}
 			if top >= 0 {
 				key := c.stack[top].key
-				next.foreign = c.stack[top].foreign || foreignKeys[key] || key == "input" && c.vendor == "anthropic"
+				next.foreign = c.stack[top].foreign || foreignKeys[key] || key == "input" && c.vendor == "anthropic" || googleKeys[key] && c.vendor == "google"
 				if !next.object {
 					next.key = key
 				}
@@ -113,15 +116,16 @@ func (c *counting) value(at level, value string) *problem {
 	c.total += perString
 	if !at.foreign {
 		switch {
-		case at.key == "file_id" && value != "", at.key == "type" && value == "item_reference":
+		case at.key == "file_id" && value != "", at.key == "type" && value == "item_reference",
+			c.vendor == "google" && (at.key == "fileUri" || at.key == "file_uri"):
 			return badRequest.with(fmt.Sprintf("%s %.50q: what was stored at the vendor is not to be had through this gateway", at.key, value))
 		case at.key == "type" && (value == "document" || value == "input_audio"), at.key == "file_url",
-			at.key == "media_type" && !strings.HasPrefix(value, "image/"):
+			(at.key == "media_type" || at.key == "mimeType" || at.key == "mime_type") && !strings.HasPrefix(value, "image/"):
 			c.uncountable = true
 		case at.key == "data":
 			c.total += imageTokens
 			return nil
-		case at.key == "encrypted_content", at.key == "signature":
+		case at.key == "encrypted_content", at.key == "signature", at.key == "thoughtSignature", at.key == "thought_signature":
 			c.total += int64(len(value)) / stateBytesPerToken
 			return nil
 		case strings.HasPrefix(value, "data:image/"):

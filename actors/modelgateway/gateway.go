@@ -8,8 +8,9 @@
 //
 //	gateway.go  what all runs of a node share, and one run's pass
 //	serve.go    one call: who asks, for what, is it paid, the vendor's answer
-//	dialect.go  the wire formats: OpenAI's two, Anthropic's
+//	dialect.go  the wire formats: OpenAI's two, Anthropic's, Google's
 //	request.go  a request, read and bounded
+//	google.go   what is particular in one of Google's
 //	count.go    the most that its input can be
 //	relay.go    the reply, piece by piece
 //	usage.go    what the vendor says was used

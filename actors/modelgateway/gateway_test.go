@@ -81,7 +81,7 @@ type rig struct {
 	client *http.Client
 }
 
-var protocolBase = map[catalog.Protocol]string{catalog.OpenAI: "/v1", catalog.OpenAIChat: "/v1", catalog.Anthropic: ""}
+var protocolBase = map[catalog.Protocol]string{catalog.OpenAI: "/v1", catalog.OpenAIChat: "/v1", catalog.Anthropic: "", catalog.Google: ""}
 
 func upstreamOf(t testing.TB, p catalog.Protocol, url string) catalog.Upstream {
 	t.Helper()
@@ -185,6 +185,18 @@ func TestEachWireFormatIsPassedOnAndPaid(t *testing.T) {
 			agent.Usage{InputTokens: 100, CachedTokens: 30, CacheWriteTokens: 60, OutputTokens: 25},
 			map[string]any{"model": "vendors-model", "max_tokens": 1000.0, "thinking": map[string]any{"type": "enabled", "budget_tokens": 999.0}},
 		},
+		"google's stream": {
+			catalog.Google, "/v1beta/models/model:streamGenerateContent?alt=sse", `{"contents":[{"parts":[{"text":"hi"}]}],"serviceTier":"priority","generationConfig":{"temperature":1,"maxOutputTokens":5000},"tools":[{"functionDeclarations":[{"name":"f","parametersJsonSchema":{"properties":{"fileUri":{}}}}]}]}`,
+			agenttest.Google(agenttest.GoogleThought("Hm."), agenttest.GoogleText("Hi, \"usage\"."), agenttest.GoogleCall("f", "{}")),
+			agent.Usage{InputTokens: 100, CachedTokens: 40, OutputTokens: 20, ReasoningTokens: 5},
+			map[string]any{"generationConfig": map[string]any{"maxOutputTokens": 1000.0, "temperature": 1.0}, "serviceTier": nil, "model": nil},
+		},
+		"google's reply": {
+			catalog.Google, "/v1beta/models/vendors-model:generateContent", `{"contents":[{"parts":[{"text":"hi"}]}]}`,
+			agenttest.Turn{Header: map[string]string{"Content-Type": "application/json"}, Body: "{\n  \"candidates\": [{\"finishReason\": \"STOP\"}],\n  \"usageMetadata\": {\"promptTokenCount\": 7, \"candidatesTokenCount\": 3, \"thoughtsTokenCount\": 2}\n}\n"},
+			agent.Usage{InputTokens: 7, OutputTokens: 5, ReasoningTokens: 2},
+			map[string]any{"generationConfig": map[string]any{"maxOutputTokens": 1000.0}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, tt.protocol, tt.turn)
@@ -204,10 +216,12 @@ func TestEachWireFormatIsPassedOnAndPaid(t *testing.T) {
 					t.Errorf("%s went out as %s", name, have)
 				}
 			}
-			if key := got.Header.Get("Authorization") + got.Header.Get("X-Api-Key"); !strings.HasSuffix(key, vendorKey) || strings.Contains(key, "bothy-") {
+			if key := got.Header.Get("Authorization") + got.Header.Get("X-Api-Key") + got.Header.Get("X-Goog-Api-Key"); !strings.HasSuffix(key, vendorKey) || strings.Contains(key, "bothy-") {
 				t.Errorf("the vendor was shown %q", key)
 			}
-			if want := protocolBase[tt.protocol] + strings.TrimPrefix(tt.path, protocolBase[tt.protocol]); got.Path != want {
+			want := protocolBase[tt.protocol] + strings.TrimPrefix(tt.path, protocolBase[tt.protocol])
+			want, _, _ = strings.Cut(strings.Replace(want, "models/model:", "models/vendors-model:", 1), "?")
+			if got.Path != want {
 				t.Errorf("path %s, want %s", got.Path, want)
 			}
 		})
@@ -235,6 +249,12 @@ func TestAReplyThatIsCutIsPaidAsFarAsItCame(t *testing.T) {
 	r.post(t, "/v1/messages", `{"model":"model","stream":true,"max_tokens":10,"messages":[]}`)
 	if paid := r.wallet.last(t); paid.InputTokens != 100 || paid.OutputTokens < 1 {
 		t.Errorf("the input that was told counts: %+v", paid)
+	}
+	whole := agenttest.Google(agenttest.GoogleText("Hi."), agenttest.GoogleText("you")).Body
+	r = open(t, catalog.Google, agenttest.Turn{Body: whole[:strings.LastIndex(whole, "data:")], Cut: true})
+	r.post(t, "/v1beta/models/model:streamGenerateContent?alt=sse", `{"contents":[]}`)
+	if paid := r.wallet.last(t); paid.InputTokens != 100 || paid.OutputTokens < 2 {
+		t.Errorf("what was told on the way counts: %+v", paid)
 	}
 }
 

@@ -14,21 +14,24 @@ import (
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
 )
 
-// vendorsError reads an error in the words of OpenAI or Anthropic.
+// vendorsError reads an error in the words of OpenAI, Anthropic or Google.
 func vendorsError(t *testing.T, body string) (kind, code, message string) {
 	t.Helper()
 	var e struct {
 		Error struct {
-			Type, Code, Message string
+			Type, Status, Message string
+			Code                  any
 		} `json:"error"`
 	}
 	if err := json.Unmarshal([]byte(body), &e); err != nil || e.Error.Message == "" {
 		t.Fatalf("%q is no error of a vendor's: %v", body, err)
 	}
-	return e.Error.Type, e.Error.Code, e.Error.Message
+	code, _ = e.Error.Code.(string) // Google's is the status
+	return e.Error.Type + e.Error.Status, code, e.Error.Message
 }
 
 func TestWhatIsRefusedBeforeTheVendorIsAsked(t *testing.T) {
+	google := func(model, method string) string { return "/v1beta/models/" + model + ":" + method }
 	responses := func(more string) string { return `{"model":"model","input":"hi"` + more + `}` }
 	for name, tt := range map[string]struct {
 		protocol   catalog.Protocol
@@ -55,6 +58,20 @@ func TestWhatIsRefusedBeforeTheVendorIsAsked(t *testing.T) {
 		"messages: web search":  {catalog.Anthropic, "/v1/messages", `{"model":"model","messages":[],"tools":[{"type":"web_search_20250305","name":"web_search"}]}`, 400, "web_search"},
 		"messages: MCP servers": {catalog.Anthropic, "/v1/messages", `{"model":"model","messages":[],"mcp_servers":[{"url":"http://10.0.0.1"}]}`, 400, "mcp_servers"},
 		"messages: a file":      {catalog.Anthropic, "/v1/messages", `{"model":"model","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"file_1"}}]}]}`, 400, "file_id"},
+		"google: model":         {catalog.Google, google("gemini-9", "generateContent"), `{}`, 404, "gemini-9"},
+		"google: no stream":     {catalog.Google, google("model", "streamGenerateContent"), `{}`, 400, "alt=sse"},
+		"google: method":        {catalog.Google, google("model", "batchGenerateContent"), `{}`, 404, "batchGenerateContent"},
+		"google: files":         {catalog.Google, "/v1beta/files", `{}`, 404, "/v1beta/files"},
+		"google: a search":      {catalog.Google, google("model", "generateContent"), `{"tools":[{"functionDeclarations":[]},{"google_search":{}}]}`, 400, "tools[1].google_search"},
+		"google: code":          {catalog.Google, google("model", "generateContent"), `{"tools":[{"codeExecution":{}}]}`, 400, "codeExecution"},
+		"google: a cache":       {catalog.Google, google("model", "generateContent"), `{"cachedContent":"cachedContents/1"}`, 400, "cachedContent"},
+		"google: another name":  {catalog.Google, google("model", "generateContent"), `{"generationConfig":{},"generation_config":{"max_output_tokens":99999}}`, 400, "generation_config"},
+		"google: many answers":  {catalog.Google, google("model", "generateContent"), `{"generationConfig":{"candidateCount":8}}`, 400, "candidateCount"},
+		"google: named again":   {catalog.Google, google("model", "generateContent"), `{"generationConfig":{"max_output_tokens":99999}}`, 400, "max_output_tokens"},
+		"google: pictures":      {catalog.Google, google("model", "generateContent"), `{"generationConfig":{"responseModalities":["IMAGE"]}}`, 400, "responseModalities"},
+		"google: no bound":      {catalog.Google, google("model", "generateContent"), `{"generationConfig":{"maxOutputTokens":0}}`, 400, "maxOutputTokens"},
+		"google: another file":  {catalog.Google, google("model", "generateContent"), `{"contents":[{"parts":[{"fileData":{"fileUri":"https://generativelanguage.googleapis.com/v1beta/files/x"}}]}]}`, 400, "fileUri"},
+		"google: a format":      {catalog.Google, "/v1/messages", `{"model":"model"}`, 404, "format"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, tt.protocol)
@@ -110,6 +127,12 @@ func TestASpentBudgetIsToldAsTheVendorWould(t *testing.T) {
 	r.wallet.empty = true
 	status, _, body = r.post(t, "/v1/messages", `{"model":"model","messages":[]}`)
 	if kind, _, _ := vendorsError(t, body); status != http.StatusPaymentRequired || kind != "billing_error" || !strings.Contains(body, `"type":"error"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	r = open(t, catalog.Google)
+	r.wallet.empty = true
+	status, _, body = r.post(t, "/v1beta/models/model:generateContent", `{"contents":[]}`)
+	if kind, _, _ := vendorsError(t, body); status != http.StatusTooManyRequests || kind != "RESOURCE_EXHAUSTED" || !strings.Contains(body, "QuotaFailure") {
 		t.Errorf("%d %s", status, body)
 	}
 }

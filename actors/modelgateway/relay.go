@@ -110,7 +110,7 @@ func (m *meter) close() {
 
 var (
 	dataField  = []byte("data:")
-	usageField = []byte(`"usage"`)
+	usageField = []byte(`"usage`) // usage, or Google's usageMetadata
 )
 
 // frame looks at one event, or at a reply that is none. The words can only be
@@ -129,8 +129,7 @@ func (m *meter) frame(line []byte) {
 	usage, told := m.dialect.usageOf(line, m.usage)
 	if told {
 		m.usage = usage
-		// A message that only begins tells its input, and one token of output.
-		m.told = m.dialect.vendor != "anthropic" || !bytes.Contains(line, []byte(`"message_start"`))
+		m.told = m.told || m.dialect.last(line)
 	}
 }
 
@@ -145,6 +144,6 @@ func (m *meter) used(input int64) agent.Usage {
 	if u.InputTokens == 0 {
 		u.InputTokens = input
 	}
-	u.OutputTokens = tokens.For(m.dialect.vendor, m.output)
+	u.OutputTokens = max(u.OutputTokens, tokens.For(m.dialect.vendor, m.output))
 	return u
 }

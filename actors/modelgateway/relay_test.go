@@ -2,6 +2,7 @@ package modelgateway
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -58,6 +59,7 @@ func TestUsageIsFoundHoweverTheStreamIsTorn(t *testing.T) {
 		"no end":     {chat, "data: " + chatReply + "\n\ndata: " + chatEnd, agent.Usage{InputTokens: 50, CachedTokens: 10, OutputTokens: 9, ReasoningTokens: 4}, true},
 		"a huge one": {chat, huge + "data: " + chatEnd + "\n", agent.Usage{InputTokens: 50, CachedTokens: 10, OutputTokens: 9, ReasoningTokens: 4}, true},
 		"none":       {chat, "data: " + chatReply + "\n\n", agent.Usage{InputTokens: 7, OutputTokens: 1}, false},
+		"google":     {generate, agenttest.Google(agenttest.GoogleText(`"usageMetadata":`)).Body, agent.Usage{InputTokens: 100, CachedTokens: 40, OutputTokens: 20, ReasoningTokens: 5}, true},
 		"null":       {responses, `data: {"type":"response.failed","response":{"usage":null}}` + "\n", agent.Usage{InputTokens: 7, OutputTokens: 1}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,6 +105,8 @@ func TestInputIsCountedHigh(t *testing.T) {
 		"a document":        {messages, `{"messages":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"aGk="}}]}`, window, window},
 		"a file":            {responses, `{"input":[{"type":"input_file","file_data":"data:application/pdf;base64,aGk="}]}`, window, window},
 		"a file's link":     {responses, `{"input":[{"type":"input_file","file_url":"https://example.com/x.pdf"}]}`, window, window},
+		"Gemini's picture":  {generate, `{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"` + picture + `"}}]}]}`, imageTokens, 2*imageTokens + 300},
+		"Gemini's document": {generate, `{"contents":[{"parts":[{"inlineData":{"mimeType":"application/pdf","data":"aGk="}}]}]}`, window, window},
 		"more than fits":    {responses, `{"input":"` + strings.Repeat("word ", 200_000) + `"}`, window, window},
 		"encrypted thought": {responses, `{"input":[{"encrypted_content":"` + strings.Repeat("abc", 3000) + `"}]}`, 3000, 3300},
 	} {
@@ -116,7 +120,7 @@ func FuzzRequests(f *testing.F) {
 	for _, body := range []string{
 		`{"model":"model","input":[{"role":"user","content":"hi"}],"tools":[{"type":"function"}],"max_output_tokens":5}`,
 		`{"model":"model","thinking":{"budget_tokens":9},"max_tokens":3,"messages":[{"content":[{"source":{"data":"x"}}]}]}`,
-		`{"model":"model","n":1,"stream":true}`, `{}`, `[]`, `{"model":"model","input":{"":[[{"a":null}]]}}`,
+		`{"model":"model","n":1,"stream":true}`, `{"contents":[{"parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":5}}`, `{}`, `[]`, `{"model":"model","input":{"":[[{"a":null}]]}}`,
 	} {
 		f.Add(body)
 	}
@@ -134,6 +138,15 @@ func FuzzRequests(f *testing.F) {
 			if !bytes.Contains(req.body, []byte(`"vendors-model"`)) {
 				t.Errorf("%s: %q goes out as %q", d.path, body, req.body)
 			}
+		}
+		d, _ := dialectOf("/v1beta/models/model:generateContent")
+		var sent struct {
+			Config struct {
+				Most int64 `json:"maxOutputTokens"`
+			} `json:"generationConfig"`
+		}
+		if req, p := g.read(d, []byte(body), u); p == nil && (json.Unmarshal(req.body, &sent) != nil || sent.Config.Most != req.maxOutput || req.maxOutput < 1) {
+			t.Errorf("%q goes out as %q", body, req.body)
 		}
 	})
 }

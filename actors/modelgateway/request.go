@@ -3,6 +3,7 @@ package modelgateway
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ func (g *Gateway) read(d dialect, raw []byte, u catalog.Upstream) (request, *pro
 	if err := json.Unmarshal(raw, &f); err != nil || f == nil {
 		return request{}, badRequest.with("the request is no JSON object")
 	}
-	if p := f.model(u.Model); p != nil {
+	if p := f.model(d, u.Model); p != nil {
 		return request{}, p
 	}
 	for _, name := range d.refused {
@@ -37,6 +38,9 @@ func (g *Gateway) read(d dialect, raw []byte, u catalog.Upstream) (request, *pro
 	}
 	for _, name := range d.dropped {
 		delete(f, name)
+	}
+	if p := f.only(d.allowed, ""); p != nil {
+		return request{}, p
 	}
 	if p := f.tools(d); p != nil {
 		return request{}, p
@@ -61,23 +65,39 @@ func (f fields) has(name string) bool {
 	return value != "" && value != "null" && value != "false"
 }
 
+// only checks that there are no other fields than those allowed, of which nil
+// is all.
+func (f fields) only(allowed []string, within string) *problem {
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if allowed != nil && !slices.Contains(allowed, name) {
+			return badRequest.with(fmt.Sprintf("%s%.50s is not allowed through this gateway", within, name))
+		}
+	}
+	return nil
+}
+
 // model checks that the request is for the run's model, and says it as the
 // vendor does.
-func (f fields) model(m catalog.Model) *problem {
-	var name string
-	if json.Unmarshal(f["model"], &name) != nil || name == "" {
+func (f fields) model(d dialect, m catalog.Model) *problem {
+	name := d.model
+	if name == "" && (json.Unmarshal(f["model"], &name) != nil || name == "") {
 		return badRequest.with("model is missing")
 	}
 	if name != m.Name && name != m.VendorName {
 		return noModel.with(fmt.Sprintf("The model `%.100s` does not exist here: this run may call `%s` only", name, m.Name))
 	}
-	f["model"] = quoted(m.VendorName)
+	if d.model == "" {
+		f["model"] = quoted(m.VendorName)
+	}
 	return nil
 }
 
 // tools checks that all tools are the program's own: those of a vendor cost
 // what no count of tokens tells, and some reach out of the computer's network.
 func (f fields) tools(d dialect) *problem {
+	if d.vendor == "google" {
+		return f.functions()
+	}
 	var list []struct {
 		Type string `json:"type"`
 	}
@@ -100,6 +120,9 @@ func (f fields) tools(d dialect) *problem {
 // bound has the request say how long the reply may be, and where its tokens
 // are told.
 func (f fields) bound(d dialect, u catalog.Upstream, req *request) *problem {
+	if d.vendor == "google" {
+		return f.generation(d, u.Model.MaxOutputTokens, req)
+	}
 	given := false
 	for _, name := range d.bounds {
 		if !f.has(name) {

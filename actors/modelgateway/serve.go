@@ -2,6 +2,7 @@ package modelgateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bothy-computer/bothy/actors/agent"
+	"github.com/bothy-computer/bothy/actors/agent/google"
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
 
@@ -40,6 +42,10 @@ func (p *Pass) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, noRoute.with("Unknown request URL: "+r.Method+" "+clip(r.URL.Path)))
 		return
 	}
+	if d.stream && r.URL.Query().Get("alt") != "sse" {
+		d.refuse(w, badRequest.with("a stream is to be had with alt=sse only"))
+		return
+	}
 	if !slices.Contains(d.spoken, p.run.Upstream.Protocol) {
 		d.refuse(w, noModel.with("The model `"+p.run.Upstream.Model.Name+"` is not to be had in this format"))
 		return
@@ -61,7 +67,7 @@ func tokenOf(h http.Header) string {
 	if bearer, ok := strings.CutPrefix(h.Get("Authorization"), "Bearer "); ok {
 		return bearer
 	}
-	return h.Get("X-Api-Key")
+	return cmp.Or(h.Get("X-Api-Key"), h.Get(google.KeyHeader))
 }
 
 // call makes one call. A problem comes back only while nothing was answered.
@@ -180,7 +186,7 @@ func (l *lively) Read(p []byte) (int, error) {
 }
 
 func (p *Pass) send(ctx context.Context, from http.Header, d dialect, req request) (*http.Response, error) {
-	out, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(p.run.Upstream.BaseURL, "/")+d.path, bytes.NewReader(req.body))
+	out, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(p.run.Upstream.BaseURL, "/")+d.at(p.run.Upstream.Model), bytes.NewReader(req.body))
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 // Package agenttest is a scripted model vendor: an HTTP server that speaks the
-// wire formats of OpenAI and Anthropic, streaming included, turn by turn.
+// wire formats of OpenAI, Anthropic and Google, streaming included, turn by turn.
 // The real clients are tested against it.
 package agenttest
 

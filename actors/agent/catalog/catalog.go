@@ -13,6 +13,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/anthropic"
+	"github.com/bothy-computer/bothy/actors/agent/google"
 	"github.com/bothy-computer/bothy/actors/agent/openai"
 	"github.com/bothy-computer/bothy/actors/agent/script"
 )
@@ -81,8 +82,8 @@ func (c *Catalog) check(cfg Config) error {
 		switch {
 		case v.Name == "" || v.Name == script.Name:
 			errs = append(errs, fmt.Errorf("models.vendors[%d].name: %q is not a name for a vendor", i, v.Name))
-		case v.Protocol != OpenAI && v.Protocol != OpenAIChat && v.Protocol != Anthropic:
-			errs = append(errs, fmt.Errorf("models.vendors[%d].protocol: %q is none of openai, openai-chat, anthropic", i, v.Protocol))
+		case !slices.Contains([]Protocol{OpenAI, OpenAIChat, Anthropic, Google}, v.Protocol):
+			errs = append(errs, fmt.Errorf("models.vendors[%d].protocol: %q is none of openai, openai-chat, anthropic, google", i, v.Protocol))
 		}
 	}
 	for i, m := range cfg.Models {
@@ -98,7 +99,7 @@ func (c *Catalog) check(cfg Config) error {
 			errs = append(errs, fmt.Errorf("%s.vendor: there is no vendor %q", at, m.Vendor))
 		case m.Price.Zero() != m.Free:
 			errs = append(errs, fmt.Errorf("%s: model %q needs either a price or free: true", at, m.Name))
-		case min(m.Price.Input, m.Price.Output, m.Price.CachedInput, m.Price.CacheWrite) < 0:
+		case m.Price.Negative():
 			errs = append(errs, fmt.Errorf("%s.price: a price cannot be negative", at))
 		case full.WindowTokens < 0 || full.MaxOutputTokens < 0 || full.MaxOutputTokens*2 > full.WindowTokens:
 			errs = append(errs, fmt.Errorf("%s: maxOutputTokens must be at most half of windowTokens", at))
@@ -186,6 +187,8 @@ func (v Vendor) client() agent.Model {
 	switch v.Protocol {
 	case Anthropic:
 		return anthropic.New(anthropic.Options{BaseURL: v.BaseURL, APIKey: v.key})
+	case Google:
+		return google.New(google.Options{BaseURL: v.BaseURL, APIKey: v.key})
 	case OpenAI:
 		return openai.New(openai.Options{BaseURL: v.BaseURL, APIKey: v.key, Summaries: v.Summaries})
 	case OpenAIChat:

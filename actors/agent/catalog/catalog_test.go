@@ -55,6 +55,7 @@ func TestDefaultModel(t *testing.T) {
 		"OpenAI is":             {[]string{"OPENAI_API_KEY", "k"}, "gpt-5.2"},
 		"a server without keys": {[]string{"OPENAI_BASE_URL", "http://127.0.0.1:1/v1"}, "gpt-5.2"},
 		"only Anthropic is":     {[]string{"ANTHROPIC_API_KEY", "k"}, "claude-sonnet-4-6"},
+		"only Google is":        {[]string{"GEMINI_API_KEY", "k"}, "gemini-3.1-pro-preview"},
 		"both are":              {[]string{"ANTHROPIC_API_KEY", "k", "OPENAI_API_KEY", "k"}, "gpt-5.2"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +82,7 @@ func TestUnconfiguredVendorNamesItsVariable(t *testing.T) {
 	if kindOf(t, err) != agent.NotConfigured || !strings.Contains(err.Error(), "OPENAI_API_KEY") {
 		t.Errorf("got %v", err)
 	}
-	if got := strings.Join(c.Missing(), " "); got != "ANTHROPIC_API_KEY OPENAI_API_KEY" {
+	if got := strings.Join(c.Missing(), " "); got != "ANTHROPIC_API_KEY GEMINI_API_KEY OPENAI_API_KEY" {
 		t.Errorf("missing: %s", got)
 	}
 }
@@ -127,13 +128,14 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 			{Name: "unpriced", Vendor: "openai"},
 			{Name: "homeless", Vendor: "nobody", Free: true},
 			{Name: "script", Vendor: "openai", Free: true},
+			{Name: "owing", Vendor: "openai", Price: ledger.ModelPrice{Input: 1, Long: &ledger.LongPrice{Above: 1, Input: -1}}},
 			{Name: "both", Vendor: "openai", Free: true, Price: ledger.ModelPrice{Input: 1}},
 		},
 	}, env())
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"models.default", "vendors[0].protocol", "models[0]", "models[1].vendor", "models[2].name", "models[3]"} {
+	for _, want := range []string{"models.default", "vendors[0].protocol", "models[0]", "models[1].vendor", "models[2].name", "models[3].price", "models[4]"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not named in:\n%v", want, err)
 		}
@@ -141,7 +143,7 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 }
 
 func TestEveryBuiltinModelHasAPrice(t *testing.T) {
-	c, err := FromEnv(env("ANTHROPIC_API_KEY", "k"))
+	c, err := FromEnv(env("ANTHROPIC_API_KEY", "k", "GEMINI_API_KEY", "k"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ const (
 	OpenAI     Protocol = "openai"      // the Responses API
 	OpenAIChat Protocol = "openai-chat" // Chat Completions
 	Anthropic  Protocol = "anthropic"   // Messages
+	Google     Protocol = "google"      // generateContent, of the Gemini API
 	Embedded   Protocol = "embedded"    // package script
 )
 
@@ -66,6 +67,7 @@ const (
 const (
 	openaiKey, openaiURL       = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 	anthropicKey, anthropicURL = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
+	googleKey, googleURL       = "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"
 )
 
 // builtinVendors are the vendors known without configuration.
@@ -73,6 +75,7 @@ func builtinVendors(getenv func(string) string) []Vendor {
 	return []Vendor{
 		{Name: "openai", Protocol: OpenAI, BaseURL: getenv(openaiURL), KeyVariable: openaiKey, keyless: getenv(openaiURL) != ""},
 		{Name: "anthropic", Protocol: Anthropic, BaseURL: getenv(anthropicURL), KeyVariable: anthropicKey},
+		{Name: "google", Protocol: Google, BaseURL: getenv(googleURL), KeyVariable: googleKey},
 		{Name: "script", Protocol: Embedded, embedded: true},
 	}
 }
@@ -102,15 +105,34 @@ func builtinModels(getenv func(string) string) []Model {
 		gpt("gpt-5-mini", price(250, 25, 0, 2_000)),
 		gpt("gpt-5-nano", price(50, 5, 0, 400)),
 	}
-	if getenv(anthropicKey) == "" {
-		return list
+	if getenv(anthropicKey) != "" {
+		claude := func(name string, p ledger.ModelPrice) Model {
+			return Model{Name: name, Vendor: "anthropic", Price: p, WindowTokens: 200_000, Reasoning: true}
+		}
+		list = append(list,
+			claude("claude-sonnet-4-6", price(3000, 300, 3750, 15_000)),
+			claude("claude-opus-4-6", price(5000, 500, 6250, 25_000)),
+			claude("claude-haiku-4-5", price(1000, 100, 1250, 5_000)),
+		)
 	}
-	claude := func(name string, p ledger.ModelPrice) Model {
-		return Model{Name: name, Vendor: "anthropic", Price: p, WindowTokens: 200_000, Reasoning: true}
+	if getenv(googleKey) != "" {
+		gemini := func(name string, p ledger.ModelPrice) Model {
+			return Model{Name: name, Vendor: "google", Price: p, WindowTokens: 1_048_576, Reasoning: true}
+		}
+		list = append(list,
+			gemini("gemini-3.1-pro-preview", long(price(2000, 200, 0, 12_000), price(4000, 400, 0, 18_000))),
+			gemini("gemini-3-flash-preview", price(500, 50, 0, 3_000)),
+			gemini("gemini-2.5-pro", long(price(1250, 125, 0, 10_000), price(2500, 250, 0, 15_000))),
+			gemini("gemini-2.5-flash", price(300, 30, 0, 2_500)),
+			gemini("gemini-2.5-flash-lite", price(100, 10, 0, 400)),
+		)
 	}
-	return append(list,
-		claude("claude-sonnet-4-6", price(3000, 300, 3750, 15_000)),
-		claude("claude-opus-4-6", price(5000, 500, 6250, 25_000)),
-		claude("claude-haiku-4-5", price(1000, 100, 1250, 5_000)),
-	)
+	return list
+}
+
+// long is a price with another one for calls whose input is above 200,000
+// tokens.
+func long(short, above ledger.ModelPrice) ledger.ModelPrice {
+	short.Long = &ledger.LongPrice{Above: 200_000, Input: above.Input, CachedInput: above.CachedInput, CacheWrite: above.CacheWrite, Output: above.Output}
+	return short
 }

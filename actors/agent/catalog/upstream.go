@@ -6,6 +6,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/anthropic"
+	"github.com/bothy-computer/bothy/actors/agent/google"
 	"github.com/bothy-computer/bothy/actors/agent/openai"
 )
 
@@ -35,6 +36,8 @@ func (c *Catalog) Upstream(name string) (Upstream, error) {
 	case u.BaseURL != "":
 	case v.Protocol == Anthropic:
 		u.BaseURL = anthropic.DefaultBaseURL
+	case v.Protocol == Google:
+		u.BaseURL = google.DefaultBaseURL
 	default:
 		u.BaseURL = openai.DefaultBaseURL
 	}
@@ -54,6 +57,8 @@ func (u Upstream) Authorize(h http.Header) {
 	case u.key == "":
 	case u.Protocol == Anthropic:
 		h.Set("X-Api-Key", u.key)
+	case u.Protocol == Google:
+		h.Set(google.KeyHeader, u.key)
 	default:
 		h.Set("Authorization", "Bearer "+u.key)
 	}

@@ -57,7 +57,11 @@ func Check(req *http.Request, next func(*http.Request) (*http.Response, error)) 
 	if err := res.Body.Close(); err != nil {
 		return nil, err
 	}
-	return nil, Failure(res.StatusCode, body).WithRetryAfter(retryAfter(res.Header))
+	failure := Failure(res.StatusCode, body)
+	if wait := retryAfter(res.Header); wait > 0 {
+		failure.RetryAfter = wait
+	}
+	return nil, failure
 }
 
 // Failure turns a vendor's error, as a status with a body or as an event
@@ -72,6 +76,12 @@ func Failure(status int, body []byte) *agent.Error {
 		Type    string `json:"type"`
 		Code    any    `json:"code"`
 		Message string `json:"message"`
+		// Status and Details are Google's; a wait in them tells a limit from a
+		// quota that is spent, of which it speaks in the same words.
+		Status  string `json:"status"`
+		Details []struct {
+			RetryDelay string `json:"retryDelay"`
+		} `json:"details"`
 	}
 	if json.Unmarshal(body, &shape) == nil {
 		if json.Unmarshal(shape.Error, &inner) != nil && json.Unmarshal(shape.Error, &inner.Message) != nil {
@@ -80,8 +90,14 @@ func Failure(status int, body []byte) *agent.Error {
 		}
 	}
 	code, _ := inner.Code.(string) // some servers send a number, which says no more than the status
-	kind := kindOf(status, inner.Type+" "+code, inner.Message)
-	return agent.Errorf(kind, "%s", wording(kind, status, inner.Message))
+	kind := kindOf(status, inner.Type+" "+code+" "+inner.Status, inner.Message)
+	var wait time.Duration
+	for _, d := range inner.Details {
+		if asked, err := time.ParseDuration(d.RetryDelay); err == nil && asked > 0 {
+			kind, wait = agent.RateLimited, clamp(asked.Seconds())
+		}
+	}
+	return agent.Errorf(kind, "%s", wording(kind, status, inner.Message)).WithRetryAfter(wait)
 }
 
 // words that vendors use in an error's type, code or text, most telling first.
@@ -95,11 +111,14 @@ var words = []struct {
 	{"maximum context length", agent.ContextTooLong},
 	{"context window", agent.ContextTooLong},
 	{"prompt is too long", agent.ContextTooLong},
+	{"exceeds the maximum number of tokens", agent.ContextTooLong},
 	{"content_filter", agent.Refused},
 	{"content_policy", agent.Refused},
 	{"invalid_prompt", agent.Refused},
 	{"authentication_error", agent.Auth},
 	{"invalid_api_key", agent.Auth},
+	{"api key not valid", agent.Auth},
+	{"permission_denied", agent.Auth},
 	{"permission_error", agent.Auth},
 	{"rate_limit", agent.RateLimited},
 	{"overloaded", agent.Overloaded},
