@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/bothy-computer/bothy/actors/modelgateway"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/workspace"
 )
 
 const (
@@ -138,10 +140,7 @@ func (x *execution) turn() (exit Exit, complaint string, err error) {
 	x.hearing = &hearing{execution: x, listener: x.executor.Listen(), names: map[string]string{}, prefix: newID[string]("item"), stop: stop}
 	var errs bytes.Buffer
 	cmd := x.executor.Command(x.asTurn(pass))
-	for _, dir := range cmd.Dirs {
-		err = errors.Join(err, x.machine.files.MkdirAll(dir))
-	}
-	if err != nil {
+	if err := x.lay(ctx, cmd); err != nil {
 		return exit, "", errors.Join(err, pass.Close())
 	}
 	exit, err = x.local.run(ctx, *x.machine.grant, ExecRequest{Computer: x.work.computer.ID, Command: Command{
@@ -156,6 +155,21 @@ func (x *execution) turn() (exit Exit, complaint string, err error) {
 		err = x.hearing.failed
 	}
 	return exit, errs.String(), err
+}
+
+// lay puts what a turn needs into the workspace.
+func (x *execution) lay(ctx context.Context, cmd executor.Command) error {
+	for _, dir := range cmd.Dirs {
+		if err := x.machine.files.MkdirAll(dir); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cmd.Files)) {
+		if _, err := x.machine.files.Write(ctx, name, strings.NewReader(cmd.Files[name]), workspace.WriteOptions{Mode: 0o600}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open lets the computer reach the model, and nobody else through it.
@@ -183,10 +197,19 @@ func (x *execution) asTurn(pass *modelgateway.Pass) executor.Turn {
 		said = nil
 	}
 	return executor.Turn{
-		Program: x.program, Model: x.model.Name, Protocol: x.models.catalog.ProtocolOf(c.Model), Gateway: pass.URL(), Token: pass.Token(), Dir: inDir(x.config.Workdir, ""),
+		Program: x.program, Model: x.model.Name, VendorModel: x.model.VendorName, Conversation: x.conversation(), Protocol: x.models.catalog.ProtocolOf(c.Model), Gateway: pass.URL(), Token: pass.Token(), Dir: inDir(x.config.Workdir, ""),
 		Session: x.session, Instructions: c.Instructions, Effort: agent.Effort(c.ReasoningEffort), Prompt: agent.Told(said, x.entries, maxHistoryBytes),
 		WindowTokens: x.model.WindowTokens, MaxOutput: x.model.MaxOutputTokens,
 	}
+}
+
+// conversation names what the executor goes on with: the thread, or a task that
+// was handed on in it.
+func (x *execution) conversation() string {
+	if x.voice.within != "" {
+		return x.voice.within
+	}
+	return string(x.run.Thread)
 }
 
 // outcome is how the run ends.

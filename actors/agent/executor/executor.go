@@ -27,8 +27,11 @@ type Executor struct {
 	// Packages are what npm installs.
 	Packages []string
 	// Native is a shell pattern of the CLI's own binary below node_modules, which
-	// needs no Node.js in the computer; "" is for one that brings its own.
+	// needs no Node.js in the computer.
 	Native string
+	// Script is the CLI's program below node_modules where it has no binary: a
+	// Node.js is installed beside it.
+	Script string
 	// Protocols are those of models that it can use, the best first.
 	Protocols []catalog.Protocol
 	// Command says how a turn is started.
@@ -39,12 +42,17 @@ type Executor struct {
 
 // Turn is one message for a CLI to work on.
 type Turn struct {
-	Program  string // the CLI's path in the computer
-	Model    string // as the gateway takes it
-	Protocol catalog.Protocol
-	Gateway  string // its URL, without a path
-	Token    string // for the gateway, in TokenVariable too
-	Dir      string // where the work is
+	Program string // the CLI's path in the computer
+	Model   string // as the gateway takes it
+	// VendorModel is the same in the vendor's own words, for a CLI that knows by
+	// the name what a model can. The gateway takes it too.
+	VendorModel string
+	Protocol    catalog.Protocol
+	Gateway     string // its URL, without a path
+	Token       string // for the gateway, in TokenVariable too
+	Dir         string // where the work is
+	// Conversation is our own name for the conversation, fit as one of a file.
+	Conversation string
 	// Session is the CLI's own name for the conversation that goes on, "" for a
 	// new one.
 	Session      string
@@ -61,6 +69,8 @@ type Command struct {
 	Env   []string // KEY=value
 	Stdin string
 	Dirs  []string // of the workspace, which must be there
+	// Files are contents by path in the workspace, for the computer's user alone.
+	Files map[string]string
 }
 
 // TokenVariable is the variable in which a CLI finds the gateway's token,
@@ -68,7 +78,7 @@ type Command struct {
 const TokenVariable = "BOTHY_MODEL_TOKEN"
 
 // All lists the executors, in the order in which they are tried.
-func All() []Executor { return []Executor{codex, claude, opencode} }
+func All() []Executor { return []Executor{codex, claude, gemini, opencode} }
 
 // Find finds an executor by its name.
 func Find(name string) (Executor, bool) {
@@ -99,12 +109,25 @@ const BuildDir = "/opt/bothy/program"
 // Program is the CLI's path below what is kept.
 func (e Executor) Program() string { return "bin/" + e.Name }
 
+// nodejs is the package of Node.js itself, in the version that scripts run with.
+const nodejs = "node-linux-$(node -p process.arch)@22.20.0"
+
 // Dockerfile installs the CLI into BuildDir of an image. npm trusts whom the
 // base image trusts, which may be more than what it brings itself.
 func (e Executor) Dockerfile(base string) string {
-	link := fmt.Sprintf("node_modules/.bin/%s", e.Name)
-	if e.Native != "" {
-		link = fmt.Sprintf("$(ls -d node_modules/%s | head -n 1)", e.Native)
+	packages := strings.Join(e.Packages, " ")
+	link := fmt.Sprintf(`program=$(ls -d node_modules/%s | head -n 1)
+test -x "$program"
+ln -s "../$program" %s`, e.Native, e.Program())
+	if e.Script != "" {
+		packages += " " + nodejs
+		link = fmt.Sprintf(`test -f node_modules/%[1]s
+cat >%[2]s <<'PROGRAM'
+#!/bin/sh
+at=$(dirname "$(readlink -f "$0")")/../node_modules
+exec "$at"/node-linux-*/bin/node "$at/%[1]s" "$@"
+PROGRAM
+chmod +x %[2]s`, e.Script, e.Program())
 	}
 	return fmt.Sprintf(`FROM %s
 RUN <<'EOF'
@@ -114,12 +137,10 @@ mkdir -p %[2]s/bin
 cd %[2]s
 export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}"
 npm install --no-fund --no-audit --omit=dev --prefix . %[3]s
-program=%[4]s
-test -x "$program"
-ln -s "../$program" %[5]s
+%[4]s
 chmod -R a+rX .
 EOF
-`, base, BuildDir, strings.Join(e.Packages, " "), link, e.Program())
+`, base, BuildDir, packages, link)
 }
 
 // Kept names what is kept of the CLI: another version is another name.

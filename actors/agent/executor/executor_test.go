@@ -59,7 +59,7 @@ func TestWhatEachExecutorPrintsIsUnderstood(t *testing.T) {
 
 func TestHowEachExecutorIsStarted(t *testing.T) {
 	for _, e := range All() {
-		turn := Turn{Program: "/p/" + e.Name, Model: "gpt-5", Protocol: e.Protocols[0], Gateway: "http://127.0.0.1:4321", Token: "the-token", Dir: "/workspace/x", Instructions: "Say \"no\".",
+		turn := Turn{Program: "/p/" + e.Name, Model: "gpt-5", VendorModel: "gpt-5", Conversation: "thread_1", Protocol: e.Protocols[0], Gateway: "http://127.0.0.1:4321", Token: "the-token", Dir: "/workspace/x", Instructions: "Say \"no\".",
 			Effort: agent.Low, Prompt: "do it", WindowTokens: 1000, MaxOutput: 100}
 		first := e.Command(turn)
 		turn.Session = "sess-1"

@@ -12,7 +12,7 @@ const opencodeHome = "/workspace/.bothy/opencode"
 
 var opencode = Executor{
 	Name: "opencode", Packages: []string{"opencode-ai@1.18.33"}, Native: "opencode-linux-*/bin/opencode",
-	Protocols: []catalog.Protocol{catalog.OpenAIChat, catalog.OpenAI, catalog.Anthropic}, Command: opencodeCommand, Listen: func() Listener { return &opencodeTurn{} },
+	Protocols: []catalog.Protocol{catalog.OpenAIChat, catalog.OpenAI, catalog.Anthropic, catalog.Google}, Command: opencodeCommand, Listen: func() Listener { return &opencodeTurn{} },
 }
 
 func opencodeCommand(t Turn) Command {
@@ -21,16 +21,19 @@ func opencodeCommand(t Turn) Command {
 	if t.Session != "" {
 		argv = append(argv, "--session", t.Session)
 	}
-	client := "@ai-sdk/openai-compatible"
-	if t.Protocol == catalog.Anthropic {
+	client, root := "@ai-sdk/openai-compatible", "/v1"
+	switch t.Protocol {
+	case catalog.Anthropic:
 		client = "@ai-sdk/anthropic"
+	case catalog.Google:
+		client, root = "@ai-sdk/google", "/v1beta"
 	}
 	type object = map[string]any
 	config := object{
 		"autoupdate": false, "share": "disabled", "enabled_providers": []string{"bothy"}, "model": model, "small_model": model,
 		"permission": "allow",
 		"provider": object{"bothy": object{"npm": client, "name": "Bothy",
-			"options": object{"baseURL": t.Gateway + "/v1", "apiKey": "{env:" + TokenVariable + "}"},
+			"options": object{"baseURL": t.Gateway + root, "apiKey": "{env:" + TokenVariable + "}"},
 			"models":  object{t.Model: object{"name": t.Model, "tool_call": true, "limit": object{"context": t.WindowTokens, "output": t.MaxOutput}}},
 		}},
 	}
