@@ -81,6 +81,14 @@ func valueOf(path, name string) ([]byte, error) {
 	return value[:max(0, size)], err
 }
 
+// ShiftAttribute changes the ids in the value of an extended attribute, if it is
+// one that holds some.
+func ShiftAttribute(name string, value []byte, shifted func(uint32) uint32) {
+	if name == capabilityName || name == accessName || name == defaultName {
+		attribute{name, value}.shift(shifted)
+	}
+}
+
 // shift changes the ids in a value. One of a form that it does not know stays.
 func (a attribute) shift(shifted func(uint32) uint32) {
 	at := func(offset int) []byte { return a.value[offset : offset+4] }
