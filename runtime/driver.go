@@ -79,6 +79,9 @@ type Spec struct {
 	Saved Save
 }
 
+// Begun reports whether the disk begins as something that was kept before.
+func (s Spec) Begun() bool { return s.From != (Source{}) || s.Saved != (Save{}) }
+
 // Source names a snapshot by the computer it was taken of, which may be gone.
 type Source struct {
 	Computer ID

@@ -15,6 +15,7 @@ import (
 	"github.com/bothy-computer/bothy/actors/ledger"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
 	"github.com/bothy-computer/bothy/runtime/build"
+	"github.com/bothy-computer/bothy/runtime/snapshot"
 	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
@@ -36,6 +37,7 @@ type Config struct {
 	Computer ComputerConfig       `yaml:"computer"`
 	Volumes  VolumeConfig         `yaml:"volumes"`
 	Images   ImagesConfig         `yaml:"images"`
+	Blob     BlobConfig           `yaml:"blob"`
 	Build    BuildConfig          `yaml:"build"`
 	Outside  OutsideConfig        `yaml:"outside"`
 	Log      LogConfig            `yaml:"log"`
@@ -171,6 +173,7 @@ func DefaultConfig() Config {
 			Idle: IdleConfig{Environments: 15 * time.Minute}},
 		Build:   BuildConfig{Memory: 4 << 30, MilliCPU: 2000, Disk: 20 << 30, Processes: 4096, Limit: actors.DefaultBuildLimit, Runtimes: build.DefaultRuntimes()},
 		Volumes: VolumeConfig{Size: volume.DefaultSizeBytes, Grow: volume.DefaultGrowBytes},
+		Blob:    BlobConfig{Uploads: snapshot.DefaultUploads},
 		Log:     LogConfig{Level: "info", Format: "text"},
 	}
 }

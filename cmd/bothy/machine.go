@@ -42,7 +42,14 @@ func openMachine(ctx context.Context, c Config, self state.NodeID, reg prometheu
 		return nil, errNotRoot
 	}
 	m := &machine{}
-	var err error
+	blobs, err := openBlobs(ctx, c.Blob, c.Node.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var saves container.Saves
+	if blobs != nil {
+		saves = blobs
+	}
 	m.images, err = image.Open(image.Options{Dir: filepath.Join(c.Node.Dir, "images"), Recipes: image.DefaultRecipes(), Sources: c.Images.Sources, Insecure: c.Images.Insecure, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("open images: %w", err)
@@ -59,7 +66,7 @@ func openMachine(ctx context.Context, c Config, self state.NodeID, reg prometheu
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the warden: %w", err), m.pool.Close(), m.images.Close())
 	}
-	m.driver, err = container.Open(container.Options{Dir: filepath.Join(c.Node.Dir, "computers"), NodeID: string(self), Images: m.images,
+	m.driver, err = container.Open(container.Options{Saves: saves, Dir: filepath.Join(c.Node.Dir, "computers"), NodeID: string(self), Images: m.images,
 		Pool: m.pool, Warden: m.warden, Log: log, Warm: c.Computer.Warm, WarmImage: c.Computer.Image, Metrics: reg})
 	if err != nil {
 		return nil, errors.Join(err, m.pool.Close(), m.images.Close())

@@ -25,6 +25,7 @@ var settings = []setting{
 	{"ops", "BOTHY_OPS", "host:port for metrics and profiles; keep it private", func(c *Config) *string { return &c.Ops.Addr }},
 	{"public-url", "BOTHY_PUBLIC_URL", "URL that clients reach the cluster by (default: what each request used)", func(c *Config) *string { return &c.HTTP.PublicURL }},
 	{"domain", "BOTHY_DOMAIN", "domain with wildcard DNS for published ports", func(c *Config) *string { return &c.HTTP.Domain }},
+	{"blob-dir", "BOTHY_BLOB_DIR", "directory that all nodes share, where disks of computers are saved", func(c *Config) *string { return &c.Blob.Directory }},
 	{"join", joinVariable, "token of the cluster to join, from `bothy token` there", func(c *Config) *string { return &c.Join }},
 }
 

@@ -33,7 +33,7 @@ var legalDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a
 
 // Validate reports every mistake at once, named as the operator wrote it.
 func (c Config) Validate() error {
-	return errors.Join(c.checkNode(), c.checkAddresses(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkBuild(), c.checkOutside(), c.checkLog(), c.checkModels())
+	return errors.Join(c.checkNode(), c.checkAddresses(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkBuild(), c.Blob.check(), c.checkOutside(), c.checkLog(), c.checkModels())
 }
 
 func (c Config) checkNode() error {

@@ -30,50 +30,29 @@ const (
 
 // Dir is a store in a directory, which several machines may share. It works
 // where a rename replaces a file at once, as on every local file system and NFS.
-type Dir struct {
-	path string
-	root *os.Root
-}
+// The directory is opened for each call, because what is mounted there may change.
+type Dir struct{ path string }
 
-// OpenDir opens a store in a directory, and makes it if there is none. Its
-// parent must be there: a share that is not mounted is no empty store.
-func OpenDir(dir string) (*Dir, error) {
-	if !filepath.IsAbs(dir) {
-		return nil, fmt.Errorf("open the blob store: %w: %q is no absolute path", runtime.ErrInvalid, dir)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("open the blob store: %w: %w", runtime.ErrNoStore, err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the blob store: %w: %w", runtime.ErrNoStore, err)
-	}
-	d := &Dir{path: dir, root: root}
-	if err := root.MkdirAll(tempDir, 0o700); err == nil {
-		err = d.clearTemp()
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the blob store: %w: %w", runtime.ErrNoStore, err), root.Close())
-	}
-	return d, nil
-}
-
-// Close lets go of the directory.
-func (d *Dir) Close() error { return d.root.Close() }
+// NewDir is the store in a directory, an absolute path. Make makes the directory
+// if its parent is there.
+func NewDir(dir string) *Dir { return &Dir{path: filepath.Clean(dir)} }
 
 func (d *Dir) String() string { return d.path }
 
 // Put implements Store.
 func (d *Dir) Put(ctx context.Context, key string, data []byte) error {
-	return d.aside(ctx, "put", key, func() error {
-		return d.write(key, data, d.root.Rename)
+	return d.aside(ctx, "put", key, func(in dirRoot) error {
+		return in.write(key, data, in.Rename)
 	})
 }
 
 // Make implements Store.
 func (d *Dir) Make(ctx context.Context, key string, data []byte) error {
-	return d.aside(ctx, "make", key, func() error {
-		err := d.write(key, data, d.root.Link)
+	if err := os.Mkdir(d.path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make %s: %w: %w", d.path, runtime.ErrNoStore, err)
+	}
+	return d.aside(ctx, "make", key, func(in dirRoot) error {
+		err := in.write(key, data, in.Link)
 		if errors.Is(err, fs.ErrExist) {
 			return ErrExists
 		}
@@ -81,18 +60,26 @@ func (d *Dir) Make(ctx context.Context, key string, data []byte) error {
 	})
 }
 
+// dirRoot is the directory, opened for one call.
+type dirRoot struct{ *os.Root }
+
 // write makes a blob under a name of its own, and then places it.
-func (d *Dir) write(key string, data []byte, place func(from, to string) error) error {
+func (d dirRoot) write(key string, data []byte, place func(from, to string) error) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
 	temp := path.Join(tempDir, rand.Text())
+	if err := d.Mkdir(tempDir, 0o700); err == nil {
+		err = d.syncDir(".", nil)
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
 	if err := d.writeSynced(temp, data); err != nil {
 		return errors.Join(err, d.remove(temp))
 	}
 	var err error
 	for range dirTries {
-		if err = d.root.MkdirAll(path.Dir(key), 0o700); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err = d.MkdirAll(path.Dir(key), 0o700); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		if err = place(temp, key); !errors.Is(err, fs.ErrNotExist) {
@@ -102,8 +89,8 @@ func (d *Dir) write(key string, data []byte, place func(from, to string) error) 
 	return errors.Join(err, d.remove(temp), d.syncDir(path.Dir(key), err))
 }
 
-func (d *Dir) writeSynced(name string, data []byte) error {
-	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+func (d dirRoot) writeSynced(name string, data []byte) error {
+	f, err := d.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -111,11 +98,11 @@ func (d *Dir) writeSynced(name string, data []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-func (d *Dir) syncDir(name string, failed error) error {
+func (d dirRoot) syncDir(name string, failed error) error {
 	if failed != nil {
 		return nil
 	}
-	dir, err := d.root.Open(name)
+	dir, err := d.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // deleted meanwhile
 	}
@@ -131,8 +118,8 @@ func (d *Dir) Get(ctx context.Context, key string, maxBytes int64) ([]byte, erro
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	err := d.aside(ctx, "get", key, func() error {
-		f, err := d.root.Open(key)
+	err := d.aside(ctx, "get", key, func(in dirRoot) error {
+		f, err := in.Open(key)
 		if err != nil {
 			return err
 		}
@@ -156,8 +143,8 @@ func (d *Dir) List(ctx context.Context, dir string, visit func(Entry) error) err
 	}
 	name := path.Clean("./" + dir)
 	var found []Entry
-	err := d.aside(ctx, "list", name, func() error {
-		entries, err := fs.ReadDir(d.root.FS(), name)
+	err := d.aside(ctx, "list", name, func(in dirRoot) error {
+		entries, err := fs.ReadDir(in.FS(), name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -193,14 +180,17 @@ func (d *Dir) List(ctx context.Context, dir string, visit func(Entry) error) err
 
 // Delete implements Store. A directory goes with the last that was in it.
 func (d *Dir) Delete(ctx context.Context, keys []string) error {
+	if err := d.aside(ctx, "clear", tempDir, dirRoot.clearTemp); err != nil {
+		return err
+	}
 	for _, key := range keys {
 		if err := checkKey(key); err != nil {
 			return err
 		}
-		err := d.aside(ctx, "delete", key, func() error {
-			err := d.remove(key)
+		err := d.aside(ctx, "delete", key, func(in dirRoot) error {
+			err := in.remove(key)
 			for dir := path.Dir(key); err == nil && dir != "."; dir = path.Dir(dir) {
-				if d.root.Remove(dir) != nil {
+				if in.Remove(dir) != nil {
 					break // it holds something else
 				}
 			}
@@ -213,15 +203,19 @@ func (d *Dir) Delete(ctx context.Context, keys []string) error {
 	return nil
 }
 
-func (d *Dir) remove(name string) error {
-	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (d dirRoot) remove(name string) error {
+	if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-func (d *Dir) clearTemp() error {
-	entries, err := fs.ReadDir(d.root.FS(), tempDir)
+// clearTemp removes what processes that ended have left on its way.
+func (d dirRoot) clearTemp() error {
+	entries, err := fs.ReadDir(d.FS(), tempDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	for _, e := range entries {
 		info, ierr := e.Info()
 		if ierr == nil && time.Since(info.ModTime()) > tempAge {
@@ -231,29 +225,45 @@ func (d *Dir) clearTemp() error {
 	return err
 }
 
-// aside acts on a blob in a goroutine of its own, because a share whose server
-// is away answers nobody, and no context.
-func (d *Dir) aside(ctx context.Context, doing, key string, act func() error) error {
+// aside acts in a goroutine of its own, because a share whose server is away
+// answers nobody, and ends with no context.
+func (d *Dir) aside(ctx context.Context, doing, key string, act func(dirRoot) error) error {
 	done := make(chan error, 1)
 	if ctx.Err() == nil {
-		go func() { done <- act() }()
+		go func() {
+			root, err := os.OpenRoot(d.path)
+			if err != nil {
+				done <- fmt.Errorf("%w: %w", runtime.ErrNoStore, err)
+				return
+			}
+			err = act(dirRoot{root})
+			done <- errors.Join(err, root.Close())
+		}()
 	}
 	var err error
 	select {
 	case err = <-done:
 	case <-ctx.Done():
-		return fmt.Errorf("%s blob %s in %s: %w", doing, key, d.path, context.Cause(ctx))
+		err = context.Cause(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", runtime.ErrNoStore, err)
+		}
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, ErrExists) || errors.Is(err, runtime.ErrInvalid):
-	case errors.Is(err, fs.ErrNotExist):
-		err = ErrNotFound
-	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT):
-		err = fmt.Errorf("%w: the blob store is full: %w", runtime.ErrFull, err)
-	default:
-		err = fmt.Errorf("%w: %w", runtime.ErrNoStore, err)
 	}
-	return fmt.Errorf("%s blob %s in %s: %w", doing, key, d.path, err)
+	return fmt.Errorf("%s blob %s in %s: %w", doing, key, d.path, dirErr(err))
+}
+
+// dirErr gives an error of a file system the one that callers act on.
+func dirErr(err error) error {
+	switch {
+	case errors.Is(err, ErrExists), errors.Is(err, runtime.ErrInvalid), errors.Is(err, runtime.ErrNoStore), errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrNotFound
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w: the blob store is full: %w", runtime.ErrFull, err)
+	}
+	return fmt.Errorf("%w: %w", runtime.ErrNoStore, err)
 }

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,9 @@ func conformance(t *testing.T, warm int) {
 	}
 	runtimetest.Suite{
 		Open: func(t *testing.T) runtime.Driver {
-			n := newNode(t, warm)
+			n := closedNode(t)
+			n.store = filepath.Join(t.TempDir(), "store")
+			n.open(warm)
 			if warm > 0 {
 				until(t, "a warm computer", func() bool { return n.Stock().Ready > 0 })
 			}
@@ -43,6 +46,12 @@ func conformance(t *testing.T, warm int) {
 			n := of(d)
 			n.leave()
 			n.open(warm)
+			return keep(n)
+		},
+		Beside: func(t *testing.T, d runtime.Driver) runtime.Driver {
+			n := closedNode(t)
+			n.store = of(d).store
+			n.open(0)
 			return keep(n)
 		},
 		Leftovers: func(_ *testing.T, id runtime.ID) []string {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/idmap"
@@ -47,6 +49,9 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 	r = record{Spec: spec, Epoch: epoch, Container: string(spec.ID), Image: digest}
 	if spec.From != (runtime.Source{}) {
 		return d.makeFrom(ctx, &r)
+	}
+	if spec.Saved != (runtime.Save{}) {
+		return d.makeSaved(ctx, &r)
 	}
 	claimed, err := d.claim(ctx, epoch, spec, digest)
 	if claimed || err != nil {
@@ -102,12 +107,12 @@ func (d *Driver) emptyDisk(ctx context.Context, r *record) error {
 	if err != nil {
 		return err
 	}
-	return layOut(volume, r.Range)
+	return layOut(volume, r.Range, "root", "usr", "workspace")
 }
 
-// layOut makes the parts of a volume: a layer for each overlay, and the
-// workspace.
-func layOut(volume string, ids idmap.Range) error {
+// layOut makes parts of a volume: a layer for each overlay, root and usr, and
+// the workspace.
+func layOut(volume string, ids idmap.Range, parts ...string) error {
 	for _, part := range []struct {
 		name  string
 		owner int
@@ -116,6 +121,9 @@ func layOut(volume string, ids idmap.Range) error {
 		{"usr/upper", ids.Host}, {"usr/work", ids.Host},
 		{"workspace", ids.Host + userID},
 	} {
+		if top, _, _ := strings.Cut(part.name, "/"); !slices.Contains(parts, top) {
+			continue
+		}
 		path := filepath.Join(volume, part.name)
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			return err

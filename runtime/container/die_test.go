@@ -31,7 +31,7 @@ func dieAt(dir, node string, id runtime.ID, step string) {
 		}
 	}
 	guestBinary, scratch = os.Getenv("TEST_GUEST"), filepath.Join(dir, "scratch")
-	d, _, err := openDriver(dir, node, 0)
+	d, _, err := openDriver(dir, node, 0, "")
 	fail(err)
 	ctx, small := context.Background(), runtime.Resources{StorageBytes: 64 << 20}
 	fail(d.Create(ctx, 1, runtime.Spec{ID: id, Resources: small}))

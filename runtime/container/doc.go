@@ -9,6 +9,7 @@
 //	exec.go     commands, through the guest
 //	snapshot.go the disk as it is now, kept; still.go makes it stand still for that
 //	restore.go  a disk that begins as a snapshot
+//	saver.go    snapshots into a blob store, and disks that begin as a save
 //	stop.go     the guest is asked, then the kernel ends what is left
 //	remove.go   everything above, undone
 //	warm.go     blank computers, started before anybody asks

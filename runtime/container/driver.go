@@ -43,6 +43,7 @@ var (
 	_ runtime.Sizer      = (*Driver)(nil)
 
 	_ runtime.Snapshotter = (*Driver)(nil)
+	_ runtime.Saver       = (*Driver)(nil)
 	_ runtime.Distributor = (*Driver)(nil)
 
 	_ runtime.ImageSweeper = (*Driver)(nil)
@@ -90,6 +91,7 @@ type Options struct {
 	GuestPath string           // path of the guest's static binary; "" means the embedded one
 	RangeDir  string           // where the nodes of this machine share out user ids; "" means idmap.DefaultDir
 	Servers   []netip.AddrPort // name servers asked for computers; none means the machine's own
+	Saves     Saves            // nil: disks are on this machine alone
 	Metrics   Registerer       // nil for none
 	Now       func() time.Time // nil means time.Now
 }
@@ -218,6 +220,9 @@ func (d *Driver) Abilities() Banner {
 		b.Can = append(b.Can, "snapshots")
 	} else {
 		b.Missing = append(b.Missing, err.Error())
+	}
+	if d.Saves != nil {
+		b.Can = append(b.Can, "saves in "+d.Saves.String())
 	}
 	if d.Warm > 0 {
 		b.Can = append(b.Can, fmt.Sprintf("%d warm computers of %s", d.Warm, d.WarmImage))

@@ -52,9 +52,15 @@ func checkSpec(s *runtime.Spec) error {
 	if s.Egress, err = checkEgress(s.Egress); err != nil {
 		return err
 	}
-	if s.From != (runtime.Source{}) {
-		err = errors.Join(checkID(s.From.Computer), volume.CheckName(s.From.Name))
-	} else if s.Image == "" {
+	for _, of := range []runtime.Source{s.From, runtime.Source(s.Saved)} {
+		if of != (runtime.Source{}) {
+			err = errors.Join(err, checkID(of.Computer), volume.CheckName(of.Name))
+		}
+	}
+	switch {
+	case s.From != (runtime.Source{}) && s.Saved != (runtime.Save{}):
+		err = fmt.Errorf("%w: a disk begins as a snapshot or as a save, not both", runtime.ErrInvalid)
+	case s.Image == "" && !s.Begun():
 		s.Image = "host"
 	}
 	if err != nil {

@@ -84,7 +84,7 @@ func (d *Driver) status(id runtime.ID, r record) (runtime.Status, error) {
 	}
 	st := runtime.Status{
 		ID: id, Epoch: r.Epoch, Phase: r.phase(f), Spec: r.Spec, Image: r.Image,
-		Fresh: !r.Started && r.Spec.From == (runtime.Source{}),
+		Fresh: !r.Started && !r.Spec.Begun(), Bared: r.Bared,
 	}
 	if st.Phase == runtime.Running || st.Phase == runtime.Frozen {
 		st.PID, st.StartedAt = f.pid, r.StartedAt

@@ -17,8 +17,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/blob"
 	"github.com/bothy-computer/bothy/runtime/idmap"
 	"github.com/bothy-computer/bothy/runtime/image"
+	"github.com/bothy-computer/bothy/runtime/snapshot"
 	"github.com/bothy-computer/bothy/runtime/volume"
 	"github.com/bothy-computer/bothy/runtime/warden"
 	"github.com/bothy-computer/bothy/runtime/warden/cgroup"
@@ -34,6 +36,7 @@ type node struct {
 	*Driver
 	epoch   runtime.Epoch // of sh and says
 	servers []netip.AddrPort
+	store   string // directory of the blob store; "" for none
 }
 
 // newNode makes an empty node and takes everything of it away at the end.
@@ -62,14 +65,14 @@ func closedNode(t testing.TB) *node {
 // open opens, or opens again, a driver over the node's directory.
 func (n *node) open(warm int) {
 	n.t.Helper()
-	d, pool, err := openDriver(n.dir, n.uuid, warm, n.servers...)
+	d, pool, err := openDriver(n.dir, n.uuid, warm, n.store, n.servers...)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.Driver, n.pool = d, pool
 }
 
-func openDriver(dir, node string, warm int, servers ...netip.AddrPort) (*Driver, *volume.Pool, error) {
+func openDriver(dir, node string, warm int, store string, servers ...netip.AddrPort) (*Driver, *volume.Pool, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	images, err := sharedImages()
 	if err != nil {
@@ -85,11 +88,22 @@ func openDriver(dir, node string, warm int, servers ...netip.AddrPort) (*Driver,
 	if err != nil {
 		return nil, nil, err
 	}
+	var saves Saves
+	if store != "" {
+		if saves, err = openSaves(dir, store); err != nil {
+			return nil, nil, err
+		}
+	}
 	d, err := Open(Options{
-		Dir: dir, NodeID: node, Images: withOther{images}, Pool: pool, Warden: w, Warm: warm, Log: log,
+		Saves: saves, Dir: dir, NodeID: node, Images: withOther{images}, Pool: pool, Warden: w, Warm: warm, Log: log,
 		GuestPath: guestBinary, RangeDir: rangeDir(), Servers: servers,
 	})
 	return d, pool, err
+}
+
+// openSaves opens a blob store in a directory.
+func openSaves(dir, store string) (*snapshot.Saver, error) {
+	return snapshot.Open(context.Background(), snapshot.Options{Store: blob.NewDir(store), IDFile: filepath.Join(dir, "store.json"), Grace: time.Nanosecond})
 }
 
 // leave closes the driver as a node does that ends, computers running.

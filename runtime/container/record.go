@@ -26,6 +26,8 @@ type record struct {
 	// Bare is set while the layer has to go, because it was laid over another
 	// image.
 	Bare bool `json:"bare,omitempty"`
+	// Bared is set when the disk began as the workspace of a save alone.
+	Bared bool `json:"bared,omitempty"`
 	// Named is the host name that the layer has until the next start, "" for
 	// the spec's.
 	Named string `json:"named,omitempty"`
@@ -61,7 +63,7 @@ func (d *Driver) makeDirs() error {
 	for _, dir := range []struct {
 		path string
 		mode fs.FileMode
-	}{{d.Dir, 0o711}, {d.computers(), 0o711}, {d.runcRoot(), 0o700}, {d.programs(), 0o755}} {
+	}{{d.Dir, 0o711}, {d.computers(), 0o711}, {d.runcRoot(), 0o700}, {d.programs(), 0o755}, {d.saved(), 0o700}} {
 		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
 			return err
 		}
@@ -74,6 +76,7 @@ func (d *Driver) makeDirs() error {
 
 func (d *Driver) computers() string { return filepath.Join(d.Dir, "computers") }
 func (d *Driver) programs() string  { return filepath.Join(d.Dir, "programs") }
+func (d *Driver) saved() string     { return filepath.Join(d.Dir, "saved") }
 func (d *Driver) runcRoot() string  { return filepath.Join(d.Dir, "runc") }
 
 // path names a file in a computer's directory.

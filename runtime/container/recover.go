@@ -22,7 +22,7 @@ func (d *Driver) recover() error {
 	if err := d.awaitQuiet(); err != nil {
 		return err
 	}
-	if err := d.clearHalfShelved(); err != nil {
+	if err := errors.Join(d.clearHalfShelved(), d.clearIndexes()); err != nil {
 		return err
 	}
 	ids, err := d.ids()

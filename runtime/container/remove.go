@@ -47,7 +47,7 @@ func (d *Driver) discard(ctx context.Context, id runtime.ID, r record) error {
 		return fmt.Errorf("remove %s: %w", id, err)
 	}
 	d.book.Forget(string(id))
-	if err := d.removeDir(id); err != nil {
+	if err := errors.Join(d.dropIndex(id), d.removeDir(id)); err != nil {
 		return fmt.Errorf("remove %s: %w", id, err)
 	}
 	return nil

@@ -96,7 +96,7 @@ func drive(dir, node, id string) {
 		}
 	}
 	guestBinary, scratch = os.Getenv("TEST_GUEST"), filepath.Join(dir, "scratch")
-	d, _, err := openDriver(dir, node, 0)
+	d, _, err := openDriver(dir, node, 0, "")
 	fail(err)
 	ctx := d.life
 	fail(d.Create(ctx, 1, runtime.Spec{ID: runtime.ID(id), Resources: runtime.Resources{StorageBytes: 64 << 20}}))

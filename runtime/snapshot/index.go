@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
 // An index is a file: frames of a part and its locals, each with its length
@@ -22,9 +24,8 @@ import (
 type header struct {
 	Store    string    `json:"store"`
 	Manifest *Manifest `json:"manifest"`
-	// Generation is the volume's when its content was that of the save; 0 is not
-	// known.
-	Generation uint64 `json:"generation"`
+	// State is the volume's when its content was that of the save.
+	State volume.State `json:"state"`
 	// Sure is before what is changed may have the time of what was not.
 	Sure time.Time `json:"sure"`
 }
@@ -145,8 +146,24 @@ type index struct {
 	local  local
 }
 
-// openIndex opens the index at a path, if it is of a save of this store.
-func openIndex(path, store, save string) (*index, error) {
+// Known tells what an index at a path is of: a save, and how far the volume had
+// been written when it was so. Where there is none the store is "".
+func Known(path string) (store string, m *Manifest, at volume.State) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", nil, at
+	}
+	defer f.Close()
+	h, _, err := readHeader(f)
+	if err != nil {
+		return "", nil, at
+	}
+	return h.Store, h.Manifest, h.State
+}
+
+// openIndex opens the index at a path, if it is of a save of this store, made of
+// this volume.
+func openIndex(path, store, save, volume string) (*index, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -154,7 +171,7 @@ func openIndex(path, store, save string) (*index, error) {
 	x := &index{file: f}
 	var listed int64
 	x.header, listed, err = readHeader(f)
-	if err == nil && (x.Store != store || x.Manifest.Name != save) {
+	if err == nil && (x.Store != store || x.Manifest.Name != save || x.State.ID != volume) {
 		err = fmt.Errorf("it is of another save: %w", fs.ErrNotExist)
 	}
 	if err == nil {

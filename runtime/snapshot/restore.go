@@ -14,6 +14,7 @@ import (
 
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/idmap"
+	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
 // Target is where a disk is made.
@@ -24,8 +25,8 @@ type Target struct {
 	Only []string
 	// Index is the file where the index is to be; "" is none.
 	Index string
-	// Settle has what was written last, and reports the volume's generation then.
-	Settle func(ctx context.Context) (generation uint64, err error)
+	// Settle has all on the disk, and reports how far the volume is written then.
+	Settle func(ctx context.Context) (volume.State, error)
 }
 
 // Restore makes a disk of a save. What the store says is not trusted: each piece
@@ -75,11 +76,11 @@ func (s *Saver) restore(ctx context.Context, m *Manifest, into Target) error {
 	if err := errors.Join(l.finish(), l.close()); err != nil {
 		return err
 	}
-	generation, err := into.Settle(ctx)
+	state, err := into.Settle(ctx)
 	if err != nil {
 		return err
 	}
-	if err := index.finish(header{Store: s.id, Manifest: m, Generation: generation, Sure: l.latest.Add(1)}); err != nil {
+	if err := index.finish(header{Store: s.id, Manifest: m, State: state, Sure: l.latest.Add(1)}); err != nil {
 		return err
 	}
 	return index.place()

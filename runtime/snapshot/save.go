@@ -18,6 +18,7 @@ import (
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/blob"
 	"github.com/bothy-computer/bothy/runtime/idmap"
+	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
 // Source is a disk to be saved.
@@ -29,8 +30,8 @@ type Source struct {
 	Empty []string
 	// Index is the file where this machine keeps what it saved last of the
 	// computer; "" is none.
-	Index      string
-	Generation uint64 // of the volume when the tree was taken; 0 is not known
+	Index string
+	State volume.State // of the volume, as the tree shows it
 
 	Image  string
 	MadeAt time.Time // no later than the moment that the tree shows
@@ -113,7 +114,7 @@ func (v *saving) open(ctx context.Context, base string) error {
 	if base != "" {
 		if v.Index != "" {
 			// One that cannot be read is as good as none.
-			if x, err := openIndex(v.Index, v.s.id, base); err == nil {
+			if x, err := openIndex(v.Index, v.s.id, base, v.State.ID); err == nil {
 				v.base, pieces = x, x.pieces
 			}
 		}
@@ -394,7 +395,7 @@ func (v *saving) finish(ctx context.Context) (runtime.Saved, error) {
 	m := &Manifest{Format: format, Computer: v.to.Computer, Name: v.to.Name, Image: v.Image, MadeAt: v.MadeAt, Bytes: v.Bytes,
 		Note: v.Note, Entries: v.entries}
 	m.write(v.up.pieces, v.parts)
-	err := v.index.finish(header{Store: v.s.id, Manifest: m, Generation: v.Generation, Sure: v.MadeAt.Add(-racyTime)})
+	err := v.index.finish(header{Store: v.s.id, Manifest: m, State: v.State, Sure: v.MadeAt.Add(-racyTime)})
 	if err != nil {
 		return runtime.Saved{}, err
 	}

@@ -80,6 +80,18 @@ func (s *Saver) ID() string { return s.id }
 // String says where the store is, for people.
 func (s *Saver) String() string { return s.store.String() }
 
+// awake checks that the store answers, and that it is the one that it was: an
+// empty directory where a share was mounted is not.
+func (s *Saver) awake(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	id, err := s.store.Get(ctx, storeKey, maxIDBytes)
+	if errors.Is(err, blob.ErrNotFound) || err == nil && string(id) != s.id {
+		return fmt.Errorf("%w: %s is not the store that this node knows; is a share not mounted, or a bucket another? To begin with another store, remove the file store.json from the node's directory", runtime.ErrNoStore, s.store)
+	}
+	return err
+}
+
 // known is a store that this machine has met.
 type known struct {
 	Where string `json:"where"`
@@ -163,6 +175,9 @@ func (s *Saver) manifest(ctx context.Context, of runtime.Save) (*Manifest, error
 	if err := check(of); err != nil {
 		return nil, err
 	}
+	if err := s.awake(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	data, err := s.store.Get(ctx, saveKey(of), maxManifestBytes)
@@ -181,6 +196,9 @@ func (s *Saver) manifest(ctx context.Context, of runtime.Save) (*Manifest, error
 
 // Computers visits those whose saves are in the store, or parts of some.
 func (s *Saver) Computers(ctx context.Context, visit func(runtime.ID) error) error {
+	if err := s.awake(ctx); err != nil {
+		return err
+	}
 	return s.store.List(ctx, computersDir, func(e blob.Entry) error {
 		name, ok := strings.CutSuffix(e.Name, "/")
 		if !ok || volume.CheckName(name) != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/blob"
 	"github.com/bothy-computer/bothy/runtime/idmap"
+	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,11 +43,7 @@ func newPlace(t testing.TB) *place {
 
 func placeAt(t testing.TB, dir, at string) *place {
 	t.Helper()
-	store, err := blob.OpenDir(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
+	store := blob.NewDir(at)
 	s, err := Open(t.Context(), Options{Store: store, IDFile: filepath.Join(dir, "id"), Grace: time.Nanosecond})
 	if err != nil {
 		t.Fatal(err)
@@ -184,4 +181,4 @@ func TestASaveBringsAllBack(t *testing.T) {
 		t.Errorf("swept: %v", err)
 	}
 }
-func settled(context.Context) (uint64, error) { return 0, nil }
+func settled(context.Context) (volume.State, error) { return volume.State{}, nil }

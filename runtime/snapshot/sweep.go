@@ -48,6 +48,9 @@ type sweep struct {
 }
 
 func (w *sweep) run(ctx context.Context) error {
+	if err := w.s.awake(ctx); err != nil {
+		return err
+	}
 	for _, name := range w.keep {
 		m, err := w.s.manifest(ctx, runtime.Save{Computer: w.id, Name: name})
 		if err != nil {
@@ -129,6 +132,9 @@ func (s *Saver) Forget(ctx context.Context, id runtime.ID) error {
 		return err
 	}
 	defer end()
+	if err := s.awake(ctx); err != nil {
+		return err
+	}
 	w := sweep{s: s, id: id}
 	for _, dir := range []string{savesDir(id), computerDir(id) + "pieces/"} {
 		if err := w.everything(ctx, dir); err != nil {

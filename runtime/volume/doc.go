@@ -21,6 +21,7 @@
 //	pool.go       opening, closing, how much room there is
 //	volumes.go    what a driver does with volumes
 //	snapshots.go  what it does with snapshots, which outlive their volume
+//	state.go      how far volumes have been written
 //	backing.go    the loop file and its mount
 //	subvolumes.go volumes in btrfs
 //	directories.go volumes in a plain directory

@@ -30,9 +30,11 @@ const (
 	iocGroupAssign  = ioctlWrite | 24<<16 | ioctlBtrfs | 41
 	iocGroupCreate  = ioctlWrite | 16<<16 | ioctlBtrfs | 42
 	iocGroupLimit   = ioctlRead | 48<<16 | ioctlBtrfs | 43
+	iocSubvolInfo   = ioctlRead | 504<<16 | ioctlBtrfs | 60
 
 	quotaEnableSimple   = 4
 	snapReadOnly        = 1 << 1
+	subvolumeReadOnly   = 1 << 0
 	limitReferenced     = 1 << 0
 	noLimit             = ^uint64(0)
 	subvolumeInode      = 256 // of each subvolume's top directory
@@ -62,6 +64,16 @@ type infoArgs struct {
 	maxID, devices uint64
 	fsid           [16]byte
 	rest           [992]byte
+}
+
+type subvolumeInfo struct {
+	tree             uint64
+	name             [256]byte
+	above, directory uint64 // the subvolume that it lies in, and where
+	generation       uint64
+	flags            uint64
+	uuid, parent     [16]byte // parent: of what it is a snapshot of
+	rest             [176]byte
 }
 
 type quotaArgs struct{ cmd, status uint64 }

@@ -66,6 +66,9 @@ type ground interface {
 	limit(dir string, bytes int64) error
 	usage(dir string) (int64, error)
 	settle(dir string) error
+	state(dir string) (State, error)
+	// flush may use half, a name in the pool, and leaves nothing there.
+	flush(dir, half string) error
 	snapshot(from, to string, readOnly bool) error
 	remove(dir string) error
 	sweep(volumes []string) error

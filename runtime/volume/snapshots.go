@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -190,15 +191,24 @@ func (p *Pool) Snapshots(id string) ([]string, error) {
 }
 
 // Snapshotted reports the ids that may have snapshots, in order.
-func (p *Pool) Snapshotted() ([]string, error) { return names(p.snapshots()) }
+func (p *Pool) Snapshotted() ([]string, error) {
+	all, err := names(p.snapshots())
+	return slices.DeleteFunc(all, func(id string) bool { return strings.HasPrefix(id, halfPrefix) }), err
+}
 
 // clearHalf removes what an ended process was making or removing.
 func (p *Pool) clearHalf() error {
-	ids, err := p.Snapshotted()
+	ids, err := names(p.snapshots())
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
+		if strings.HasPrefix(id, halfPrefix) { // of a flush
+			if err := p.ground.remove(filepath.Join(p.snapshots(), id)); err != nil {
+				return err
+			}
+			continue
+		}
 		all, err := names(p.snapshotsOf(id))
 		if err != nil {
 			return err
