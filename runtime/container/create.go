@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/idmap"
@@ -107,12 +105,12 @@ func (d *Driver) emptyDisk(ctx context.Context, r *record) error {
 	if err != nil {
 		return err
 	}
-	return layOut(volume, r.Range, "root", "usr", "workspace")
+	return layOut(volume, r.Range)
 }
 
-// layOut makes parts of a volume: a layer for each overlay, root and usr, and
-// the workspace.
-func layOut(volume string, ids idmap.Range, parts ...string) error {
+// layOut makes the parts of a volume: a layer for each overlay, and the
+// workspace.
+func layOut(volume string, ids idmap.Range) error {
 	for _, part := range []struct {
 		name  string
 		owner int
@@ -121,9 +119,6 @@ func layOut(volume string, ids idmap.Range, parts ...string) error {
 		{"usr/upper", ids.Host}, {"usr/work", ids.Host},
 		{"workspace", ids.Host + userID},
 	} {
-		if top, _, _ := strings.Cut(part.name, "/"); !slices.Contains(parts, top) {
-			continue
-		}
 		path := filepath.Join(volume, part.name)
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			return err

@@ -53,7 +53,7 @@ func (d *Driver) bare(ctx context.Context, id runtime.ID, r *record) error {
 			return err
 		}
 	}
-	if err := layOut(volume, r.Range, "root", "usr"); err != nil {
+	if err := layOut(volume, r.Range); err != nil {
 		return err
 	}
 	if err := d.Pool.Settle(ctx, string(id)); err != nil {

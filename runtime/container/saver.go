@@ -212,7 +212,7 @@ func (d *Driver) fetchDisk(ctx context.Context, r *record, m *snapshot.Manifest)
 func (d *Driver) settleFetched(ctx context.Context, r *record, dir string) (volume.State, error) {
 	id := string(r.Spec.ID)
 	if r.Bared {
-		if err := layOut(dir, r.Range, "root", "usr"); err != nil {
+		if err := layOut(dir, r.Range); err != nil {
 			return volume.State{}, err
 		}
 	} else {
