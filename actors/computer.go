@@ -42,7 +42,7 @@ type (
 		action action
 		epoch  state.Epoch
 		fact   runtime.Phase
-		status runtime.Status
+		lost   string // by a start, see grant
 		err    error
 	}
 	// seen is what was found on looking.
@@ -72,16 +72,17 @@ type grant struct {
 // computer compares wish with fact, performs one action, and looks again. It
 // is the only one that acts on its computer, in its epoch.
 type computer struct {
-	cell   *cell
-	id     state.ComputerID
-	deps   *ownership
-	log    *slog.Logger
-	record state.Computer // as last read
-	fact   runtime.Phase  // as last seen; "" before the first look
-	image  string         // that the machine has it run, or start next
-	lost   string         // see grant
-	asked  asked          // as last read
-	woke   bool           // started for a caller, and the wish does not say so yet
+	cell    *cell
+	id      state.ComputerID
+	deps    *ownership
+	log     *slog.Logger
+	record  state.Computer // as last read
+	fact    runtime.Phase  // as last seen; "" before the first look
+	image   string         // that the machine has it run, or start next
+	newness newness        // of the disk here
+	lost    string         // see grant
+	asked   asked          // as last read
+	woke    bool           // started for a caller, and the wish does not say so yet
 
 	busy    bool               // a look or an action is aside
 	again   bool               // something changed while busy
@@ -93,6 +94,8 @@ type computer struct {
 	users   int
 	since   time.Time // of the last use
 	calloff func()    // of the timer that is set
+
+	saves saves
 }
 
 // ownership is what every actor of owned things needs.
@@ -108,6 +111,7 @@ type ownership struct {
 	way     *http.Transport
 	remote  *wire // to other nodes
 	meter   *meter
+	savings *savings
 	metrics *metrics
 	log     *slog.Logger
 	now     func() time.Time
@@ -154,20 +158,32 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 		c.look()
 	case idleCheck:
 		c.checkIdle(m)
+	case save:
+		c.save(answer)
+	case saveDue:
+		c.saves.calloff = nil
+		c.save(nil)
+	case unsafe:
+		c.saves.want = true
+		c.look()
+	case saved:
+		c.saved(m)
 	}
 }
 
 // idle lets the actor go once its computer is down and nothing is going on; the
 // next change of its record, or the next caller, makes it anew.
 func (c *computer) idle() bool {
-	return !c.busy && len(c.waiting)+len(c.late)+len(c.laying) == 0 && c.users == 0 && !c.laid && c.calloff == nil && c.fact != runtime.Running
+	return !c.busy && len(c.waiting)+len(c.late)+len(c.laying) == 0 && c.users == 0 && !c.laid && c.calloff == nil && c.fact != runtime.Running && c.saves.idle()
 }
 
 func (c *computer) stopped() {
 	if c.calloff != nil {
 		c.calloff()
 	}
-	c.refuseAll(fault.New(fault.Unavailable, "the computer's owner is stopping").WithRetry(retryMailbox))
+	stopping := fault.New(fault.Unavailable, "the computer's owner is stopping").WithRetry(retryMailbox)
+	c.refuseAll(stopping)
+	c.saves.end(stopping)
 }
 
 // look finds out wish and fact aside.
@@ -225,12 +241,17 @@ func (c *computer) saw(m seen) {
 		c.refuseAll(m.err)
 		return
 	}
+	c.saves.looked(c.record, m.record, c.fact, m.fact)
 	c.record = m.record
 	if !m.owner {
-		c.refuseAll(fault.New(fault.Moved, "computer %s belongs to another node", c.id))
+		moved := fault.New(fault.Moved, "computer %s belongs to another node", c.id)
+		c.refuseAll(moved)
+		c.saves.end(moved)
+		c.deps.savings.found(c.id, false, time.Time{})
 		return
 	}
 	c.fact, c.image = m.fact, m.status.Spec.Image
+	c.newness = newnessOf(m.record, c.deps.cluster.Self(), m.fact, m.status)
 	c.asked = asked{snapshots: m.snapshots, egress: m.fact != absent && c.deps.egressDiffers(m.status, m.record)}
 	c.answerLaying()
 	c.act()
@@ -244,7 +265,8 @@ func (c *computer) act() {
 	} else if c.woke || len(c.waiting) > 0 && c.wakeable() {
 		wish, c.woke = state.WishRunning, true
 	}
-	switch what := besides(c.orLay(next(wish, c.fact)), c.fact, c.record, c.asked); what {
+	what := besides(c.orLay(next(wish, c.fact)), c.fact, c.record, c.asked)
+	switch what = first(what, wish, c.newness); what {
 	case nothing:
 		c.settle()
 	default:
@@ -273,13 +295,14 @@ func (c *computer) settle() {
 	}
 	if phase := phaseOf(c.fact, c.record.Phase); phase != c.record.Phase || c.woke || data && c.record.DataNode != c.deps.cluster.Self() ||
 		image != "" && image != c.record.RunImage {
-		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: c.laid, Image: image})
+		c.note(state.SetPhase{Phase: phase, HasData: data, Woke: c.woke, Laid: c.laid && c.record.Phase == state.Provisioning, Image: image})
 	}
 	c.laid = c.laid && c.record.Phase == state.Provisioning // until the record says so
 	if c.again {
 		c.look()
 	}
 	c.watchIdle()
+	c.watchSaves()
 }
 
 // release lets those who wait act.
@@ -341,10 +364,14 @@ func (c *computer) done(m did) {
 	if m.err == nil {
 		c.failed = 0
 		if m.action == start {
-			c.lost = lostBy(c.record, c.deps.cluster.Self(), m.status.Fresh)
+			c.lost = m.lost
 		}
 		if m.action == forget {
+			c.forgetSaves()
 			return
+		}
+		if m.action == snap {
+			c.saves.want = true
 		}
 		c.look()
 		return
@@ -353,7 +380,7 @@ func (c *computer) done(m did) {
 	c.log.Warn("computer action failed", "action", m.action, "try", c.failed, "err", m.err)
 	if errors.Is(m.err, runtime.ErrStaleEpoch) || fault.Is(m.err, fault.Moved) || fault.Is(m.err, fault.Payment) || c.failed >= maxStartTries {
 		c.refuse(translate(m.err))
-		if m.action == start || m.action == create && !c.laid {
+		if m.action == start || m.action == create && !c.laid || m.action == adopt || m.action == setAside {
 			c.note(state.SetPhase{Phase: state.Failed, Error: translate(m.err).Error()})
 			return
 		}

@@ -13,8 +13,12 @@ import (
 	"github.com/bothy-computer/bothy/runtime"
 )
 
-// startDeadline bounds how long a caller waits for a computer to run.
-const startDeadline = 60 * time.Second
+const (
+	// startDeadline bounds how long a caller waits for a computer to run.
+	startDeadline = 60 * time.Second
+	// restoreDeadline bounds it for one whose disk comes from the blob store.
+	restoreDeadline = 15 * time.Minute
+)
 
 // Computers are the machines. Every method works on any node: what has to be
 // done is done by the owner, and the caller waits for it.
@@ -38,6 +42,8 @@ type Remote interface {
 	Files(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID, op FileOp) (FileResult, error)
 	contents
 	archives
+	// Save has the owner save a computer off its node.
+	Save(ctx context.Context, node state.NodeID, account state.AccountID, id state.ComputerID) error
 	// Guest passes a request on to the guest of a computer.
 	Guest(req *http.Request, node state.NodeID, account state.AccountID, id state.ComputerID) (*http.Response, error)
 	// Dial connects to a port of a computer.
@@ -186,7 +192,7 @@ func (l *local) hold(ctx context.Context, id state.ComputerID) (g grant, release
 }
 
 func (l *local) holdAs(ctx context.Context, id state.ComputerID, how wake) (g grant, release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, startDeadline)
+	ctx, cancel := context.WithTimeout(ctx, l.patience(id))
 	defer cancel()
 	make := newComputer(l.deps, id)
 	if err := l.system.tell(computerKind, string(id), used{+1}, make); err != nil {
@@ -199,6 +205,16 @@ func (l *local) holdAs(ctx context.Context, id state.ComputerID, how wake) (g gr
 		return g, nil, err
 	}
 	return v.(grant), release, nil
+}
+
+// patience is how long a caller waits for a computer to run. One whose disk has
+// to be fetched first takes longer.
+func (l *local) patience(id state.ComputerID) time.Duration {
+	c, owner, err := l.deps.owned(id)
+	if err == nil && owner && c.Saved.Name != "" && c.DataNode != c.Node {
+		return restoreDeadline
+	}
+	return startDeadline
 }
 
 // Exec runs a command on a computer that this node owns.

@@ -19,6 +19,9 @@ const (
 	stop    action = "stop"
 	remove  action = "remove"
 	forget  action = "forget" // nothing is left of it: record that
+	// setAside keeps the disk here as a snapshot and takes it away, for a newer save.
+	setAside action = "set-aside"
+	adopt    action = "adopt" // record that the disk here was made from its save
 )
 
 // absent is the fact of a computer that this machine does not hold.
@@ -76,6 +79,45 @@ func besides(what action, fact runtime.Phase, c state.Computer, a asked) action 
 		return snap
 	case c.Resize != nil:
 		return resize
+	}
+	return what
+}
+
+// newness is what the disk here is to the newest of its computer.
+type newness string
+
+const (
+	newestDisk   newness = "newest"   // or nothing newer is known
+	restoredDisk newness = "restored" // made from the newest save, and the record does not know
+	olderDisk    newness = "older"    // older than the save that the record names
+)
+
+// newnesses lists them all.
+func newnesses() []newness { return []newness{newestDisk, restoredDisk, olderDisk} }
+
+// newnessOf decides from a record and what is found on this machine. A disk
+// is of the epoch that last acted on it, and a save in the one that made it.
+func newnessOf(c state.Computer, self state.NodeID, fact runtime.Phase, s runtime.Status) newness {
+	switch {
+	case fact == absent || c.DataNode == self || c.Saved.Name == "":
+		return newestDisk
+	case fact == runtime.Created && s.Spec.Saved == (runtime.Save{Computer: runtime.ID(c.ID), Name: c.Saved.Name}):
+		return restoredDisk
+	case state.Epoch(s.Epoch) < c.Saved.Epoch:
+		return olderDisk
+	}
+	return newestDisk
+}
+
+// first puts what a disk needs that is not the newest before all that would use it.
+func first(what action, wish state.Wish, n newness) action {
+	switch {
+	case wish == state.WishDeleted:
+		return what
+	case n == olderDisk:
+		return setAside
+	case n == restoredDisk:
+		return adopt
 	}
 	return what
 }

@@ -111,3 +111,54 @@ func TestJudgeOfWhatTheMachineHolds(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatADiskIsToTheNewest(t *testing.T) {
+	const self, elsewhere = state.NodeID("self"), state.NodeID("elsewhere")
+	saved := func(data state.NodeID, epoch state.Epoch) state.Computer {
+		return state.Computer{ID: "c", DataNode: data, Epoch: 9, Saved: state.Save{Name: "s", Epoch: epoch}}
+	}
+	made := func(name string, phase runtime.Phase) runtime.Status {
+		return runtime.Status{Epoch: 9, Phase: phase, Spec: runtime.Spec{Saved: runtime.Save{Computer: "c", Name: name}}}
+	}
+	of := func(epoch runtime.Epoch) runtime.Status { return runtime.Status{Epoch: epoch, Phase: runtime.Stopped} }
+	for name, tt := range map[string]struct {
+		c    state.Computer
+		s    runtime.Status
+		want newness
+	}{
+		"nothing is here":                        {saved(elsewhere, 5), runtime.Status{Phase: absent}, newestDisk},
+		"it was never saved":                     {state.Computer{ID: "c", DataNode: elsewhere}, of(3), newestDisk},
+		"it is here":                             {saved(self, 9), of(5), newestDisk},
+		"it was saved since it left":             {saved(elsewhere, 6), of(5), olderDisk},
+		"it was saved before it left":            {saved(elsewhere, 5), of(5), newestDisk},
+		"its user took a save of later":          {saved("", 6), of(5), olderDisk},
+		"its user took a save, and it came back": {saved("", 5), of(5), newestDisk},
+		"made from the save":                     {saved(elsewhere, 6), made("s", runtime.Created), restoredDisk},
+		"made from it, for its user":             {saved("", 6), made("s", runtime.Created), restoredDisk},
+		"made from a save before":                {saved(elsewhere, 9), made("r", runtime.Created), newestDisk},
+		"made from a save long before":           {saved(elsewhere, 10), made("r", runtime.Created), olderDisk},
+		"made from it, and recorded":             {saved(self, 6), made("s", runtime.Created), newestDisk},
+		"made from it long ago, and used since":  {saved(elsewhere, 6), made("s", runtime.Stopped), newestDisk},
+	} {
+		if got := newnessOf(tt.c, self, tt.s.Phase, tt.s); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+func TestNothingIsDoneWithADiskThatIsNotTheNewest(t *testing.T) {
+	for _, wish := range wishes() {
+		for _, fact := range facts() {
+			for _, n := range newnesses() {
+				what := next(wish, fact)
+				want := map[newness]action{newestDisk: what, restoredDisk: adopt, olderDisk: setAside}[n]
+				if wish == state.WishDeleted {
+					want = what
+				}
+				if got := first(what, wish, n); got != want {
+					t.Errorf("wish %s, fact %s, %s disk: %s, want %s", wish, fact, n, got, want)
+				}
+			}
+		}
+	}
+}

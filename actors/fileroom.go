@@ -59,6 +59,13 @@ func (r *fileRoom) enter(id state.ComputerID) (leave func(), err error) {
 	return sync.OnceFunc(func() { r.left(id) }), nil
 }
 
+// uses reports whether there is any operation on a computer.
+func (r *fileRoom) uses(id state.ComputerID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.each[id] > 0
+}
+
 func (r *fileRoom) left(id state.ComputerID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

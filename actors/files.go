@@ -138,12 +138,22 @@ func (l *local) workspace(ctx context.Context, account state.AccountID, id state
 	if !ok {
 		return nil, fault.New(fault.Unsupported, "this node's computers show no files")
 	}
-	root, err := w.Workspace(ctx, runtime.Epoch(record.Epoch), runtime.ID(id))
+	epoch := record.Epoch
+	if record.DataNode != l.deps.cluster.Self() && record.Restores() { // whatever is here is not what the save has
+		if epoch, err = l.lay(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	if op.Mutates() {
+		if err := l.deps.write(ctx, id); err != nil {
+			return nil, translate(err)
+		}
+	}
+	root, err := w.Workspace(ctx, runtime.Epoch(epoch), runtime.ID(id))
 	if errors.Is(err, runtime.ErrNotFound) && record.DataNode == "" {
 		if !op.Mutates() && record.Source == "" {
 			return nil, nil
 		}
-		var epoch state.Epoch
 		if epoch, err = l.lay(ctx, id); err != nil {
 			return nil, err
 		}
@@ -175,7 +185,7 @@ func (l *local) mine(ctx context.Context, account state.AccountID, id state.Comp
 		return c, fault.New(fault.Moved, "computer %s belongs to another node", id)
 	case c.Wish == state.WishDeleted:
 		return c, fault.New(fault.Conflict, "computer %s is being deleted", id)
-	case c.DataNode != "" && c.DataNode != self:
+	case c.DataNode != "" && c.DataNode != self && !c.Restores():
 		return c, fault.New(fault.Unavailable, "the newest files of computer %s are on another node than its owner; they can be used when it has started", id).
 			WithCode(state.CodeDataAway).WithRetry(retryMailbox)
 	}

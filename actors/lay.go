@@ -14,7 +14,7 @@ func (c *computer) answerLaying() {
 		for _, answer := range c.laying {
 			answer(nil, fault.New(fault.Conflict, "computer %s is being deleted", c.id))
 		}
-	case c.fact != absent:
+	case c.fact != absent && c.newness == newestDisk:
 		for _, answer := range c.laying {
 			answer(grant{epoch: c.record.Epoch}, nil)
 		}

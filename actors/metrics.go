@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
 )
 
 // metrics is made once for each node, never held in a package variable, so
@@ -30,6 +31,11 @@ type metrics struct {
 	ticks    *prometheus.CounterVec
 	late     prometheus.Histogram
 	webhooks *prometheus.CounterVec
+	saves    *prometheus.HistogramVec
+	read     prometheus.Counter
+	sent     prometheus.Counter
+	restores *prometheus.HistogramVec
+	foreign  prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -55,6 +61,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		late:     f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_schedule_late_seconds", Help: "Time from a tick to when its run was recorded.", Buckets: slow}),
 		builds:   f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_build_seconds", Help: "Time of builds of images, by how they ended.", Buckets: slow}, []string{"result"}),
 		webhooks: f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_webhook_deliveries_total", Help: "Tries to deliver to webhooks, by result."}, []string{"result"}),
+		saves:    f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_save_seconds", Help: "Time of saves of disks to the blob store, by how they ended.", Buckets: slow}, []string{"result"}),
+		read:     f.NewCounter(prometheus.CounterOpts{Name: "bothy_save_read_bytes_total", Help: "Bytes of files that saves read."}),
+		sent:     f.NewCounter(prometheus.CounterOpts{Name: "bothy_save_sent_bytes_total", Help: "Bytes that saves sent to the blob store."}),
+		restores: f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_restore_seconds", Help: "Time to make computers' disks from the blob store, by how it ended.", Buckets: slow}, []string{"result"}),
+		foreign:  f.NewGauge(prometheus.GaugeOpts{Name: "bothy_saves_unknown_computers", Help: "Computers in the blob store that this cluster has no record of, as the leading node last saw."}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 	}
 }
@@ -113,4 +124,34 @@ func (m *metrics) delivered(arrived bool) {
 		result = "failed"
 	}
 	m.webhooks.WithLabelValues(result).Inc()
+}
+
+// saved notes a save that ended.
+func (m *metrics) saved(s runtime.Saved, took time.Duration, err error) {
+	m.saves.WithLabelValues(resultOf(err)).Observe(took.Seconds())
+	m.read.Add(float64(s.Read))
+	m.sent.Add(float64(s.Sent))
+}
+
+// restored notes a disk that was, or could not be, made from a save.
+func (m *metrics) restored(took time.Duration, err error) {
+	m.restores.WithLabelValues(resultOf(err)).Observe(took.Seconds())
+}
+
+func resultOf(err error) string {
+	if err != nil {
+		return "failed"
+	}
+	return "succeeded"
+}
+
+// watchSaves exports how old the oldest change on this node is that no save has.
+func (m *metrics) watchSaves(reg prometheus.Registerer, s *savings, now func() time.Time) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{Name: "bothy_unsaved_seconds", Help: "Age of the oldest change of a computer of this node that is not in the blob store; 0 without any."}, func() float64 {
+		at := s.oldest()
+		if at.IsZero() {
+			return 0
+		}
+		return now().Sub(at).Seconds()
+	})
 }

@@ -105,8 +105,10 @@ type System struct {
 	bell    *bell
 	times   *timekeeper
 	courier *courier
-	end     context.CancelFunc
-	loops   sync.WaitGroup
+	// forgetting deletes the saves of computers that are gone.
+	forgetting *forgetter
+	end        context.CancelFunc
+	loops      sync.WaitGroup
 
 	reconciling sync.Mutex
 	orphans     map[runtime.ID]time.Time     // since when; guarded by reconciling
@@ -145,7 +147,8 @@ func Open(o Options) (*System, error) {
 	s.Registries = &Registries{cluster: o.Cluster, vault: safe}
 	own := &ownership{registries: s.Registries, pulls: make(chan struct{}, maxPulls), way: outside(o.Driver, o.Reach), cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
-		meter: &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
+		savings: newSavings(func(id state.ComputerID) bool { return s.local.using(id) }),
+		meter:   &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system, files: newFileRoom(maxFileOps, maxFileOpsEach),
 		streams: newFileRoom(maxFileStreams, maxFileStreamsEach)}
 	s.shop = &workshop{ownership: own, local: s.local, models: s.Models, vault: safe, bell: s.bell, version: o.Version,
@@ -169,6 +172,8 @@ func Open(o Options) (*System, error) {
 	s.Agents = &Agents{cluster: o.Cluster, vault: safe, models: s.Models}
 	s.Schedules = &Schedules{cluster: o.Cluster, threads: s.Threads, now: o.Now}
 	s.times = &timekeeper{cluster: o.Cluster, threads: s.Threads, metrics: m, log: o.Log, now: o.Now, wake: make(chan struct{}, 1)}
+	s.forgetting = &forgetter{own}
+	m.watchSaves(o.Registerer, own.savings, o.Now)
 	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
 	s.Sessions = &Sessions{cluster: o.Cluster, bell: s.bell, vault: safe, now: o.Now}
 	s.Ports = &Ports{cluster: o.Cluster, bell: s.bell}
@@ -193,6 +198,8 @@ func (s *System) begin() {
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.dropSnapshots) })
 	s.loops.Go(func() { s.every(ctx, sweepImagesEvery, s.sweepImages) })
 	s.loops.Go(func() { s.drop(ctx) })
+	s.loops.Go(func() { s.every(ctx, lookEvery, s.tendSaves) })
+	s.loops.Go(func() { s.forgetting.keep(ctx) })
 	s.loops.Go(func() { s.times.keep(ctx) })
 	s.loops.Go(func() { s.courier.carry(ctx) })
 }
@@ -209,6 +216,7 @@ func (s *System) Handler() http.Handler {
 	mux.HandleFunc("POST "+archivePath+"{account}/{computer}", s.local.takeArchive)
 	mux.HandleFunc(guestPath+"{account}/{computer}/{path...}", s.local.serveGuest)
 	mux.HandleFunc("POST "+dialPath+"{account}/{computer}/{port}", s.local.serveDial)
+	mux.HandleFunc("POST "+savePath+"{account}/{computer}", s.local.serveSave)
 	mux.HandleFunc("POST "+desktopPath+"{account}/{computer}", s.local.serveDesktop)
 	images := &imageRoom{driver: s.o.Driver, sending: make(chan struct{}, maxSentLayers)}
 	mux.HandleFunc("GET "+manifestPath+"{digest}", images.serveManifest)

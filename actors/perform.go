@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -15,67 +16,90 @@ func (c *computer) perform(what action) {
 	record := c.record
 	c.cell.do(func(ctx context.Context) any {
 		begun := c.deps.now()
-		status, err := c.deps.perform(ctx, what, record)
+		done, err := c.deps.perform(ctx, what, record)
 		if what == start && err == nil {
-			c.deps.metrics.create.WithLabelValues(tierOf(status)).Observe(c.deps.now().Sub(begun).Seconds())
+			c.deps.metrics.create.WithLabelValues(done.tier).Observe(c.deps.now().Sub(begun).Seconds())
 		}
-		return did{action: what, epoch: record.Epoch, status: status, err: err}
+		return did{action: what, epoch: record.Epoch, lost: done.lost, err: err}
 	})
 }
 
-// tierOf says how a started computer was had. A closed list.
-func tierOf(s runtime.Status) string {
-	if s.Fresh {
-		return "new"
+// started tells of a start; of other actions it is the zero value.
+type started struct {
+	tier string // how the computer was had: new, restored or restarted
+	lost string // see grant
+}
+
+// startedOf says how a computer was had that is being started.
+func startedOf(c state.Computer, self state.NodeID, before runtime.Status, now time.Time) started {
+	o := started{tier: "restarted", lost: lostBy(c, self, before, now)}
+	switch {
+	case before.Fresh:
+		o.tier = "new"
+	case unstarted(before):
+		o.tier = "restored"
 	}
-	return "restarted"
+	return o
 }
 
 // perform acts on the machine. The lease is asked first; the driver refuses an
 // epoch older than it has seen; so a node that was cut off does nothing late.
-func (d *ownership) perform(ctx context.Context, what action, c state.Computer) (runtime.Status, error) {
+func (d *ownership) perform(ctx context.Context, what action, c state.Computer) (started, error) {
 	if err := d.held(); err != nil {
-		return runtime.Status{}, err
+		return started{}, err
 	}
+	if what == start {
+		return d.start(ctx, c)
+	}
+	return started{}, d.act(ctx, what, c)
+}
+
+func (d *ownership) act(ctx context.Context, what action, c state.Computer) error {
 	id, epoch := runtime.ID(c.ID), runtime.Epoch(c.Epoch)
 	switch what {
 	case create:
-		return runtime.Status{}, d.create(ctx, c)
-	case start:
-		return d.start(ctx, c)
+		return d.create(ctx, c)
 	case egress:
-		return runtime.Status{}, d.setEgress(ctx, c)
+		return d.setEgress(ctx, c)
 	case resize:
-		return runtime.Status{}, d.resize(ctx, c)
+		return d.resize(ctx, c)
 	case snap:
-		return runtime.Status{}, d.snap(ctx, c)
+		return d.snap(ctx, c)
 	case thaw:
 		t, ok := d.driver.(runtime.Thawer)
 		if !ok {
-			return runtime.Status{}, fault.New(fault.Unsupported, "this driver cannot thaw a computer")
+			return fault.New(fault.Unsupported, "this driver cannot thaw a computer")
 		}
-		return runtime.Status{}, t.Thaw(ctx, epoch, id)
+		return t.Thaw(ctx, epoch, id)
 	case stop:
 		if err := d.meter.last(ctx, c); err != nil {
 			d.log.Warn("meter a computer before its stop", "computer", string(c.ID), "err", err)
 		}
-		return runtime.Status{}, d.driver.Stop(ctx, epoch, id, stopGrace)
+		return d.driver.Stop(ctx, epoch, id, stopGrace)
+	case setAside:
+		return d.setAside(ctx, c)
+	case adopt:
+		return d.adopt(ctx, c)
 	case remove:
-		return runtime.Status{}, d.driver.Remove(ctx, epoch, id)
+		return d.driver.Remove(ctx, epoch, id)
 	case forget:
 		_, err := d.cluster.Apply(ctx, state.SetPhase{Computer: c.ID, Epoch: c.Epoch, Phase: state.Deleted})
-		return runtime.Status{}, err
-	}
-	return runtime.Status{}, fault.New(fault.Internal, "no such action: %s", what)
-}
-
-// create makes the disk, empty or as a snapshot, which brings its own image.
-func (d *ownership) create(ctx context.Context, c state.Computer) (err error) {
-	spec := specOf(c)
-	if spec.From, err = d.sourceOf(c); err != nil {
 		return err
 	}
-	if spec.From.Name != "" {
+	return fault.New(fault.Internal, "no such action: %s", what)
+}
+
+// create makes the disk: as it was saved, as a snapshot, which brings its own
+// image, or empty.
+func (d *ownership) create(ctx context.Context, c state.Computer) (err error) {
+	if c.Saved.Name != "" {
+		return d.restore(ctx, c)
+	}
+	spec := specOf(c)
+	if spec.From, spec.Saved, err = d.sourceOf(c); err != nil {
+		return err
+	}
+	if spec.From.Name != "" || spec.Saved.Name != "" {
 		spec.Image = ""
 	}
 	return d.withImage(ctx, c, func() error { return d.driver.Create(ctx, runtime.Epoch(c.Epoch), spec) })
@@ -83,28 +107,29 @@ func (d *ownership) create(ctx context.Context, c state.Computer) (err error) {
 
 // start reserves the first minutes and starts the computer. The record follows
 // the fact, so that whoever waits does not wait for the log too.
-func (d *ownership) start(ctx context.Context, c state.Computer) (runtime.Status, error) {
+func (d *ownership) start(ctx context.Context, c state.Computer) (started, error) {
 	if err := d.meter.reserve(ctx, c); err != nil {
-		return runtime.Status{}, err
+		return started{}, err
 	}
 	before, err := d.driver.Inspect(ctx, runtime.ID(c.ID))
 	if err != nil {
-		return before, err
+		return started{}, err
+	}
+	if err := d.write(ctx, c.ID); err != nil {
+		return started{}, err
 	}
 	if err := d.rebase(ctx, c, before); err != nil {
-		return before, err
+		return started{}, err
 	}
 	if d.egressDiffers(before, c) {
 		if err := d.setEgress(ctx, c); err != nil {
-			return before, err
+			return started{}, err
 		}
 	}
 	if err := d.driver.Start(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID)); err != nil {
-		return before, err
+		return started{}, err
 	}
-	status, err := d.driver.Inspect(ctx, runtime.ID(c.ID))
-	status.Fresh = before.Fresh
-	return status, err
+	return startedOf(c, d.cluster.Self(), before, d.now()), nil
 }
 
 // rebase puts the computer of an environment onto the image that was built for
@@ -196,6 +221,8 @@ var kindOfRuntime = []struct {
 	{runtime.ErrNoSnapshot, fault.NotFound},
 	{runtime.ErrOtherImage, fault.Conflict},
 	{runtime.ErrOtherHost, fault.Conflict},
+	{runtime.ErrNoSave, fault.NotFound},
+	{runtime.ErrNoStore, fault.Unavailable},
 }
 
 // translate turns a driver's error into a fault, the text kept. One that it

@@ -46,6 +46,9 @@ func judge(self state.NodeID, c state.Computer, known bool) claim {
 func (s *System) Reconcile(ctx context.Context) error {
 	s.reconciling.Lock()
 	defer s.reconciling.Unlock()
+	if err := s.reachStore(ctx); err != nil {
+		s.log.Warn("tell which blob store this node reaches", "err", err) // told again in a while
+	}
 	held, err := s.o.Driver.List(ctx)
 	if err != nil {
 		return fmt.Errorf("list this machine's computers: %w", err)
@@ -66,7 +69,7 @@ func (s *System) Reconcile(ctx context.Context) error {
 		if building {
 			continue
 		}
-		err = errors.Join(err, s.reconcile(ctx, v, status, c, known))
+		err = errors.Join(err, s.reconcile(ctx, status, c, known))
 	}
 	maps.DeleteFunc(s.orphans, func(id runtime.ID, _ time.Time) bool { return !here[id] })
 	if sweeper, ok := s.o.Driver.(Sweeper); ok {
@@ -90,14 +93,16 @@ type Sweeper interface {
 	Sweep(ctx context.Context, known func(runtime.ID) bool) ([]runtime.ID, error)
 }
 
-func (s *System) reconcile(ctx context.Context, v *state.View, status runtime.Status, c state.Computer, known bool) error {
+func (s *System) reconcile(ctx context.Context, status runtime.Status, c state.Computer, known bool) error {
 	switch judge(s.o.Cluster.Self(), c, known) {
 	case keep:
-		if t, ok := s.o.Driver.(runtime.Thawer); ok && status.Phase == runtime.Frozen {
+		// One that is older than its save is set aside by its actor instead.
+		older := newnessOf(c, s.o.Cluster.Self(), status.Phase, status) == olderDisk
+		if t, ok := s.o.Driver.(runtime.Thawer); ok && status.Phase == runtime.Frozen && !older {
 			return t.Thaw(ctx, runtime.Epoch(c.Epoch), status.ID)
 		}
 	case leave:
-		return s.leave(ctx, v, status, c)
+		return s.leave(ctx, status, c)
 	case discard:
 		return s.o.Driver.Remove(ctx, status.Epoch, status.ID)
 	case wait:
@@ -106,42 +111,17 @@ func (s *System) reconcile(ctx context.Context, v *state.View, status runtime.St
 	return nil
 }
 
-// leave ends a computer that goes on elsewhere and records its disk, or
-// removes the disk once its record is gone.
-func (s *System) leave(ctx context.Context, v *state.View, status runtime.Status, c state.Computer) error {
-	if status.Phase == runtime.Running || status.Phase == runtime.Frozen {
-		if err := s.o.Driver.Stop(ctx, status.Epoch, status.ID, 0); err != nil {
-			return fmt.Errorf("stop computer %s, which moved: %w", status.ID, err)
-		}
+// leave ends a computer that goes on elsewhere. Its disk is kept, as the newest
+// while nobody else has one that is, and then as a snapshot.
+func (s *System) leave(ctx context.Context, status runtime.Status, c state.Computer) error {
+	switch {
+	case c.DataNode == s.o.Cluster.Self():
+		return s.shop.halt(ctx, status)
+	case c.Restored.Clean && state.Epoch(status.Epoch)+1 == c.Restored.Epoch:
+		// The next owner began with a save that has all of it.
+		return s.o.Driver.Remove(ctx, status.Epoch, status.ID)
 	}
-	kept, ok, err := v.LeftDisk(c.ID, s.o.Cluster.Self(), state.Epoch(status.Epoch))
-	if err != nil {
-		return err
-	}
-	if ok && s.o.Now().Before(kept.ExpiresAt) {
-		return nil
-	}
-	if ok {
-		return s.dropDisk(ctx, status, kept)
-	}
-	cmd := state.KeepDisk{ID: newID[state.SnapshotID]("snap"), Computer: c.ID, Node: s.o.Cluster.Self(), Epoch: state.Epoch(status.Epoch)}
-	node, err := v.Node(cmd.Node)
-	if err != nil {
-		return err
-	}
-	cmd.Name = fmt.Sprintf("left on node %s, epoch %d", node.Name, status.Epoch)
-	_, err = s.o.Cluster.Apply(ctx, cmd)
-	return err
-}
-
-// dropDisk removes a disk whose time is over, the disk first: a record without
-// a disk would promise what is not there, but a disk without one is found again.
-func (s *System) dropDisk(ctx context.Context, status runtime.Status, kept state.Snapshot) error {
-	if err := s.o.Driver.Remove(ctx, status.Epoch, status.ID); err != nil {
-		return fmt.Errorf("remove the disk of computer %s, which moved: %w", status.ID, err)
-	}
-	_, err := s.o.Cluster.Apply(ctx, state.DropDisk{ID: kept.ID})
-	return err
+	return s.shop.keepDisk(ctx, c, status)
 }
 
 // orphan removes a computer that has had no record for long.

@@ -48,13 +48,13 @@ func TestWhatIsStillItsOwnIsThawed(t *testing.T) {
 	}
 }
 
-func TestWhatMovedAwayIsStoppedAndItsDiskKept(t *testing.T) {
-	clock := actorstest.NewClock()
-	records, world := actorstest.NewRecords(clock.Now), fake.NewWorld()
-	one := openHouse(t, records, world, "n1", nil)
-	two := openHouse(t, records, world, "n2", nil)
-	one.o.Now = clock.Now
+// moved is a computer that ran at one, which lost its lease, and was claimed by
+// two; one has come back and knows nothing of it.
+func moved(t *testing.T, one, two *house) state.Computer {
+	t.Helper()
 	c := one.running(t)
+	waitFor(t, func() bool { return one.computer(t, c.ID).DataNode == one.node.Self() })
+	one.files(t, c.ID, text("f", "left"))
 	one.driver.Freeze()
 	if err := one.node.Expire(two.node); err != nil {
 		t.Fatal(err)
@@ -65,36 +65,62 @@ func TestWhatMovedAwayIsStoppedAndItsDiskKept(t *testing.T) {
 	if err := one.node.Return(); err != nil {
 		t.Fatal(err)
 	}
-	kept := func() (state.Snapshot, bool) {
+	return c
+}
+
+func TestWhatMovedAwayIsStoppedAndItsDiskKept(t *testing.T) {
+	clock := actorstest.NewClock()
+	records, world := actorstest.NewRecords(clock.Now), fake.NewWorld()
+	one := openHouse(t, records, world, "n1", nil)
+	two := openHouse(t, records, world, "n2", nil)
+	one.o.Now = clock.Now
+	hold := make(chan struct{})
+	two.driver.Script().Add(fake.Rule{Op: fake.Create, Hold: hold, Times: 1})
+	c := moved(t, one, two)
+	reconcile := func() {
 		t.Helper()
-		type found struct {
-			s  state.Snapshot
-			ok bool
+		for range 2 { // doing it twice is success
+			if err := one.Reconcile(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
-		f, err := applied(one.node, func(v *state.View) (f found, err error) {
-			f.s, f.ok, err = v.LeftDisk(c.ID, one.node.Self(), c.Epoch)
-			return f, err
+	}
+	left := func() []state.Snapshot {
+		t.Helper()
+		list, err := applied(one.node, func(v *state.View) (state.List[state.Snapshot], error) {
+			return v.AskedSnapshots(c.ID, state.Page{Limit: 9})
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return f.s, f.ok
+		return list.Items
 	}
-	for range 2 { // doing it twice is success
-		if err := one.Reconcile(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
+	reconcile()
 	status, err := one.driver.Inspect(t.Context(), runtime.ID(c.ID))
-	if _, ok := kept(); err != nil || status.Phase != runtime.Stopped || !ok {
-		t.Fatalf("the computer is %+v, %v; its disk is recorded: %v", status, err, ok)
+	if err != nil || status.Phase != runtime.Stopped || len(left()) != 0 {
+		t.Fatalf("nobody has a newer disk, and the computer is %+v, %v, its disk given up: %+v", status, err, left())
 	}
-	clock.Advance(state.LeftDiskLifetime + time.Minute)
-	if err := one.Reconcile(t.Context()); err != nil {
+	close(hold)
+	waitFor(t, func() bool { return two.computer(t, c.ID).DataNode == two.node.Self() })
+	reconcile()
+	kept := left()
+	if len(kept) != 1 || !kept[0].Kept || kept[0].Phase != state.SnapshotReady || one.holds(t, runtime.ID(c.ID)) {
+		t.Fatalf("the disk is kept as %+v, and the computer is there: %v", kept, one.holds(t, runtime.ID(c.ID)))
+	}
+	// It is there to be used, by the node that has it.
+	spec := state.Computer{Source: kept[0].ID, MemoryBytes: 1 << 30, DiskBytes: 1 << 30}
+	again, err := one.Computers.Create(t.Context(), one.caller, spec)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := kept(); ok || one.holds(t, runtime.ID(c.ID)) {
-		t.Fatalf("after its time the disk is there: %v, its record: %v", one.holds(t, runtime.ID(c.ID)), ok)
+	waitFor(t, func() bool { return one.computer(t, again.Computer.ID).Phase == state.Running })
+	one.reads(t, again.Computer.ID, "f", "left")
+	clock.Advance(state.LeftDiskLifetime + time.Minute)
+	if err := one.dropSnapshots(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := one.driver.Snapshots(t.Context(), runtime.ID(c.ID)); err != nil || len(held) != 0 || len(left()) != 0 {
+		t.Fatalf("after its time the disk is %+v, %v, its record %+v", held, err, left())
 	}
 }
 

@@ -119,10 +119,11 @@ func (d *ownership) snapshot(ctx context.Context, c state.Computer, s state.Snap
 	return keeper.Snapshot(ctx, runtime.Epoch(c.Epoch), runtime.ID(c.ID), string(s.ID))
 }
 
-// sourceOf is the snapshot that a computer begins as; none is the zero value.
-func (d *ownership) sourceOf(c state.Computer) (runtime.Source, error) {
+// sourceOf is the snapshot that a computer begins as, on this machine or in the
+// blob store; none is both zero values.
+func (d *ownership) sourceOf(c state.Computer) (runtime.Source, runtime.Save, error) {
 	if c.Source == "" {
-		return runtime.Source{}, nil
+		return runtime.Source{}, runtime.Save{}, nil
 	}
 	s, err := applied(d.cluster, func(v *state.View) (state.Snapshot, error) {
 		s, known, err := v.AnySnapshot(c.Source)
@@ -131,14 +132,22 @@ func (d *ownership) sourceOf(c state.Computer) (runtime.Source, error) {
 		}
 		return s, err
 	})
-	if err == nil && s.Node != d.cluster.Self() {
-		err = fault.New(fault.Unavailable, "snapshot %s is on another node", s.ID)
+	of := runtime.Source{Computer: runtime.ID(s.Computer), Name: string(s.ID)}
+	_, store, _ := d.saver()
+	switch {
+	case err != nil:
+		return runtime.Source{}, runtime.Save{}, err
+	case s.Node == d.cluster.Self():
+		return of, runtime.Save{}, nil
+	case s.Store != "" && s.Store == store:
+		return runtime.Source{}, runtime.Save(of), nil
 	}
-	return runtime.Source{Computer: runtime.ID(s.Computer), Name: string(s.ID)}, err
+	return runtime.Source{}, runtime.Save{}, fault.New(fault.Unavailable, "snapshot %s is on another node", s.ID)
 }
 
-// dropSnapshots deletes those of this node that are to be deleted. The data go
-// first: a record without them would promise what is not there.
+// dropSnapshots deletes those of this node that are to be deleted, or whose time
+// is over. The data go first: a record without them would promise what is not
+// there.
 func (s *System) dropSnapshots(ctx context.Context) error {
 	keeper, ok := s.o.Driver.(runtime.Snapshotter)
 	if !ok || s.o.Lease.Held() != nil {
@@ -146,9 +155,10 @@ func (s *System) dropSnapshots(ctx context.Context) error {
 	}
 	s.dropping.Lock()
 	defer s.dropping.Unlock()
+	now := s.o.Now()
 	doomed, err := applied(s.o.Cluster, func(v *state.View) (list []state.Snapshot, err error) {
 		err = v.SnapshotsOn(s.o.Cluster.Self(), func(one state.Snapshot) bool {
-			if one.Phase == state.SnapshotDeleting {
+			if one.Phase == state.SnapshotDeleting || expired(one, now) {
 				list = append(list, one)
 			}
 			return true
@@ -157,8 +167,12 @@ func (s *System) dropSnapshots(ctx context.Context) error {
 	})
 	for _, one := range doomed {
 		dropErr := keeper.DropSnapshot(ctx, runtime.Source{Computer: runtime.ID(one.Computer), Name: string(one.ID)})
+		var gone state.Command = state.SnapshotGone{ID: one.ID, Node: s.o.Cluster.Self()}
+		if one.Phase != state.SnapshotDeleting {
+			gone = state.DropDisk{ID: one.ID}
+		}
 		if dropErr == nil {
-			_, dropErr = s.o.Cluster.Apply(ctx, state.SnapshotGone{ID: one.ID, Node: s.o.Cluster.Self()})
+			_, dropErr = s.o.Cluster.Apply(ctx, gone)
 		}
 		if dropErr != nil {
 			err = errors.Join(err, fmt.Errorf("delete snapshot %s: %w", one.ID, dropErr))
@@ -166,6 +180,9 @@ func (s *System) dropSnapshots(ctx context.Context) error {
 	}
 	return err
 }
+
+// expired reports whether a disk that was left has been kept for its time.
+func expired(s state.Snapshot, now time.Time) bool { return s.Kept && now.After(s.ExpiresAt) }
 
 // sweepSnapshots deletes those of this machine that have had no record for long,
 // of nodes that died between making one and recording it, and those that were
@@ -187,6 +204,9 @@ func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 			return err
 		}
 		if known && record.Node == s.o.Cluster.Self() && record.Phase != state.SnapshotFailed {
+			continue
+		}
+		if s.shop.savings.saves(one.Source) {
 			continue
 		}
 		// A run's own lasts as long as the run does.

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/bothy-computer/bothy/httpapi/doortest"
 )
@@ -60,6 +61,29 @@ func TestSnapshotsAreTakenAndRestored(t *testing.T) {
 			t.Fatalf("%s has %q", name, file.Content)
 		}
 	}
+	// With a store the next one is put there, and the computer too.
+	h.Driver.World().SetStore("bucket")
+	var m struct {
+		Computer struct {
+			SavedAt    string `json:"saved_at"`
+			SavedWhole bool   `json:"saved_whole"`
+		} `json:"computer"`
+	}
+	c.do("POST", "/v1/computers/box/actions/save", nil).is(200).into(&m)
+	if m.Computer.SavedAt == "" || m.Computer.SavedWhole {
+		t.Fatalf("%+v", m.Computer)
+	}
+	var durable snapshotAsked
+	c.do("POST", "/v1/computers/box/snapshots", nil).is(202).into(&durable)
+	if why := c.ended(durable.asked); why != "" {
+		t.Fatal(why)
+	}
+	for deadline := time.Now().Add(patience); durable.Snapshot.DurableState != "ready"; time.Sleep(5 * time.Millisecond) {
+		if c.do("GET", "/v1/snapshots/"+durable.Snapshot.ID, nil).is(200).into(&durable); time.Now().After(deadline) {
+			t.Fatalf("%+v", durable.Snapshot)
+		}
+	}
+	c.do("DELETE", "/v1/snapshots/"+durable.Snapshot.ID, nil).is(202)
 	// A stopped computer is kept without being started.
 	var step asked
 	c.do("POST", "/v1/computers/box/actions/stop", nil).is(202).into(&step)

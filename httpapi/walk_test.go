@@ -59,6 +59,8 @@ var walk = map[string]walked{
 	"POST /computers/{id}/actions/stop":                {path: "/computers/spare/actions/stop", status: 202, wrong: "/computers/{leaving}/actions/stop"},
 	"POST /computers/{id}/actions/ensure-ready":        {path: "/computers/box/actions/ensure-ready", status: 202, wrong: "/computers/{leaving}/actions/ensure-ready"},
 	"POST /computers/{id}/actions/resize":              {path: "/computers/box/actions/resize", body: `{"size_preset":"ram-4g"}`, status: 202, bad: `{"requested_memory_mib":1}`, wrong: "/computers/{leaving}/actions/resize"},
+	"POST /computers/{id}/actions/save":                {path: "/computers/box/actions/save", status: 200, wrong: "/computers/{leaving}/actions/save"},
+	"POST /computers/{id}/actions/recover":             {path: "/computers/box/actions/recover", body: `{"from":"save"}`, status: 409, bad: `{"from":"nothing"}`}, // its node is there
 	"POST /computers/{id}/actions/transfer":            {path: "/computers/gift/actions/transfer", body: `{"target_org_id":"{rival}"}`, status: 200, bad: `{"target_org_id":"?"}`, wrong: "/computers/{environment}/actions/transfer"},
 	"POST /computers/{id}/exec":                        {path: "/computers/box/exec", body: `{"command":["true"]}`, status: 200, bad: `{"command":"true"}`, wrong: "/computers/stopped/exec"},
 	"POST /computers/{id}/files/ops":                   {path: "/computers/box/files/ops", body: `{"operation":"list"}`, status: 200, bad: `{"operation":"fly"}`},
@@ -229,6 +231,7 @@ func TestEveryEndpointIsWalked(t *testing.T) {
 		}
 	}
 	h := doortest.Open(t, withSSH())
+	h.Driver.World().SetStore("bucket")
 	mine := as(t, h, h.FullKey())
 	_, key := h.NewAccount("rival", 10_000_000)
 	names := scene(t, h, mine)

@@ -72,7 +72,7 @@ type Spec struct {
 	// that are no Snapshotter return ErrUnsupported.
 	From Source
 	// Saved is the save that the disk begins as, fetched from the blob store; the
-	// zero value is none, and not both are set. Over another image than the save's
+	// zero value is none, and not both are set. Image "" is the save's own; over another
 	// only the workspace is restored, and Status.Bared says so. ErrNoSave,
 	// ErrNoStore, ErrInvalid as From; drivers that are no Saver return
 	// ErrUnsupported.

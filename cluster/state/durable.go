@@ -57,14 +57,16 @@ func (v *View) Durability(s Snapshot) (state DurableState, reason string, err er
 	return s.Durable, s.DurableError, nil
 }
 
-// durable reports whether the snapshot is in a blob store.
-func (s Snapshot) durable() bool { return s.Durable == DurableReady && s.Phase == SnapshotReady }
+// Unsaved reports whether its computer's owner is to put it into a blob store.
+func (s Snapshot) Unsaved() bool {
+	return s.Phase == SnapshotReady && !s.Kept && s.Durable != DurableReady && s.Durable != DurableFailed
+}
 
 // UnsavedSnapshots lists the snapshots of a computer that are on a node and
 // not in a blob store yet, the oldest first.
 func (v *View) UnsavedSnapshots(computer ComputerID, node NodeID) (list []Snapshot, err error) {
 	err = snapshots.each(v.r, "asked", []string{string(computer)}, false, func(s Snapshot) bool {
-		if s.Phase == SnapshotReady && !s.Kept && s.Node == node && (s.Durable == "" || s.Durable == DurablePending || s.Durable == DurableSyncing) {
+		if s.Unsaved() && s.Node == node {
 			list = append(list, s)
 		}
 		return true

@@ -113,7 +113,7 @@ func (v *View) SnapshotsOn(node NodeID, visit func(Snapshot) bool) error {
 // LeftDisk returns what is recorded of a disk that stayed on a node, or false.
 func (v *View) LeftDisk(computer ComputerID, node NodeID, epoch Epoch) (found Snapshot, ok bool, err error) {
 	err = snapshots.each(v.r, "computer", []string{string(computer)}, true, func(s Snapshot) bool {
-		ok = s.Left() && s.Node == node && s.Epoch == epoch
+		ok = (s.Left() || s.Kept) && s.Node == node && s.Epoch == epoch
 		found = s
 		return !ok
 	})

@@ -34,6 +34,8 @@ type Computers interface {
 	Exec(context.Context, actors.Caller, state.ComputerID, actors.Command) (actors.Exit, error)
 	Start(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
 	Stop(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
+	Save(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
+	Recover(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
 	Remove(context.Context, actors.Caller, state.ComputerID) error
 }
 
@@ -117,6 +119,8 @@ func (a *API) Routes() []door.Route {
 		{Method: "DELETE", Path: "/admin/computers/:id", Serve: a.Handle(a.removeComputer)},
 		{Method: "POST", Path: "/admin/computers/:id/start", Serve: a.Handle(a.startComputer)},
 		{Method: "POST", Path: "/admin/computers/:id/stop", Serve: a.Handle(a.stopComputer)},
+		{Method: "POST", Path: "/admin/computers/:id/save", Long: true, Serve: a.Handle(a.saveComputer)},
+		{Method: "POST", Path: "/admin/computers/:id/recover", Serve: a.Handle(a.recoverComputer)},
 		{Method: "POST", Path: "/admin/computers/:id/exec", Long: true, Serve: a.Handle(a.exec)},
 	}
 	for i := range routes {

@@ -102,6 +102,12 @@ func (a *API) startComputer(c *gin.Context) error { return a.turn(c, a.Computers
 // stopComputer serves POST /v1/admin/computers/:id/stop.
 func (a *API) stopComputer(c *gin.Context) error { return a.turn(c, a.Computers.Stop) }
 
+// saveComputer serves POST /v1/admin/computers/:id/save.
+func (a *API) saveComputer(c *gin.Context) error { return a.turn(c, a.Computers.Save) }
+
+// recoverComputer serves POST /v1/admin/computers/:id/recover.
+func (a *API) recoverComputer(c *gin.Context) error { return a.turn(c, a.Computers.Recover) }
+
 func (a *API) turn(c *gin.Context, act func(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)) error {
 	computer, err := a.computer(c)
 	if err != nil {
@@ -120,7 +126,8 @@ func (a *API) computerOf(computer state.Computer) wire.Computer {
 	w := wire.Computer{ID: string(computer.ID), AccountID: string(computer.Account), Name: computer.Name, Epoch: uint64(computer.Epoch),
 		Phase: string(computer.Phase), Wish: string(computer.Wish), Image: computer.Image, MemoryBytes: computer.MemoryBytes,
 		MilliCPU: computer.MilliCPU, DiskBytes: computer.DiskBytes, Internet: computer.Egress, Runs: computer.Live,
-		StartedAt: wire.Maybe(computer.StartedAt), CreatedAt: wire.At(computer.CreatedAt), UpdatedAt: wire.At(computer.UpdatedAt)}
+		StartedAt: wire.Maybe(computer.StartedAt), SavedAt: wire.Maybe(computer.Saved.MadeAt), SavedWhole: computer.Saved.Clean,
+		RestoredAt: wire.Maybe(computer.Restored.At), RestoredFrom: wire.Maybe(computer.Restored.MadeAt), CreatedAt: wire.At(computer.CreatedAt), UpdatedAt: wire.At(computer.UpdatedAt)}
 	if computer.Environment != "" {
 		env := string(computer.Environment)
 		w.EnvironmentID = &env
@@ -131,6 +138,9 @@ func (a *API) computerOf(computer state.Computer) wire.Computer {
 	}
 	if computer.Error != "" {
 		w.Error = &computer.Error
+	}
+	if computer.SaveError != "" {
+		w.SaveError = &computer.SaveError
 	}
 	return w
 }

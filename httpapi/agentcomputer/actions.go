@@ -20,6 +20,8 @@ func (a *API) actionRoutes() []door.Route {
 			return a.ask(c, state.WishStopped)
 		})},
 		{Method: "POST", Path: "/computers/:id/actions/resize", Scopes: writing, Serve: a.Handle(a.resizeComputer)},
+		{Method: "POST", Path: "/computers/:id/actions/save", Scopes: writing, Long: true, Serve: a.Handle(a.saveComputer)},
+		{Method: "POST", Path: "/computers/:id/actions/recover", Scopes: writing, Serve: a.Handle(a.recoverComputer)},
 		{Method: "POST", Path: "/computers/:id/actions/transfer", Scopes: transferring, Serve: a.Handle(a.transferComputer)},
 	}
 }

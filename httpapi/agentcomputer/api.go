@@ -33,6 +33,8 @@ type Computers interface {
 	Update(context.Context, actors.Caller, state.ComputerID, actors.Shown) (actors.Asked, error)
 	Resize(context.Context, actors.Caller, state.ComputerID, state.Size) (actors.Asked, error)
 	Transfer(context.Context, actors.Caller, state.ComputerID, state.AccountID) (state.Computer, error)
+	Save(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
+	Recover(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
 	Exec(context.Context, actors.Caller, state.ComputerID, actors.Command) (actors.Exit, error)
 }
 

@@ -51,6 +51,7 @@ type computer struct {
 	CreatedAt        time.Time  `json:"created_at"`
 	UpdatedAt        time.Time  `json:"updated_at"`
 	DeletedAt        *time.Time `json:"deleted_at"`
+	saved
 }
 
 // access is what the viewer may do with a computer.
@@ -76,7 +77,7 @@ func (a *API) computerOf(c *gin.Context, m state.Computer) computer {
 		Platform: platformLinux, State: string(m.Phase), FailureReason: maybe(m.Error), PrimaryURL: a.links.Computer(c, m), VNCURL: a.links.Desktop(c, m),
 		ViewerAccess: access{Role: "owner", AllowBrowser: true, AllowSSH: true, AllowVNC: true, CanManage: true, CanUpdate: true,
 			CanDelete: lone, CanManageShares: true, CanManagePorts: true, CanIssueCertificate: true},
-		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt, DeletedAt: maybeTime(m.DeletedAt)}
+		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt, DeletedAt: maybeTime(m.DeletedAt), saved: savedOf(m)}
 	if m.Source != "" {
 		w.SourceKind, w.SourceSnapshotID = "snapshot", maybe(string(m.Source))
 	}

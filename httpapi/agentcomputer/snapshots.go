@@ -1,6 +1,7 @@
 package agentcomputer
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -34,27 +35,32 @@ type snapshot struct {
 	DurableAt     *time.Time `json:"durable_ready_at"`
 	LocalAt       *time.Time `json:"local_ready_at"`
 	FailureReason *string    `json:"failure_reason"`
-	CreatedAt     time.Time  `json:"created_at"`
-	UpdatedAt     time.Time  `json:"updated_at"`
+	// Name says of a disk that a computer left on a node where; the contract has none.
+	Name      string    `json:"name,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// notDurable says why no snapshot is safe from the loss of its node.
-const notDurable = "no blob store is configured: the snapshot is on its node alone"
-
-func snapshotOf(s state.Snapshot) snapshot {
-	w := snapshot{ID: string(s.ID), ComputerID: string(s.Computer), ImageID: s.Image, State: string(s.Phase), CaptureScope: "filesystem",
-		RuntimeState: "absent", DurableState: "pending", LocalAt: maybeTime(s.ReadyAt), FailureReason: maybe(s.Error), CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
-	if s.Phase != state.SnapshotCreating {
-		w.DurableState, w.DurableReason = "failed", maybe(notDurable)
-	}
-	return w
+func snapshotOf(v *state.View, s state.Snapshot) (snapshot, error) {
+	durable, reason, err := v.Durability(s)
+	return snapshot{ID: string(s.ID), ComputerID: string(s.Computer), ImageID: s.Image, State: string(s.Phase), CaptureScope: "filesystem",
+		RuntimeState: "absent", DurableState: string(durable), DurableReason: maybe(reason), DurableAt: maybeTime(s.DurableAt),
+		LocalAt: maybeTime(s.ReadyAt), FailureReason: maybe(s.Error), Name: s.Name, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}, err
 }
 
-func answerSnapshot(c *gin.Context, status int, asked actors.SnapshotAsked) {
-	c.JSON(status, struct {
+func (a *API) answerSnapshot(c *gin.Context, status int, asked actors.SnapshotAsked) error {
+	body := struct {
 		Snapshot  snapshot   `json:"snapshot"`
 		Operation *operation `json:"operation,omitempty"`
-	}{snapshotOf(asked.Snapshot), operationOf(asked.Operation)})
+	}{Operation: operationOf(asked.Operation)}
+	err := a.Look(c, func(v *state.View) (err error) {
+		body.Snapshot, err = snapshotOf(v, asked.Snapshot)
+		return err
+	})
+	if err == nil {
+		c.JSON(status, body)
+	}
+	return err
 }
 
 // listSnapshots serves GET /computers/:id/snapshots, newest first.
@@ -69,7 +75,9 @@ func (a *API) listSnapshots(c *gin.Context) error {
 	err = a.LookAll(c, func(v *state.View) error {
 		list, err := v.AskedSnapshots(m.ID, state.Page{Limit: state.MaxSnapshots})
 		for _, s := range list.Items {
-			reply.Snapshots = append(reply.Snapshots, snapshotOf(s))
+			shown, showErr := snapshotOf(v, s)
+			err = errors.Join(err, showErr)
+			reply.Snapshots = append(reply.Snapshots, shown)
 		}
 		return err
 	})
@@ -90,10 +98,10 @@ func (a *API) createSnapshot(c *gin.Context) error {
 		return err
 	}
 	asked, err := a.Snapshots.Create(c.Request.Context(), caller, m.ID)
-	if err == nil {
-		answerSnapshot(c, http.StatusAccepted, asked)
+	if err != nil {
+		return err
 	}
-	return err
+	return a.answerSnapshot(c, http.StatusAccepted, asked)
 }
 
 // snapshot finds the snapshot in the path.
@@ -116,10 +124,10 @@ func (a *API) snapshotNamed(c *gin.Context, id state.SnapshotID) (found state.Sn
 // getSnapshot serves GET /snapshots/:snapshot.
 func (a *API) getSnapshot(c *gin.Context) error {
 	s, err := a.snapshot(c)
-	if err == nil {
-		ok(c, gin.H{"snapshot": snapshotOf(s)})
+	if err != nil {
+		return err
 	}
-	return err
+	return a.answerSnapshot(c, http.StatusOK, actors.SnapshotAsked{Snapshot: s})
 }
 
 // deleteSnapshot serves DELETE /snapshots/:snapshot.
@@ -129,10 +137,10 @@ func (a *API) deleteSnapshot(c *gin.Context) error {
 		return err
 	}
 	asked, err := a.Snapshots.Delete(c.Request.Context(), door.CallerOf(c), s.ID)
-	if err == nil {
-		answerSnapshot(c, http.StatusAccepted, asked)
+	if err != nil {
+		return err
 	}
-	return err
+	return a.answerSnapshot(c, http.StatusAccepted, asked)
 }
 
 // restoreSnapshot serves POST /snapshots/:snapshot/restore: a new computer.

@@ -43,6 +43,19 @@ func (m Computers) Stop(ctx context.Context, id string) (wire.Computer, error) {
 	return one.Computer, err
 }
 
+// Save saves a computer off its node and returns when that is done.
+func (m Computers) Save(ctx context.Context, id string) (wire.Computer, error) {
+	one, err := post[wire.OneComputer](ctx, m.c, path("admin", "computers", id, "save"), nil)
+	return one.Computer, err
+}
+
+// Recover has a computer go on with its last save, where the node with its newest
+// disk is away.
+func (m Computers) Recover(ctx context.Context, id string) (wire.Computer, error) {
+	one, err := post[wire.OneComputer](ctx, m.c, path("admin", "computers", id, "recover"), nil)
+	return one.Computer, err
+}
+
 // Remove removes a computer that no environment stands on.
 func (m Computers) Remove(ctx context.Context, id string) error {
 	return remove(ctx, m.c, path("admin", "computers", id))

@@ -140,6 +140,11 @@ type Computer struct {
 	Internet      bool    `json:"internetAccess"`
 	Runs          int     `json:"runs"` // in progress on it
 	StartedAt     *Time   `json:"startedAt"`
+	SavedAt       *Time   `json:"savedAt"`    // the moment that its newest save off its node shows
+	SavedWhole    bool    `json:"savedWhole"` // nothing can have been written since
+	SaveError     *string `json:"saveError"`  // why the last try failed
+	RestoredAt    *Time   `json:"restoredAt"`
+	RestoredFrom  *Time   `json:"restoredFrom"` // the moment that the save shows which it was made from
 	CreatedAt     Time    `json:"createdAt"`
 	UpdatedAt     Time    `json:"updatedAt"`
 }

@@ -1,0 +1,127 @@
+package actors
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+)
+
+// maxSaves bounds the saves that go on at once on a node.
+const maxSaves = 2
+
+// savings is what a node knows of the saves that it makes, besides the records.
+type savings struct {
+	turns chan struct{} // holds one for each save that goes on
+	// using reports whether files of a computer are read or written just now.
+	using func(state.ComputerID) bool
+
+	mu    sync.Mutex
+	going map[state.ComputerID]*saving
+	// dirty is since when a computer here may hold what no save has.
+	dirty map[state.ComputerID]time.Time
+}
+
+func newSavings(using func(state.ComputerID) bool) *savings {
+	return &savings{turns: make(chan struct{}, maxSaves), using: using,
+		going: map[state.ComputerID]*saving{}, dirty: map[state.ComputerID]time.Time{}}
+}
+
+// saving is one save of a computer, from before it looks at the disk until the
+// record knows of it.
+type saving struct {
+	of   *savings
+	id   state.ComputerID
+	name string // of the snapshot that it is made from
+	// written is set when somebody was let write since it began.
+	written bool
+	// recording is closed when the record knows; nil before it is told.
+	recording chan struct{}
+}
+
+// begin begins a save of a computer, or fails while there is another.
+func (s *savings) begin(id state.ComputerID, name string) (*saving, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.going[id] != nil {
+		return nil, false
+	}
+	one := &saving{of: s, id: id, name: name}
+	s.going[id] = one
+	return one, true
+}
+
+// record reports whether nobody was let write since the save began. Who wants
+// to from now on waits until the save ends.
+func (s *saving) record() (untouched bool) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.recording = make(chan struct{})
+	return !s.written
+}
+
+func (s *saving) end() {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	if s.recording != nil {
+		close(s.recording)
+	}
+	delete(s.of.going, s.id)
+}
+
+// touch tells a save that goes on that the disk is about to be written to, once
+// that save is not just being recorded.
+func (s *savings) touch(ctx context.Context, id state.ComputerID) error {
+	for {
+		s.mu.Lock()
+		one := s.going[id]
+		if one == nil || one.recording == nil {
+			if one != nil {
+				one.written = true
+			}
+			s.mu.Unlock()
+			return nil
+		}
+		recorded := one.recording
+		s.mu.Unlock()
+		select {
+		case <-recorded:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// saves reports whether a snapshot of this machine is one that a save is made from.
+func (s *savings) saves(of runtime.Source) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.going[state.ComputerID(of.Computer)]
+	return one != nil && one.name == of.Name
+}
+
+// found notes whether a computer holds what no save has. What it holds may be as
+// old as the last time that it was found to hold nothing such.
+func (s *savings) found(id state.ComputerID, unsaved bool, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !unsaved {
+		delete(s.dirty, id)
+	} else if _, known := s.dirty[id]; !known {
+		s.dirty[id] = since
+	}
+}
+
+// oldest is since when the oldest change is unsaved; zero when there is none.
+func (s *savings) oldest() (at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, since := range s.dirty {
+		if at.IsZero() || since.Before(at) {
+			at = since
+		}
+	}
+	return at
+}
