@@ -148,10 +148,6 @@ func resultOf(err error) string {
 // watchSaves exports how old the oldest change on this node is that no save has.
 func (m *metrics) watchSaves(reg prometheus.Registerer, s *savings, now func() time.Time) {
 	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{Name: "bothy_unsaved_seconds", Help: "Age of the oldest change of a computer of this node that is not in the blob store; 0 without any."}, func() float64 {
-		at := s.oldest()
-		if at.IsZero() {
-			return 0
-		}
-		return now().Sub(at).Seconds()
+		return s.age(now()).Seconds()
 	})
 }

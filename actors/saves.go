@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/bothy-computer/bothy/cluster/state"
 )
@@ -44,6 +45,10 @@ func (s *Computers) Recover(ctx context.Context, c Caller, id state.ComputerID) 
 	}
 	return view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(c.Account, id) })
 }
+
+// OldestUnsaved is the age of the oldest change of a computer of this node that
+// is not in the blob store; 0 without any.
+func (s *Computers) OldestUnsaved() time.Duration { return s.local.deps.savings.age(s.now()) }
 
 // Save saves a computer that this node owns as it is now, and returns when the
 // record says so. What stops writing before, and gives it up after, loses nothing.

@@ -114,14 +114,12 @@ func (s *savings) found(id state.ComputerID, unsaved bool, since time.Time) {
 	}
 }
 
-// oldest is since when the oldest change is unsaved; zero when there is none.
-func (s *savings) oldest() (at time.Time) {
+// age is how old the oldest change is that is unsaved; 0 when there is none.
+func (s *savings) age(now time.Time) (oldest time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, since := range s.dirty {
-		if at.IsZero() || since.Before(at) {
-			at = since
-		}
+		oldest = max(oldest, now.Sub(since))
 	}
-	return at
+	return oldest
 }

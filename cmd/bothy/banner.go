@@ -23,6 +23,7 @@ type Banner struct {
 	ModelVariables []string
 	Abilities      []string // of this machine's computers
 	Missing        []string // what could not be enabled, why, and how to mend it
+	Saves          bool     // computers' disks go to a blob store
 }
 
 // String is the banner as it is printed.
@@ -79,7 +80,12 @@ func (b Banner) notes() []string {
 	case b.Nodes < 2:
 		notes = append(notes, "One node: when it is down, everything is. `bothy token` here and `bothy join` on two other machines make three voters.")
 	}
-	notes = append(notes, "A computer's workspace is on its node alone: it dies with the node's disk.")
+	switch {
+	case !b.Saves:
+		notes = append(notes, "No blob store: a computer's workspace is on its node alone, and dies with the node's disk. `blob` in the configuration of every node names one.")
+	case b.Nodes > 1:
+		notes = append(notes, "What a computer wrote since its last save dies with its node's disk; a running one is saved every 30 seconds. `bothy status` shows what is not saved.")
+	}
 	if host, _, err := net.SplitHostPort(b.HTTPAddr); err == nil && everywhere(host) {
 		notes = append(notes, "HTTP is open on all addresses of this machine, without TLS; each request needs a key. --http 127.0.0.1:8080 keeps it local.")
 	}

@@ -23,6 +23,7 @@ func TestBanner(t *testing.T) {
 	second, joining := third, third
 	second.Nodes, second.Voters = 2, 1
 	joining.Voters = 1
+	third.Saves = true
 	for name, b := range map[string]Banner{"first": whole, "second": second, "joining": joining, "third": third} {
 		t.Run(name, func(t *testing.T) { golden(t, "banner-"+name+".txt", b.String()) })
 	}

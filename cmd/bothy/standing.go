@@ -22,6 +22,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/admin"
 	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
+	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
 
@@ -286,6 +287,9 @@ func (n *node) Banner() Banner {
 	can := n.machine.driver.Abilities()
 	b := Banner{Version: buildVersion(), Command: os.Args[0], Name: n.identity.Name(), HTTPAddr: n.http.Addr().String(), Dir: n.config.Node.Dir,
 		KeyPath: n.keyPath, Model: n.catalog.Default(), Abilities: can.Can, Missing: append(n.machine.missing, can.Missing...)}
+	if saver, ok := any(n.machine.driver).(runtime.Saver); ok {
+		b.Saves = saver.Store() != ""
+	}
 	for _, m := range (nodesOf{n}).Members() {
 		b.Nodes++
 		if m.Voter {

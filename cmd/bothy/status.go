@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,6 +74,9 @@ func showStatus(t *terminal, s wire.ClusterStatus) error {
 	if err := table(t.out, s.Nodes, nodeColumns); err != nil {
 		return err
 	}
+	if _, err := fmt.Fprintf(t.out, "\n%s\n", safety(s)); err != nil {
+		return err
+	}
 	if k := s.SecretsKey; k != nil {
 		if _, err := fmt.Fprintf(t.out, "\nthe secrets key is being replaced (%s): %d values sealed anew, %s unreadable\n", k.Phase, k.Resealed, unreadable(*k)); err != nil {
 			return err
@@ -83,6 +87,29 @@ func showStatus(t *terminal, s wire.ClusterStatus) error {
 		return err
 	}
 	return nil
+}
+
+// safety says what the loss of a node would cost.
+func safety(s wire.ClusterStatus) string {
+	var without []string
+	for _, n := range s.Nodes {
+		if n.Store == "" {
+			without = append(without, n.Name)
+		}
+	}
+	saves := s.Saves
+	if len(without) == len(s.Nodes) {
+		return fmt.Sprintf("no blob store: the disks of %d computers are on their nodes alone, and die with them", saves.Disks)
+	}
+	text := fmt.Sprintf("saved off their nodes: %d of %d disks whole, %d never, %d behind; the oldest change on %s that is not saved is %s old",
+		saves.Whole, saves.Disks, saves.Never, saves.Behind, s.Node, (time.Duration(saves.OldestMS) * time.Millisecond).Round(time.Second))
+	if saves.Failing > 0 {
+		text += fmt.Sprintf("\n%d cannot be saved: %s", saves.Failing, saves.Reason)
+	}
+	if len(without) > 0 {
+		text += "\nno blob store on " + strings.Join(without, ", ") + ": what was saved cannot be restored there, nor what is there saved"
+	}
+	return text
 }
 
 func newToken(t *terminal) *cobra.Command {

@@ -36,6 +36,8 @@ type Computers interface {
 	Stop(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
 	Save(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
 	Recover(context.Context, actors.Caller, state.ComputerID) (state.Computer, error)
+	// OldestUnsaved is the age of the oldest change on this node that no save has.
+	OldestUnsaved() time.Duration
 	Remove(context.Context, actors.Caller, state.ComputerID) error
 }
 

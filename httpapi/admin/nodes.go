@@ -33,8 +33,12 @@ func (a *API) status(c *gin.Context) error {
 			reply.Leader = one.Name
 		}
 		reply.Computers += one.Computers
+		if err := safety(v, n, &reply.Saves); err != nil {
+			return err
+		}
 		reply.Nodes = append(reply.Nodes, one)
 	}
+	reply.Saves.OldestMS = a.Computers.OldestUnsaved().Milliseconds()
 	if err := counts(v, &reply); err != nil {
 		return err
 	}
@@ -46,7 +50,31 @@ func nodeOf(v *state.View, n state.Node, m Member) (wire.NodeStatus, error) {
 	owned, err := v.CountComputersOn(n.ID)
 	return wire.NodeStatus{ID: string(n.ID), Name: n.Name, HTTP: n.HTTPAddr, Peer: n.PeerAddr, Alive: m.Alive, Voter: m.Voter,
 		Leader: m.Leader, Leased: n.Leased(), LeaseLeftMS: m.LeaseLeft.Milliseconds(), Incarnation: n.Incarnation,
-		Computers: owned, Version: n.Version}, err
+		Computers: owned, Version: n.Version, Store: n.Store}, err
+}
+
+// safety tells how safe the disks of a node's computers are, added to what is
+// known of others.
+func safety(v *state.View, n state.Node, s *wire.SaveStatus) error {
+	return v.ComputersOn(n.ID, func(c state.Computer) bool {
+		if c.DataNode == "" {
+			return true
+		}
+		s.Disks++
+		switch {
+		case c.Saved.Name == "":
+			s.Never++
+		case c.Saved.Clean:
+			s.Whole++
+		case !c.Phase.Up():
+			s.Behind++
+		}
+		if c.SaveError != "" {
+			s.Failing++
+			s.Reason = c.SaveError
+		}
+		return true
+	})
 }
 
 func counts(v *state.View, reply *wire.ClusterStatus) (err error) {

@@ -90,6 +90,7 @@ type ClusterStatus struct {
 	RunsPending  int          `json:"runsPending"`
 	RunsRunning  int          `json:"runsRunning"`
 	AppliedIndex uint64       `json:"appliedIndex"` // of the answering node's replica
+	Saves        SaveStatus   `json:"saves"`
 	// SecretsKey is there while the secrets key is being replaced.
 	SecretsKey *SecretsKey `json:"secretsKey,omitempty"`
 }
@@ -106,6 +107,19 @@ type SecretsKey struct {
 	EndedAt    *Time  `json:"endedAt"`
 }
 
+// SaveStatus is how safe the computers' disks are from the loss of their nodes.
+type SaveStatus struct {
+	Disks   int `json:"disks"`   // computers that have one
+	Whole   int `json:"whole"`   // of those, whose save is all there is
+	Never   int `json:"never"`   // of which there is no save
+	Behind  int `json:"behind"`  // that are down, and have something that no save has
+	Failing int `json:"failing"` // whose last try failed
+	// Reason is why one of the last try failed; "" for none.
+	Reason string `json:"reason,omitempty"`
+	// OldestMS is the age of the oldest unsaved change on the answering node.
+	OldestMS int64 `json:"oldestMs"`
+}
+
 // NodeStatus is one node.
 type NodeStatus struct {
 	ID          string `json:"id"`
@@ -120,6 +134,7 @@ type NodeStatus struct {
 	Incarnation uint64 `json:"incarnation"`
 	Computers   int    `json:"computers"`
 	Version     string `json:"version"`
+	Store       string `json:"store"` // id of the blob store that it reaches; "" is none
 }
 
 // Computer is a durable machine.
