@@ -39,6 +39,7 @@ type Cluster struct {
 	onExpired func(context.Context, uint64) error
 
 	store     *store.Store
+	shelf     *store.Shelf
 	journal   *wal.WAL
 	fsm       *fsm
 	hub       *hub
@@ -54,6 +55,7 @@ type Cluster struct {
 	readIndex rounds[uint64]
 	lease     *lease
 	full      atomic.Bool
+	archiving sync.Mutex // held while a backup is taken here
 
 	ctx  context.Context // ends at Close
 	stop context.CancelFunc
@@ -109,6 +111,7 @@ func (c *Cluster) start() error {
 	if err := c.openTransport(); err != nil {
 		return err
 	}
+	c.shelf = shelf
 	if err := c.openRaft(shelf); err != nil {
 		return err
 	}

@@ -2,12 +2,14 @@ package httpapi_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/bothy-computer/bothy/cluster/backup"
 	"github.com/bothy-computer/bothy/httpapi/doortest"
 	"github.com/bothy-computer/bothy/httpapi/wire"
 )
@@ -90,6 +92,22 @@ func TestTheSecretsKeyIsReplaced(t *testing.T) {
 		t.Fatalf("%+v", status)
 	}
 	as(t, h, h.Key).do("POST", "/v1/admin/secrets-key/rotate", nil).refused(403, "admin")
+}
+
+func TestABackupIsForItsRecipientsAlone(t *testing.T) {
+	h := doortest.Open(t)
+	c := as(t, h, h.AdminKey)
+	key, recipient, err := backup.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.do("POST", "/v1/admin/backup", `{"recipients": ["`+recipient+`"]}`).is(200)
+	if head, _, err := backup.Read(bytes.NewReader(r.body), strings.NewReader(key)); err != nil || head.Cluster != "test" {
+		t.Fatalf("%+v, %v", head, err)
+	}
+	c.do("POST", "/v1/admin/backup", `{}`).refused(400, "1 to 16")
+	c.do("POST", "/v1/admin/backup", `{"recipients": ["`+key+`"]}`).refused(400, "recipient 1 is none")
+	as(t, h, h.Key).do("POST", "/v1/admin/backup", `{"recipients": ["`+recipient+`"]}`).refused(403, "admin")
 }
 
 func TestExecRefusesWhatIsNoCommand(t *testing.T) {

@@ -255,6 +255,21 @@ func (v *View) AnyComputer(id ComputerID) (Computer, bool, error) {
 	return computers.find(v.r, string(id))
 }
 
+// EveryComputer visits all accounts' computers that exist.
+func (v *View) EveryComputer(visit func(Computer) bool) error {
+	for _, p := range Phases() {
+		if p == Deleted {
+			continue
+		}
+		on := true
+		err := computers.each(v.r, "phase", []string{string(p)}, false, func(c Computer) bool { on = visit(c); return on })
+		if err != nil || !on {
+			return err
+		}
+	}
+	return nil
+}
+
 // Computers lists an account's computers, newest first; keep may be nil.
 func (v *View) Computers(account AccountID, p Page, keep func(Computer) bool) (List[Computer], error) {
 	return computers.page(v.r, "account", []string{string(account)}, p, keep)

@@ -100,6 +100,7 @@ var kinds = map[string]kind{
 	"disk-kept":               of[DiskKept](5),
 	"snapshot-saved":          of[SnapshotSaved](5),
 	"reach-store":             of[ReachStore](5),
+	"rebuild":                 of[Rebuild](5),
 	"sweep":                   of[Sweep](1),
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -139,24 +138,9 @@ read. Images that stand on "host" hold a machine's own files and are not exporte
 	}
 }
 
-// exportImage writes an archive. A file is there when it is whole.
-func exportImage(ctx context.Context, t *terminal, c *client.Client, name, path string) (err error) {
-	if path == "-" {
-		return c.Images().Export(ctx, name, t.out)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if err := errors.Join(c.Images().Export(ctx, name, f), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
+func exportImage(ctx context.Context, t *terminal, c *client.Client, name, path string) error {
+	err := wholeFile(t, path, func(w io.Writer) error { return c.Images().Export(ctx, name, w) })
+	if err != nil || path == "-" {
 		return err
 	}
 	return t.did(exportedImage{name, path}, "%s is in %s", name, path)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -117,6 +118,11 @@ func (o nodesOf) JoinToken(ctx context.Context) (string, time.Time, error) {
 // Remove takes a node out of the cluster.
 func (o nodesOf) Remove(ctx context.Context, node state.NodeID) error {
 	return o.n.cluster.Remove(ctx, node)
+}
+
+// Backup writes an encrypted backup of the cluster's records and keys.
+func (o nodesOf) Backup(ctx context.Context, recipients []string, w io.Writer) error {
+	return o.n.cluster.Backup(ctx, recipients, w)
 }
 
 // RotateSecrets has a new key seal what users entrust to the cluster.

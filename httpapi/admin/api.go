@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -51,6 +52,8 @@ type Nodes interface {
 	// Remove takes a node out of the cluster: its vote first, then its record.
 	// It is a Conflict while the node owns computers.
 	Remove(ctx context.Context, node state.NodeID) error
+	// Backup writes an encrypted backup of the cluster's records and keys.
+	Backup(ctx context.Context, recipients []string, w io.Writer) error
 	// RotateSecrets has a new key seal what users entrust to the cluster. It is a
 	// Conflict while the key before it is being replaced.
 	RotateSecrets(ctx context.Context) (state.SecretsKeys, error)
@@ -103,6 +106,7 @@ func (a *API) Routes() []door.Route {
 		{Method: "GET", Path: "/admin/status", Serve: a.Handle(a.status)},
 		{Method: "POST", Path: "/admin/tokens", Serve: a.Handle(a.createToken)},
 		{Method: "DELETE", Path: "/admin/nodes/:id", Serve: a.Handle(a.removeNode)},
+		{Method: "POST", Path: "/admin/backup", Long: true, Serve: a.Handle(a.backup)},
 		{Method: "GET", Path: "/admin/secrets-key", Serve: a.Handle(a.getSecretsKey)},
 		{Method: "POST", Path: "/admin/secrets-key/rotate", Serve: a.Handle(a.rotateSecretsKey)},
 		{Method: "GET", Path: "/admin/accounts", Serve: a.Handle(a.listAccounts)},

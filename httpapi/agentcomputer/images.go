@@ -2,6 +2,7 @@ package agentcomputer
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -129,30 +130,9 @@ func (a *API) importImage(c *gin.Context) error {
 
 // exportImage serves GET /computer-images/:image/archive.
 func (a *API) exportImage(c *gin.Context) error {
-	out := &download{c: c}
-	err := a.Images.Export(c.Request.Context(), door.CallerOf(c), c.Param("image"), out)
-	if err != nil && out.begun {
-		a.Log.WarnContext(c.Request.Context(), "an archive was cut short", "image", c.Param("image"), "request", door.RequestID(c), "err", err)
-		panic(http.ErrAbortHandler) // it must not look whole
-	}
-	return err
-}
-
-// download begins a reply with its first byte, so that what fails before it is
-// told as any failure.
-type download struct {
-	c     *gin.Context
-	begun bool
-}
-
-func (d *download) Write(p []byte) (int, error) {
-	if !d.begun {
-		d.begun = true
-		d.c.Header("Content-Type", archiveType)
-		d.c.Header("Content-Disposition", "attachment; filename=image.tar")
-		d.c.Status(http.StatusOK)
-	}
-	return d.c.Writer.Write(p)
+	return a.Download(c, archiveType, "image.tar", func(w io.Writer) error {
+		return a.Images.Export(c.Request.Context(), door.CallerOf(c), c.Param("image"), w)
+	})
 }
 
 // deleteImage serves DELETE /computer-images/:image.

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/actors/actorstest"
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/cluster/backup"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi"
@@ -278,6 +280,10 @@ func (nodes) JoinToken(context.Context) (string, time.Time, error) {
 
 func (nodes) Remove(_ context.Context, node state.NodeID) error {
 	return fault.New(fault.Conflict, "node %s is the only one", node)
+}
+
+func (n nodes) Backup(_ context.Context, recipients []string, w io.Writer) error {
+	return backup.Write(w, recipients, backup.Header{Cluster: "test"}, func(io.Writer) error { return nil })
 }
 
 func (n nodes) RotateSecrets(ctx context.Context) (k state.SecretsKeys, err error) {
