@@ -18,8 +18,8 @@ type Agents struct {
 	models  Models
 }
 
-// Create stores an agent. Its model must be one of the list; whether its
-// vendor is configured is only asked when it runs.
+// Create stores an agent. Its model must be one of the list, and of its coding
+// CLI's; whether its vendor is configured is only asked when it runs.
 func (a *Agents) Create(ctx context.Context, c Caller, agent state.Agent, servers []MCPServer) (state.Agent, error) {
 	agent.ID, agent.Account, agent.User = newID[state.AgentID]("agent"), c.Account, c.User
 	if err := a.check(agent); err != nil {
@@ -90,7 +90,10 @@ func (a *Agents) check(agent state.Agent) error {
 	if agent.Model == "" {
 		return nil
 	}
-	return a.models.Listed(agent.Model)
+	if err := a.models.Listed(agent.Model); err != nil {
+		return err
+	}
+	return a.models.fits(agent)
 }
 
 // checkSkills refuses skills that the account does not have, but for those that

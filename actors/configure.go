@@ -61,7 +61,7 @@ func (t *Threads) configure(ctx context.Context, c Caller, thread state.Thread, 
 	}
 	override(&config, n)
 	if config.Model == "" {
-		config.Model = t.models.Default()
+		config.Model = t.models.of(r.agent)
 	}
 	config.Notices = append(config.Notices, r.notices...)
 	if config.Delegates, err = t.delegates(r); err != nil {
@@ -159,7 +159,7 @@ func (t *Threads) delegates(r recipe) ([]state.Delegate, error) {
 		config := state.RunConfig{Timeout: DefaultTimeout}
 		adoptAgent(&config, a.Agent)
 		if config.Model == "" {
-			config.Model = t.models.Default()
+			config.Model = t.models.of(&a.Agent)
 		}
 		executor, err := t.executor(config.Model, "", &a.Agent)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/executor"
+	"github.com/bothy-computer/bothy/actors/agent/mcp"
 	"github.com/bothy-computer/bothy/actors/modelgateway"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
@@ -70,10 +71,10 @@ func (x *execution) do() error {
 	if _, err := x.computer(x.ctx); err != nil {
 		return x.toolless(err)
 	}
-	var err error
-	if n := len(x.config.MCPServers); n > 0 {
-		x.say("%d MCP servers are configured; %s does not use them.", n, x.executor.Name)
+	if err := x.equip(); err != nil {
+		return err
 	}
+	var err error
 	if x.program, err = x.programs.ready(x.ctx, x.executor, x.say); err != nil {
 		return x.toolless(err)
 	}
@@ -186,7 +187,29 @@ func (x *execution) open(ctx context.Context) (*modelgateway.Pass, error) {
 	if err != nil {
 		return nil, x.toolless(translate(err))
 	}
-	return x.gateway.Open(listener, modelgateway.Run{Upstream: upstream, Purse: x.purse, Log: x.log}), nil
+	run := modelgateway.Run{Upstream: upstream, Purse: x.purse, Log: x.log}
+	if x.servers != nil {
+		told := len(x.servers.Notes())
+		run.Tools, run.ToolsPath = x.servers.Handler(), mcp.ServePath
+		for _, note := range x.servers.Notes()[told:] {
+			x.say("%s", note)
+		}
+	}
+	return x.gateway.Open(listener, run), nil
+}
+
+// served are the agent's MCP servers as the executor finds them: with the node
+// in between, which keeps their secrets and reaches them where the computer may
+// not.
+func (x *execution) served(pass *modelgateway.Pass) []executor.Server {
+	if x.servers == nil {
+		return nil
+	}
+	var all []executor.Server
+	for _, name := range x.servers.Names() {
+		all = append(all, executor.Server{Name: name, URL: pass.URL() + mcp.PathOf(name)})
+	}
+	return all
 }
 
 // asTurn is the run's message for the executor.
@@ -199,7 +222,7 @@ func (x *execution) asTurn(pass *modelgateway.Pass) executor.Turn {
 	return executor.Turn{
 		Program: x.program, Model: x.model.Name, VendorModel: x.model.VendorName, Conversation: x.conversation(), Protocol: x.models.catalog.ProtocolOf(c.Model), Gateway: pass.URL(), Token: pass.Token(), Dir: inDir(x.config.Workdir, ""),
 		Session: x.session, Instructions: c.Instructions, Effort: agent.Effort(c.ReasoningEffort), Prompt: agent.Told(said, x.entries, maxHistoryBytes),
-		WindowTokens: x.model.WindowTokens, MaxOutput: x.model.MaxOutputTokens,
+		WindowTokens: x.model.WindowTokens, MaxOutput: x.model.MaxOutputTokens, Servers: x.served(pass),
 	}
 }
 

@@ -2,9 +2,13 @@ package actors
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +16,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/actorstest"
 	"github.com/bothy-computer/bothy/actors/agent/agenttest"
+	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/actors/agent/executor"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -26,6 +31,7 @@ type codex struct {
 	hold    bool          // says that it works, and then does not end by itself
 	ask     chan struct{} // closed when it may ask the model; nil is at once
 	gone    bool          // its sessions are not there any more
+	tool    string        // of its MCP server clock, which it calls with the text "hello"
 	status  chan int      // of each call of the model
 }
 
@@ -51,12 +57,7 @@ func (c *codex) run(ctx context.Context, _ runtime.ID, cmd runtime.Cmd) (runtime
 	if c.ask != nil {
 		<-c.ask
 	}
-	url, token := "", ""
-	for _, arg := range cmd.Argv {
-		if rest, ok := strings.CutPrefix(arg, "model_providers.bothy.base_url="); ok {
-			url = strings.Trim(rest, `"`)
-		}
-	}
+	url, token := setting(cmd.Argv, "model_providers.bothy.base_url"), ""
 	for _, pair := range cmd.Env {
 		if rest, ok := strings.CutPrefix(pair, executor.TokenVariable+"="); ok {
 			token = rest
@@ -79,8 +80,45 @@ func (c *codex) run(ctx context.Context, _ runtime.ID, cmd runtime.Cmd) (runtime
 		fmt.Fprintln(cmd.Stdout, `{"type":"turn.failed","error":{"message":"Quota exceeded."}}`)
 		return runtime.Exit{Code: 1}, err
 	}
-	io.WriteString(cmd.Stdout, `{"type":"item.completed","item":{"id":"item_1","type":"agent_message","text":"All done."}}`)
+	answer := "All done."
+	if c.tool != "" {
+		answer = useTool(ctx, setting(cmd.Argv, "mcp_servers.clock.url"), token, c.tool)
+	}
+	said, _ := json.Marshal(answer) // a string always has a JSON form
+	fmt.Fprintf(cmd.Stdout, `{"type":"item.completed","item":{"id":"item_1","type":"agent_message","text":%s}}`, said)
 	return runtime.Exit{}, err
+}
+
+// setting is what codex was told on its command line, "" for nothing.
+func setting(argv []string, name string) string {
+	for _, arg := range argv {
+		if rest, ok := strings.CutPrefix(arg, name+"="); ok {
+			return strings.Trim(rest, `"`)
+		}
+	}
+	return ""
+}
+
+// useTool calls a tool of an MCP server and returns what it said.
+func useTool(ctx context.Context, url, token, name string) string {
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":{"text":"hello"}}}`, name)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err.Error()
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return err.Error()
+	}
+	defer res.Body.Close()
+	said, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(res.StatusCode, " ", string(said))
 }
 
 // coder makes an agent of type computer and has codex play in a house.
@@ -155,6 +193,47 @@ func TestASessionThatIsGoneIsBegunAnew(t *testing.T) {
 	if first, second := <-c.started, <-c.started; !slices.Contains(first, "resume") || slices.Contains(second, "resume") || !told {
 		t.Errorf("started by %q, then %q; told %v", first, second, told)
 	}
+}
+
+func TestAnExecutorUsesServersThroughTheNode(t *testing.T) {
+	for tool, want := range map[string]string{"echo": `"text":"hello"`, "env": "unknown tool"} {
+		h := tenant(t, 10_000_000, agenttest.Responses(agenttest.Message("Hi.")))
+		c := newCodex()
+		c.tool = tool
+		a := coder(t, h, c)
+		server := clock()
+		server.AllowedTools = []string{"echo"}
+		h.driver.Script().Run(func(ctx context.Context, id runtime.ID, cmd runtime.Cmd) (runtime.Exit, error) {
+			if cmd.Argv[0] != os.Args[0] {
+				return c.run(ctx, id, cmd)
+			}
+			return runHere(ctx, cmd)
+		})
+		s, err := h.Threads.Start(t.Context(), h.caller, NewRun{Create: &NewThread{Agent: a}, Content: "what is the time?", MCPServers: []MCPServer{server}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := last(follow(t, h, s))
+		if end.Status != string(state.RunSuccess) || !strings.Contains(end.Text, want) {
+			t.Errorf("%s: the run ended %s: %s %s", tool, end.Status, end.Text, end.Error)
+		}
+		if argv := strings.Join(<-c.started, " "); strings.Contains(argv, "hush") {
+			t.Errorf("a secret of the server is in %s", argv)
+		}
+	}
+}
+
+// runHere runs a computer's command on this machine.
+func runHere(ctx context.Context, cmd runtime.Cmd) (runtime.Exit, error) {
+	run := exec.CommandContext(ctx, cmd.Argv[0], cmd.Argv[1:]...)
+	run.Env, run.Stdin, run.Stdout, run.Stderr = append(os.Environ(), cmd.Env...), cmd.Stdin, cmd.Stdout, cmd.Stderr
+	run.WaitDelay = time.Second
+	err := run.Run()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		return runtime.Exit{}, err
+	}
+	return runtime.Exit{Code: run.ProcessState.ExitCode()}, nil
 }
 
 func TestACancelledExecutorCostsNothing(t *testing.T) {
@@ -294,6 +373,7 @@ func TestWhatATaskLeavesOpen(t *testing.T) {
 		"a model of no vendor":      {NewRun{Model: "script"}, "script", "script", "", false},
 		"one without models here":   {NewRun{Executor: "claude"}, "", "", "", true},
 		"one that there is not":     {NewRun{Executor: "gemini"}, "", "", "", true},
+		"another's model":           {NewRun{Executor: "codex", Model: "script"}, "", "", "", true},
 		"a model that there is not": {NewRun{Model: "none"}, "script", "none", "", false}, // refused by its name later
 	} {
 		n := tt.asked
@@ -304,5 +384,57 @@ func TestWhatATaskLeavesOpen(t *testing.T) {
 	}
 	if all := open(t).Models.executors(); !slices.Equal(all, []string{"script"}) {
 		t.Errorf("without a vendor there is %q", all)
+	}
+}
+
+func TestExecutorsOfferWhatIsConfigured(t *testing.T) {
+	vendor := agenttest.Serve(t)
+	env := map[string]string{"OPENAI_BASE_URL": vendor.URL, "GEMINI_API_KEY": "k"}
+	c, err := catalog.New(catalog.Config{Executors: map[string][]string{"codex": {"gpt-5-mini", "gpt-5"}, "opencode": {"gemini-2.5-pro"}}},
+		func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := executor.Check(c); err != nil {
+		t.Fatal(err)
+	}
+	m := NewModels(c)
+	for name, tt := range map[string]struct {
+		asked           NewRun
+		executor, model string
+		refused         string // in the error
+	}{
+		"codex's default":       {NewRun{Executor: "codex"}, "codex", "gpt-5-mini", ""},
+		"nothing named":         {NewRun{}, "codex", "gpt-5-mini", ""},
+		"one it offers":         {NewRun{Executor: "codex", Model: "gpt-5"}, "codex", "gpt-5", ""},
+		"one it does not":       {NewRun{Executor: "codex", Model: "gpt-5.2"}, "", "", "it offers gpt-5-mini, gpt-5"},
+		"of another protocol":   {NewRun{Executor: "opencode"}, "opencode", "gemini-2.5-pro", ""},
+		"gemini, as it is":      {NewRun{Executor: "gemini"}, "gemini", "gemini-3.1-pro-preview", ""},
+		"a model alone":         {NewRun{Model: "gemini-2.5-pro"}, "gemini", "gemini-2.5-pro", ""},
+		"a model nobody offers": {NewRun{Model: "gpt-5.2"}, "script", "gpt-5.2", ""},
+	} {
+		n := tt.asked
+		got, err := m.forTask(&n)
+		switch {
+		case tt.refused != "":
+			if err == nil || !strings.Contains(err.Error(), tt.refused) {
+				t.Errorf("%s: %v", name, err)
+			}
+		case err != nil || got != tt.executor || n.Model != tt.model:
+			t.Errorf("%s: %q, model %q, %v", name, got, n.Model, err)
+		}
+	}
+	if err := m.fits(state.Agent{Type: state.AgentComputer, Binary: "codex", Model: "gpt-5.2"}); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "gpt-5-mini, gpt-5") {
+		t.Errorf("an agent of codex with a model that it does not offer: %v", err)
+	}
+	if got := m.of(&state.Agent{Type: state.AgentComputer, Binary: "gemini"}); got != "gemini-3.1-pro-preview" {
+		t.Errorf("an agent of gemini works with %s", got)
+	}
+	wrong, err := catalog.New(catalog.Config{Executors: map[string][]string{"vim": {"gpt-5"}, "claude": {"gpt-5"}}}, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := executor.Check(wrong); err == nil || !strings.Contains(err.Error(), `"vim"`) || !strings.Contains(err.Error(), "models.executors.claude[0]") {
+		t.Errorf("a wrong configuration: %v", err)
 	}
 }

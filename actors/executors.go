@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -35,24 +36,27 @@ func rank(name string) int {
 	return 1
 }
 
-// modelFor is the model that an executor works with when none is named: the
-// default one, or the first that it can use best.
+// modelFor is the model that an executor works with when none is named: the one
+// that is configured, the default of all, or the first that it can use best.
 func (m Models) modelFor(e executor.Executor) (string, bool) {
-	usable := func(name string) bool {
-		_, err := m.catalog.Upstream(name)
-		return err == nil && e.Speaks(m.catalog.ProtocolOf(name))
-	}
-	if name := m.Default(); usable(name) {
+	offered := e.Models(m.catalog)
+	if name := m.Default(); len(m.catalog.Executors()[e.Name]) == 0 && slices.Contains(offered, name) && m.Ready(name) == nil {
 		return name, true
 	}
-	for _, p := range e.Protocols {
-		for _, name := range m.Names() {
-			if m.catalog.ProtocolOf(name) == p && usable(name) {
-				return name, true
-			}
+	for _, name := range offered {
+		if m.Ready(name) == nil {
+			return name, true
 		}
 	}
 	return "", false
+}
+
+// offered refuses a model that an executor does not offer.
+func (m Models) offered(e executor.Executor, model string) error {
+	if offered := e.Models(m.catalog); !slices.Contains(offered, model) {
+		return fault.New(fault.Invalid, "executor %s does not offer model '%.100s'; it offers %s", e.Name, model, cmp.Or(strings.Join(offered, ", "), "none, since no vendor of such models is configured")).WithField("model")
+	}
+	return nil
 }
 
 // forTask fills in what a task's prompt leaves open, executor and model, and
@@ -64,8 +68,8 @@ func (m Models) forTask(n *NewRun) (string, error) {
 		name = m.executors()[0]
 	case name == "":
 		e, ok := executor.For(m.catalog.ProtocolOf(n.Model))
-		if name = e.Name; !ok {
-			name = LoopExecutor
+		if name = e.Name; !ok || m.offered(e, n.Model) != nil {
+			name = m.offering(n.Model)
 		}
 	}
 	if name == LoopExecutor {
@@ -83,21 +87,59 @@ func (m Models) forTask(n *NewRun) (string, error) {
 	if n.Model == "" {
 		n.Model = model
 	}
+	if err := m.offered(e, n.Model); err != nil {
+		return "", err
+	}
 	n.Executor = name
 	return name, nil
+}
+
+// offering is the executor that offers a model, or the loop.
+func (m Models) offering(model string) string {
+	for _, e := range executor.All() {
+		if m.offered(e, model) == nil {
+			return e.Name
+		}
+	}
+	return LoopExecutor
+}
+
+// of is the model of an agent that names none.
+func (m Models) of(a *state.Agent) string {
+	if a != nil && a.Type == state.AgentComputer {
+		if e, known := executor.Find(a.Binary); known {
+			if model, ok := m.modelFor(e); ok {
+				return model
+			}
+		}
+	}
+	return m.Default()
+}
+
+// fits refuses a computer agent whose coding CLI does not offer its model.
+func (m Models) fits(a state.Agent) error {
+	e, known := executor.Find(a.Binary)
+	if a.Type != state.AgentComputer || a.Model == "" || !known {
+		return nil
+	}
+	return m.offered(e, a.Model)
 }
 
 // executor picks what does a run's work: the one that the message names or,
 // for an agent of type computer, that of the agent or of its model's protocol.
 // "" is the loop, which also does what no executor can: script's work.
 func (t *Threads) executor(model, asked string, a *state.Agent) (string, error) {
-	protocol := t.models.catalog.ProtocolOf(model)
 	if asked == "" && a != nil && a.Type == state.AgentComputer {
-		if e, known := executor.Find(a.Binary); known && e.Speaks(protocol) {
+		if e, known := executor.Find(a.Binary); known && t.models.offered(e, model) == nil {
 			return e.Name, nil
 		}
-		e, _ := executor.For(protocol)
-		return e.Name, nil
+		if e, ok := executor.For(t.models.catalog.ProtocolOf(model)); ok && t.models.offered(e, model) == nil {
+			return e.Name, nil
+		}
+		if name := t.models.offering(model); name != LoopExecutor {
+			return name, nil
+		}
+		return "", nil
 	}
 	if asked == "" {
 		return "", nil
@@ -106,8 +148,8 @@ func (t *Threads) executor(model, asked string, a *state.Agent) (string, error) 
 	if !known {
 		return "", fault.New(fault.Invalid, "there is no executor %q", asked).WithField("executor")
 	}
-	if !e.Speaks(protocol) {
-		return "", fault.New(fault.Invalid, "executor %s cannot use model '%s'", asked, model).WithField("model")
+	if err := t.models.offered(e, model); err != nil {
+		return "", err
 	}
 	return asked, nil
 }

@@ -75,7 +75,11 @@ type Held interface {
 type Run struct {
 	Upstream catalog.Upstream
 	Purse    Purse
-	Log      *slog.Logger
+	// Tools serves whatever else the run's program may ask, below ToolsPath; nil
+	// is nothing.
+	Tools     http.Handler
+	ToolsPath string
+	Log       *slog.Logger
 }
 
 // Gateway is what all runs of a node share.

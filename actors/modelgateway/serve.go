@@ -38,6 +38,10 @@ func (p *Pass) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.work.Done()
+	if p.run.Tools != nil && strings.HasPrefix(r.URL.Path, p.run.ToolsPath) {
+		p.run.Tools.ServeHTTP(w, r)
+		return
+	}
 	if known && r.Method != http.MethodPost || !known {
 		d.refuse(w, noRoute.with("Unknown request URL: "+r.Method+" "+clip(r.URL.Path)))
 		return

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
+	"github.com/bothy-computer/bothy/actors/agent/executor"
 	"github.com/bothy-computer/bothy/runtime/container"
 	"github.com/bothy-computer/bothy/runtime/image"
 )
@@ -210,6 +211,9 @@ func (c Config) checkLog() error {
 }
 
 func (c Config) checkModels() error {
-	_, err := catalog.New(c.Models, os.Getenv)
+	models, err := catalog.New(c.Models, os.Getenv)
+	if err == nil {
+		err = executor.Check(models)
+	}
 	return err
 }

@@ -8,6 +8,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,6 +29,7 @@ type Catalog struct {
 	models    []Model
 	vendors   map[string]Vendor
 	clients   map[string]agent.Model // by vendor, of those that are configured
+	executors map[string][]string
 }
 
 // FromEnv makes the catalog of a node without a configuration file.
@@ -35,7 +37,7 @@ func FromEnv(getenv func(string) string) (*Catalog, error) { return New(Config{}
 
 // New makes the catalog, or reports every mistake of the configuration at once.
 func New(cfg Config, getenv func(string) string) (*Catalog, error) {
-	c := &Catalog{preferred: cfg.Default, vendors: map[string]Vendor{}, clients: map[string]agent.Model{}}
+	c := &Catalog{preferred: cfg.Default, executors: cfg.Executors, vendors: map[string]Vendor{}, clients: map[string]agent.Model{}}
 	for _, v := range slices.Concat(builtinVendors(getenv), cfg.Vendors) {
 		if v.KeyVariable != "" {
 			v.key = getenv(v.KeyVariable)
@@ -108,8 +110,19 @@ func (c *Catalog) check(cfg Config) error {
 	if _, known := c.Model(cfg.Default); cfg.Default != "" && !known {
 		errs = append(errs, fmt.Errorf("models.default: there is no model %q", cfg.Default))
 	}
+	for _, executor := range slices.Sorted(maps.Keys(cfg.Executors)) {
+		for i, name := range cfg.Executors[executor] {
+			if _, known := c.Model(name); !known {
+				errs = append(errs, fmt.Errorf("models.executors.%s[%d]: there is no model %q", executor, i, name))
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
+
+// Executors are the models that coding CLIs are configured to offer, by their
+// names, each one's default first.
+func (c *Catalog) Executors() map[string][]string { return c.executors }
 
 // Models lists every model, in the order in which lists show them.
 func (c *Catalog) Models() []Model { return slices.Clone(c.models) }

@@ -21,6 +21,9 @@ type Config struct {
 	Default string   `yaml:"default"`
 	Vendors []Vendor `yaml:"vendors"`
 	Models  []Model  `yaml:"models"`
+	// Executors are the models that a coding CLI offers, by its name, its default
+	// first. One that is not named offers all that it can use.
+	Executors map[string][]string `yaml:"executors"`
 }
 
 // Vendor is a server that has models.

@@ -3,6 +3,8 @@ package executor
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
@@ -33,6 +35,12 @@ func codexCommand(t Turn) Command {
 	set("web_search", "disabled") // a tool of the vendor's
 	set("check_for_update_on_startup", false)
 	set("analytics.enabled", false)
+	servers := keyed(t.Servers)
+	for _, key := range slices.Sorted(maps.Keys(servers)) {
+		set("mcp_servers."+key+".url", servers[key].URL)
+		set("mcp_servers."+key+".bearer_token_env_var", TokenVariable)
+		set("mcp_servers."+key+".tool_timeout_sec", toolTime)
+	}
 	if t.Effort != "" {
 		set("model_reasoning_effort", string(t.Effort))
 	}

@@ -3,6 +3,7 @@
 // with, and what its output means.
 //
 //	executor.go  the table of them
+//	servers.go   the MCP servers that a turn may use
 //	said.go      what a line of output means, in words of a transcript
 //	codex.go ... one file for each: its command line and its output
 //
@@ -13,7 +14,9 @@ package executor
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -61,6 +64,7 @@ type Turn struct {
 	Prompt       string
 	WindowTokens int64
 	MaxOutput    int64
+	Servers      []Server
 }
 
 // Command is a program to start in a computer.
@@ -102,6 +106,45 @@ func For(p catalog.Protocol) (Executor, bool) {
 
 // Speaks reports whether the executor can use models of a protocol.
 func (e Executor) Speaks(p catalog.Protocol) bool { return slices.Contains(e.Protocols, p) }
+
+// Models are the listed models that the executor offers, its default first
+// where one is configured; whether their vendors are is another matter.
+func (e Executor) Models(c *catalog.Catalog) []string {
+	if offered := c.Executors()[e.Name]; len(offered) > 0 {
+		return offered
+	}
+	var all []string
+	for _, p := range e.Protocols {
+		for _, m := range c.Models() {
+			if c.ProtocolOf(m.Name) == p {
+				all = append(all, m.Name)
+			}
+		}
+	}
+	return all
+}
+
+// Check reports what a configuration has executors offer that they cannot.
+func Check(c *catalog.Catalog) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.Executors())) {
+		e, known := Find(name)
+		if !known {
+			var names []string
+			for _, e := range All() {
+				names = append(names, e.Name)
+			}
+			errs = append(errs, fmt.Errorf("models.executors: there is no executor %q, only %s", name, strings.Join(names, ", ")))
+			continue
+		}
+		for i, model := range c.Executors()[name] {
+			if p := c.ProtocolOf(model); !e.Speaks(p) {
+				errs = append(errs, fmt.Errorf("models.executors.%s[%d]: %s cannot use model %q, whose vendor speaks %s", name, i, name, model, p))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // BuildDir is where Dockerfile puts what is to be kept.
 const BuildDir = "/opt/bothy/program"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,7 +61,7 @@ func TestWhatEachExecutorPrintsIsUnderstood(t *testing.T) {
 func TestHowEachExecutorIsStarted(t *testing.T) {
 	for _, e := range All() {
 		turn := Turn{Program: "/p/" + e.Name, Model: "gpt-5", VendorModel: "gpt-5", Conversation: "thread_1", Protocol: e.Protocols[0], Gateway: "http://127.0.0.1:4321", Token: "the-token", Dir: "/workspace/x", Instructions: "Say \"no\".",
-			Effort: agent.Low, Prompt: "do it", WindowTokens: 1000, MaxOutput: 100}
+			Effort: agent.Low, Prompt: "do it", WindowTokens: 1000, MaxOutput: 100, Servers: []Server{{"a b", "http://127.0.0.1:4321/mcp/a%20b"}, {"a_b", "http://127.0.0.1:4321/mcp/a_b"}}}
 		first := e.Command(turn)
 		turn.Session = "sess-1"
 		next := e.Command(turn)
@@ -70,6 +71,11 @@ func TestHowEachExecutorIsStarted(t *testing.T) {
 		whole := strings.Join(slices.Concat(first.Argv, first.Env), "\n")
 		if !strings.Contains(whole, turn.Gateway) || !strings.Contains(whole, "gpt-5") {
 			t.Errorf("%s does not know where its model is: %s", e.Name, whole)
+		}
+		for _, server := range turn.Servers {
+			if settings := whole + strings.Join(slices.Collect(maps.Values(first.Files)), "\n"); !strings.Contains(settings, server.URL) || !strings.Contains(settings, "a_b_2") {
+				t.Errorf("%s does not know the server %s: %s", e.Name, server.Name, settings)
+			}
 		}
 		if strings.Contains(strings.Join(first.Argv, " "), turn.Token) {
 			t.Errorf("%s: its token can be seen by everybody: %q", e.Name, first.Argv)

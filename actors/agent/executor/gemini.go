@@ -62,7 +62,12 @@ func geminiSettings(t Turn) string {
 		}
 	}
 	overrides = append(overrides, model("overrideScope", "core", asked))
+	servers := object{}
+	for key, s := range keyed(t.Servers) {
+		servers[key] = object{"httpUrl": s.URL, "trust": true, "timeout": toolTime * 1000, "headers": object{"Authorization": "Bearer $" + TokenVariable}}
+	}
 	settings := object{
+		"mcpServers":   servers,
 		"general":      object{"enableAutoUpdate": false, "enableAutoUpdateNotification": false},
 		"privacy":      object{"usageStatisticsEnabled": false},
 		"security":     object{"auth": object{"selectedType": "gemini-api-key"}},

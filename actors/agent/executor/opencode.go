@@ -37,6 +37,12 @@ func opencodeCommand(t Turn) Command {
 			"models":  object{t.Model: object{"name": t.Model, "tool_call": true, "limit": object{"context": t.WindowTokens, "output": t.MaxOutput}}},
 		}},
 	}
+	servers := object{}
+	for key, s := range keyed(t.Servers) {
+		servers[key] = object{"type": "remote", "url": s.URL, "enabled": true, "oauth": false, "timeout": toolTime * 1000,
+			"headers": object{"Authorization": "Bearer {env:" + TokenVariable + "}"}}
+	}
+	config["mcp"] = servers
 	written, err := json.Marshal(config)
 	if err != nil { // strings, numbers and booleans always have a JSON form
 		written = []byte("{}")

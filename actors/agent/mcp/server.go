@@ -222,6 +222,8 @@ func (l *link) call(ctx context.Context, what string, send func(context.Context,
 		return answer{}, err
 	}
 	if session == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		return failure("the MCP server %s cannot be used in this run: %s", l.Name, l.failure), nil
 	}
 	limited, cancel := context.WithTimeout(ctx, CallTimeout)
