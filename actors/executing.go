@@ -221,9 +221,15 @@ func (x *execution) asTurn(pass *modelgateway.Pass) executor.Turn {
 	}
 	return executor.Turn{
 		Program: x.program, Model: x.model.Name, VendorModel: x.model.VendorName, Conversation: x.conversation(), Protocol: x.models.catalog.ProtocolOf(c.Model), Gateway: pass.URL(), Token: pass.Token(), Dir: inDir(x.config.Workdir, ""),
-		Session: x.session, Instructions: c.Instructions, Effort: agent.Effort(c.ReasoningEffort), Prompt: agent.Told(said, x.entries, maxHistoryBytes),
+		Session: x.session, Instructions: x.instructions(), Effort: agent.Effort(c.ReasoningEffort), Prompt: agent.Told(said, x.entries, maxHistoryBytes),
 		WindowTokens: x.model.WindowTokens, MaxOutput: x.model.MaxOutputTokens, Servers: x.served(pass),
 	}
+}
+
+// instructions are the agent's own and what is to be known of its skills, of
+// which the computer has those of all agents of the run.
+func (x *execution) instructions() string {
+	return strings.TrimSpace(x.config.Instructions + "\n\n" + aboutSkills(x.config.Skills))
 }
 
 // conversation names what the executor goes on with: the thread, or a task that

@@ -195,6 +195,26 @@ func TestASessionThatIsGoneIsBegunAnew(t *testing.T) {
 	}
 }
 
+func TestAnExecutorIsToldOfItsSkills(t *testing.T) {
+	h := tenant(t, 10_000_000, agenttest.Responses(agenttest.Message("Hi.")))
+	c := newCodex()
+	a := coder(t, h, c)
+	_, err := h.Skills.Create(t.Context(), h.caller, state.Skill{Name: "brew", Description: "Makes tea."}, []state.SkillFile{{Path: "SKILL.md", Content: []byte("Boil water.")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.Threads.Start(t.Context(), h.caller, NewRun{Create: &NewThread{Agent: a}, Content: "tea", Skills: []string{"brew"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := last(follow(t, h, s)); end.Status != string(state.RunSuccess) {
+		t.Fatalf("run ended %s: %s", end.Status, end.Error)
+	}
+	if told := setting(<-c.started, "developer_instructions"); !strings.Contains(told, "/workspace/.skills/brew/SKILL.md") || !strings.Contains(told, "Makes tea.") {
+		t.Errorf("codex was told %q", told)
+	}
+}
+
 func TestAnExecutorUsesServersThroughTheNode(t *testing.T) {
 	for tool, want := range map[string]string{"echo": `"text":"hello"`, "env": "unknown tool"} {
 		h := tenant(t, 10_000_000, agenttest.Responses(agenttest.Message("Hi.")))

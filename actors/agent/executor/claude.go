@@ -32,17 +32,19 @@ func claudeCommand(t Turn) Command {
 	if t.Session != "" {
 		argv = append(argv, "--resume", t.Session)
 	}
-	if len(t.Servers) > 0 {
-		argv = append(argv, "--mcp-config", claudeServers(t.Servers))
-	}
-	return Command{Argv: argv, Stdin: t.Prompt, Dirs: []string{claudeHome}, Env: []string{
+	env := []string{
 		"CLAUDE_CONFIG_DIR=" + claudeHome, "ANTHROPIC_BASE_URL=" + t.Gateway, "ANTHROPIC_AUTH_TOKEN=" + t.Token, "ANTHROPIC_API_KEY=",
 		// Its small tasks are for the run's model too: there is no other.
 		"ANTHROPIC_DEFAULT_HAIKU_MODEL=" + t.Model, "ANTHROPIC_SMALL_FAST_MODEL=" + t.Model, "CLAUDE_CODE_SUBAGENT_MODEL=" + t.Model,
 		"CLAUDE_CODE_MAX_OUTPUT_TOKENS=" + strconv.FormatInt(t.MaxOutput, 10),
 		"MCP_TOOL_TIMEOUT=" + strconv.Itoa(toolTime*1000),
 		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1",
-	}}
+	}
+	if len(t.Servers) > 0 {
+		argv = append(argv, "--mcp-config", claudeServers(t.Servers))
+		env = append(env, "ENABLE_TOOL_SEARCH=false") // which not every server of the vendor's format knows
+	}
+	return Command{Argv: argv, Stdin: t.Prompt, Dirs: []string{claudeHome}, Env: env}
 }
 
 // claudeServers is a configuration of servers; the token is filled in by the

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"encoding/json"
+	"path"
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
@@ -29,8 +30,10 @@ func opencodeCommand(t Turn) Command {
 		client, root = "@ai-sdk/google", "/v1beta"
 	}
 	type object = map[string]any
+	told := path.Join(opencodeHome, "instructions", t.Conversation+".md")
 	config := object{
-		"autoupdate": false, "share": "disabled", "enabled_providers": []string{"bothy"}, "model": model, "small_model": model,
+		"instructions": []string{told},
+		"autoupdate":   false, "share": "disabled", "enabled_providers": []string{"bothy"}, "model": model, "small_model": model,
 		"permission": "allow",
 		"provider": object{"bothy": object{"npm": client, "name": "Bothy",
 			"options": object{"baseURL": t.Gateway + root, "apiKey": "{env:" + TokenVariable + "}"},
@@ -47,11 +50,7 @@ func opencodeCommand(t Turn) Command {
 	if err != nil { // strings, numbers and booleans always have a JSON form
 		written = []byte("{}")
 	}
-	prompt := t.Prompt
-	if t.Instructions != "" && t.Session == "" {
-		prompt = t.Instructions + "\n\n" + prompt // it has no other place for them
-	}
-	return Command{Argv: argv, Stdin: prompt, Dirs: []string{opencodeHome}, Env: []string{
+	return Command{Argv: argv, Stdin: t.Prompt, Dirs: []string{opencodeHome}, Files: map[string]string{told: t.Instructions}, Env: []string{
 		"OPENCODE_CONFIG_CONTENT=" + string(written), "OPENCODE_DISABLE_AUTOUPDATE=1", "OPENCODE_DISABLE_MODELS_FETCH=1",
 		"XDG_DATA_HOME=" + opencodeHome, "XDG_STATE_HOME=" + opencodeHome + "/state", "XDG_CACHE_HOME=/tmp/opencode-cache",
 	}}
