@@ -310,3 +310,23 @@ func TestSignalOfTheDeadIsSuccess(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSocketsInAContainer has no file of the kernel's, as in a network
+// namespace that is not the machine's: the guess must be near what it says.
+func TestSocketsInAContainer(t *testing.T) {
+	said, err := socketBytes(socketPages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guessed, err := socketBytes(filepath.Join(t.TempDir(), "none"))
+	if err != nil || guessed < said/2 || guessed > 2*said {
+		t.Errorf("guessed %d, %v; the kernel says %d", guessed, err, said)
+	}
+	bad := filepath.Join(t.TempDir(), "bad")
+	if err := os.WriteFile(bad, []byte("lots"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := socketBytes(bad); err == nil {
+		t.Error("nonsense is taken")
+	}
+}

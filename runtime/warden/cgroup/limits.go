@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // periodMicros is the accounting period of cpu quotas, the kernel's default.
@@ -85,18 +87,39 @@ func (g Group) setMemory(limit int64) error {
 	return nil
 }
 
-// setSockets bounds buffers of sockets, at half of what the kernel allows all
-// of the machine's: past that it drops what the node itself sends.
-func (g Group) setSockets(limit int64) error {
+// socketPages is how many pages the sockets of the machine may have.
+const socketPages = "/proc/sys/net/ipv4/tcp_mem"
+
+// socketBytes is what the kernel allows the sockets of the machine: as it says,
+// or, in a network namespace that is not the machine's and has no such file, as
+// it sets it by itself (tcp_init_mem in net/ipv4/tcp.c), which is 3/32 of memory.
+func socketBytes(path string) (int64, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		var info unix.Sysinfo_t
+		if err := unix.Sysinfo(&info); err != nil {
+			return 0, fmt.Errorf("read memory size: %w", err)
+		}
+		return int64(info.Totalram) * int64(info.Unit) / 32 * 3, nil
+	}
 	var pages [3]int64
-	text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_mem")
 	if err == nil {
 		_, err = fmt.Sscan(string(text), &pages[0], &pages[1], &pages[2])
 	}
 	if err != nil {
-		return fmt.Errorf("read how much memory sockets may have: %w", err)
+		return 0, fmt.Errorf("read how much memory sockets may have: %w", err)
 	}
-	limit = min(limit, pages[2]*int64(os.Getpagesize())/2)
+	return pages[2] * int64(os.Getpagesize()), nil
+}
+
+// setSockets bounds buffers of sockets, at half of what the kernel allows all
+// of the machine's: past that it drops what the node itself sends.
+func (g Group) setSockets(limit int64) error {
+	all, err := socketBytes(socketPages)
+	if err != nil {
+		return err
+	}
+	limit = min(limit, all/2)
 	err = g.set("memory", "memory.kmem.tcp.limit_in_bytes", strconv.FormatInt(limit, 10))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EBUSY) {
 		return nil // a kernel without it, or more is in use and the old limit stays
