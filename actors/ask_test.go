@@ -93,6 +93,35 @@ func TestAnOperationTellsWhyItFailed(t *testing.T) {
 	}
 }
 
+// TestAComputerThatFailedIsLeftAlone has a start fail for good: the record of it
+// is no reason to try at once again, but somebody who asks is.
+func TestAComputerThatFailedIsLeftAlone(t *testing.T) {
+	h := open(t)
+	h.driver.Script().Add(fake.Rule{Op: fake.Start, Err: runtime.ErrUnsupported, Times: maxStartTries + 1})
+	made, err := h.Computers.Create(t.Context(), h.caller, state.Computer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := made.Computer.ID
+	if why := h.ends(t, made); why == "" {
+		t.Fatal("it started")
+	}
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if phase := h.computer(t, id).Phase; phase != state.Failed {
+			t.Fatalf("it is %s, though nobody asked for it", phase)
+		}
+	}
+	for _, fails := range []bool{true, false} {
+		asked, err := h.Computers.Ask(t.Context(), h.caller, id, state.WishRunning)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := h.ends(t, asked); (why != "") != fails {
+			t.Fatalf("%q", why)
+		}
+	}
+}
+
 func TestAnEnvironmentsComputerIsNotDeletedAlone(t *testing.T) {
 	h := open(t)
 	env := h.restless(t, time.Hour)

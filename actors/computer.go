@@ -87,6 +87,8 @@ type computer struct {
 	busy    bool               // a look or an action is aside
 	again   bool               // something changed while busy
 	failed  int                // tries of the present action that failed
+	tried   action             // that failed last
+	retryAt time.Time          // when tried may be tried again, unless somebody waits for it
 	waiting []func(any, error) // since before the last look
 	late    []func(any, error) // since then: what was seen may be older than they are
 	laying  []func(any, error) // those who need only its disk
@@ -270,6 +272,10 @@ func (c *computer) act() {
 	case nothing:
 		c.settle()
 	default:
+		if left := c.retryAt.Sub(c.deps.now()); left > 0 && what == c.tried && c.failed >= maxStartTries && len(c.waiting) == 0 && c.record.Operations == 0 {
+			c.set(left, look{}) // the record of the failure made it look again; nobody asks for more
+			return
+		}
 		c.perform(what)
 	}
 }
@@ -377,15 +383,15 @@ func (c *computer) done(m did) {
 		return
 	}
 	c.failed++
+	wait := min(firstRetry<<min(c.failed-1, 10), maxRetry)
+	c.tried, c.retryAt = m.action, c.deps.now().Add(wait)
 	c.log.Warn("computer action failed", "action", m.action, "try", c.failed, "err", m.err)
 	if errors.Is(m.err, runtime.ErrStaleEpoch) || fault.Is(m.err, fault.Moved) || fault.Is(m.err, fault.Payment) || c.failed >= maxStartTries {
 		c.refuse(translate(m.err))
 		if m.action == start || m.action == create && !c.laid || m.action == adopt || m.action == setAside {
 			c.note(state.SetPhase{Phase: state.Failed, Error: translate(m.err).Error()})
-			return
 		}
 	}
-	wait := min(firstRetry<<min(c.failed-1, 10), maxRetry)
 	c.set(wait, look{})
 }
 
