@@ -3,11 +3,16 @@
 # make assets  the pages of computers, which are part of it
 # make test    everything that CI checks; needs root, for real computers
 # make bench   measures, on an otherwise idle machine
-# make generate  what is generated from the guest's protocol; needs protoc
+# make install  bothy, its configuration and its systemd unit on this machine; DESTDIR and PREFIX as usual
+# make image   the image of a node, by docker; ENGINE="podman" or "buildah" by those
+# make generate  what is generated: of the guest's protocol, by protoc, and the configuration reference
 
 GO      ?= go
 ARGS    ?=
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+PREFIX  ?= /usr/local
+ENGINE  ?= docker
+IMAGE   ?= bothy:$(VERSION)
 GUEST   := runtime/guest/embedded/guest
 PAGES   := httpapi/console
 # Tests end well before CI's patience does, with a stack trace of what hangs.
@@ -16,7 +21,7 @@ TEST_TIMEOUT ?= 12m
 # Who owns a clone is no matter of the build; VERSION says which commit it is.
 export GOFLAGS += -buildvcs=false
 
-.PHONY: up build guest assets test bench generate root packages format
+.PHONY: up build binary guest assets test bench install image generate root packages format
 
 up: root packages build
 	@exec bin/bothy up $(ARGS)
@@ -31,6 +36,9 @@ packages:
 	@deploy/packages run
 
 build: guest assets
+	@$(MAKE) --no-print-directory binary
+
+binary:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bothy ./cmd/bothy
 
 guest:
@@ -55,9 +63,24 @@ test: guest assets format
 format:
 	@changed=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$changed" ] || { echo "gofmt would change:"; echo "$$changed"; exit 1; }
 
+# What an operator has written in /etc/bothy stays.
+install:
+	@[ -x bin/bothy ] || { echo "make install puts bin/bothy in place: run make build first, as an ordinary user" >&2; exit 1; }
+	install -D -m 0755 bin/bothy $(DESTDIR)$(PREFIX)/bin/bothy
+	install -d -m 0755 $(DESTDIR)/etc/bothy
+	[ -e $(DESTDIR)/etc/bothy/bothy.yaml ] || install -m 0644 deploy/systemd/bothy.yaml $(DESTDIR)/etc/bothy/bothy.yaml
+	install -d -m 0755 $(DESTDIR)/usr/lib/systemd/system
+	sed 's|/usr/local/bin/bothy|$(PREFIX)/bin/bothy|' deploy/systemd/bothy.service > $(DESTDIR)/usr/lib/systemd/system/bothy.service
+	install -D -m 0644 deploy/systemd/tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/bothy.conf
+	install -d -m 0711 $(DESTDIR)/var/lib/bothy
+
+image:
+	$(ENGINE) build $(ARGS) --build-arg VERSION=$(VERSION) --tag $(IMAGE) --file deploy/Dockerfile .
+
 bench: build
 	$(GO) run ./bench $(ARGS)
 
 generate:
 	GOBIN=$(CURDIR)/bin/tools $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go connectrpc.com/connect/cmd/protoc-gen-connect-go
 	PATH=$(CURDIR)/bin/tools:$$PATH $(GO) generate ./...
+	BOTHY_TEST_BINARY=none $(GO) test ./cmd/bothy -run TestReferenceIsOfThisConfig -update

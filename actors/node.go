@@ -92,6 +92,7 @@ type System struct {
 	Shares       *Shares
 	Limits       *Limits
 	SSH          *SSH
+	Certificates *Certificates
 	Search       *Search
 	Skills       *Skills
 	Git          *Git
@@ -144,7 +145,7 @@ func Open(o Options) (*System, error) {
 	}
 	m.watch(o.Registerer, o.Cluster)
 	safe := vault{o.Sealer}
-	s.Registries = &Registries{cluster: o.Cluster, vault: safe}
+	s.Registries, s.Certificates = &Registries{cluster: o.Cluster, vault: safe}, &Certificates{cluster: o.Cluster, sealer: o.Sealer}
 	own := &ownership{registries: s.Registries, pulls: make(chan struct{}, maxPulls), way: outside(o.Driver, o.Reach), cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
 		held: o.Lease.Held, lease: o.Lease.Context,
 		savings: newSavings(func(id state.ComputerID) bool { return s.local.using(id) }),

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,6 +55,9 @@ type Options struct {
 	PublicURL string
 	// Domain is what computers' hosts end in, by wildcard DNS; "" is none.
 	Domain string
+	// Challenged sees requests before the doors, and answers those that an
+	// authority of certificates makes; nil is none.
+	Challenged func(doors http.Handler) http.Handler
 	// SSHAddr is where clients reach the SSH door, as door.Links has it.
 	SSHAddr string
 	// Size is what a computer gets that asks for none.
@@ -103,11 +107,12 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// protocols are HTTP/1.1 and, for gRPC, HTTP/2 without TLS: whoever ends TLS
-// before this server passes either on.
+// protocols are HTTP/1.1 and, for gRPC, HTTP/2, with and without TLS: whoever
+// ends TLS before this server passes either on.
 func protocols() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
+	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(true)
 	return p
 }
@@ -133,6 +138,9 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)
 	s.engine = e
 	s.all = gateway.New(gateway.Options{Nouns: s.Gateway, Links: links, Log: s.Log, Now: s.Now, Drain: s.done}).Before(e)
+	if s.Challenged != nil {
+		s.all = s.Challenged(s.all)
+	}
 	// Read now: the engine rewrites its routes at the first request.
 	for _, r := range e.Routes() {
 		s.routes = append(s.routes, Route{r.Method, r.Path})
@@ -195,6 +203,12 @@ func closed(err error) error {
 		return nil
 	}
 	return fmt.Errorf("serve HTTP: %w", err)
+}
+
+// ServeTLS answers on ln too, by TLS with HTTP/1.1 and HTTP/2, as long as Serve
+// does. It closes ln. The bound of connections is each listener's own.
+func (s *Server) ServeTLS(ln net.Listener, config *tls.Config) error {
+	return closed(s.http.Serve(tls.NewListener(bounded(ln, s.MaxConnections), config)))
 }
 
 // Drain makes /readyz fail, ends streams so that their clients go elsewhere,

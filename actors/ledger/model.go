@@ -7,12 +7,10 @@ const tokensPerPrice = 1_000_000
 
 // ModelPrice is what a model charges for a million tokens of each sort.
 type ModelPrice struct {
-	Input  MicroUSD `yaml:"input"`
-	Output MicroUSD `yaml:"output"` // reasoning counts as output
-	// CachedInput is for input read from the vendor's cache, CacheWrite for
-	// input written to it; zero means the price of Input.
-	CachedInput MicroUSD `yaml:"cachedInput"`
-	CacheWrite  MicroUSD `yaml:"cacheWrite"`
+	Input       MicroUSD `yaml:"input"`       // what the model is shown
+	Output      MicroUSD `yaml:"output"`      // reasoning counts as output
+	CachedInput MicroUSD `yaml:"cachedInput"` // input read from the vendor's cache; 0 is the price of input
+	CacheWrite  MicroUSD `yaml:"cacheWrite"`  // input written to the vendor's cache; 0 is the price of input
 	// Long is charged instead for a whole call whose input is longer; nil is the
 	// same price at any length.
 	Long *LongPrice `yaml:"long"`
@@ -20,11 +18,11 @@ type ModelPrice struct {
 
 // LongPrice is what a model charges for calls with more input than Above.
 type LongPrice struct {
-	Above       int64    `yaml:"above"` // tokens
-	Input       MicroUSD `yaml:"input"`
-	Output      MicroUSD `yaml:"output"`
-	CachedInput MicroUSD `yaml:"cachedInput"`
-	CacheWrite  MicroUSD `yaml:"cacheWrite"`
+	Above       int64    `yaml:"above"`       // tokens
+	Input       MicroUSD `yaml:"input"`       // as without long
+	Output      MicroUSD `yaml:"output"`      // as without long
+	CachedInput MicroUSD `yaml:"cachedInput"` // as without long
+	CacheWrite  MicroUSD `yaml:"cacheWrite"`  // as without long
 }
 
 // Zero reports whether no price is set at all, which only a model declared

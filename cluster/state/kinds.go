@@ -101,6 +101,8 @@ var kinds = map[string]kind{
 	"snapshot-saved":          of[SnapshotSaved](5),
 	"reach-store":             of[ReachStore](5),
 	"rebuild":                 of[Rebuild](5),
+	"replace-secret":          of[ReplaceSecret](5),
+	"drop-secret":             of[DropSecret](5),
 	"sweep":                   of[Sweep](1),
 }
 

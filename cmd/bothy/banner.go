@@ -12,6 +12,7 @@ type Banner struct {
 	Command  string // that runs bothy, as it was called
 	Name     string // of the node
 	HTTPAddr string // host:port that clients are served on, as listened on
+	TLSAddr  string // host:port that clients are served on by TLS; "" where it is off
 	SSHAddr  string // host:port of the SSH door; "" where it is off
 	Dir      string // of the node's data
 	KeyPath  string // file of the admin key; "" where another node made the cluster
@@ -37,6 +38,9 @@ func (b Banner) String() string {
 	fmt.Fprintf(&w, "  data        %s\n", b.Dir)
 	fmt.Fprintf(&w, "  model       %s\n", b.Model)
 	fmt.Fprintf(&w, "  computers   %s\n", strings.Join(b.Abilities, ", "))
+	if b.TLSAddr != "" {
+		fmt.Fprintf(&w, "  tls         %s\n", b.TLSAddr)
+	}
 	if b.SSHAddr != "" {
 		fmt.Fprintf(&w, "  ssh         %s\n", sshCommand(b.SSHAddr))
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/crypto/acme"
 	"gopkg.in/yaml.v3"
 
 	"github.com/bothy-computer/bothy/actors"
@@ -21,17 +22,21 @@ import (
 
 // Config is everything an operator may set. Flags win over the environment,
 // the environment over the file, and the file over [DefaultConfig], which is
-// the only place with defaults. Money is in millionths of a dollar.
+// the only place with defaults. Money is in millionths of a dollar. The comments
+// of its fields are the configuration reference (reference.yaml).
 type Config struct {
-	Node     NodeConfig           `yaml:"node"`
-	HTTP     HTTPConfig           `yaml:"http"`
-	SSH      SSHConfig            `yaml:"ssh"`
-	Peer     ListenConfig         `yaml:"peer"`   // other nodes, mutual TLS
-	Gossip   ListenConfig         `yaml:"gossip"` // other nodes, UDP and TCP, encrypted
-	Ops      ListenConfig         `yaml:"ops"`    // metrics and profiles, no key asked
-	Join     string               `yaml:"-"`      // a token; a secret has no place in a file
-	Limits   LimitsConfig         `yaml:"limits"`
-	Models   catalog.Config       `yaml:"models"`
+	Node      NodeConfig      `yaml:"node"`
+	HTTP      HTTPConfig      `yaml:"http"`
+	TLS       TLSConfig       `yaml:"tls"`
+	SSH       SSHConfig       `yaml:"ssh"`
+	Peer      ListenConfig    `yaml:"peer"`   // where other nodes are served, by mutual TLS
+	Gossip    ListenConfig    `yaml:"gossip"` // where other nodes gossip, UDP and TCP, encrypted
+	Ops       ListenConfig    `yaml:"ops"`    // metrics and profiles, no key asked: keep it private
+	Join      string          `yaml:"-"`      // a token; a secret has no place in a file
+	Bootstrap BootstrapConfig `yaml:"bootstrap"`
+	Limits    LimitsConfig    `yaml:"limits"`
+	Models    catalog.Config  `yaml:"models"`
+	// Prices are in millionths of a dollar.
 	Prices   ledger.ComputerPrice `yaml:"prices"`
 	Accounts AccountConfig        `yaml:"accounts"`
 	Computer ComputerConfig       `yaml:"computer"`
@@ -46,15 +51,37 @@ type Config struct {
 // NodeConfig says which node this is.
 type NodeConfig struct {
 	ID        string `yaml:"id"`        // display name; "" is the stored one, at first the base name of dir
-	Dir       string `yaml:"dir"`       // everything the node keeps
+	Dir       string `yaml:"dir"`       // everything the node keeps; without it ./data, or this where computers could not reach that
 	Advertise string `yaml:"advertise"` // host that other nodes reach this one by; "" is found
 }
 
 // HTTPConfig is where clients are served.
 type HTTPConfig struct {
 	Addr      string `yaml:"addr"`      // host:port, plain HTTP
-	PublicURL string `yaml:"publicURL"` // in replies; "" is the URL that the request used
+	PublicURL string `yaml:"publicURL"` // of the cluster, in replies; "" is the URL that the request used
 	Domain    string `yaml:"domain"`    // of published ports, by wildcard DNS; "" is none
+}
+
+// TLSConfig is where clients are served by TLS, beside plain HTTP.
+type TLSConfig struct {
+	Addr string `yaml:"addr"` // host:port, HTTP/1.1 and HTTP/2 in TLS, or off
+	// Certificate is a PEM file with the chain; when it changes it is read again.
+	// Published ports at names below http.domain need a wildcard in it.
+	Certificate string     `yaml:"certificate"`
+	Key         string     `yaml:"key"` // PEM file of its key
+	ACME        ACMEConfig `yaml:"acme"`
+}
+
+// ACMEConfig has an authority such as Let's Encrypt certify names. The nodes
+// keep its certificates together, sealed in the records, so any of them takes
+// the authority's challenges and one certificate is enough for all.
+type ACMEConfig struct {
+	// Domains are the names to be certified, no wildcards; none means no ACME. The
+	// authority must reach port 443 of them at tls.addr, or port 80 at http.addr.
+	// Naming one means that you agree to the authority's terms.
+	Domains   []string `yaml:"domains"`
+	Email     string   `yaml:"email"`     // that the authority may write to; "" is none
+	Directory string   `yaml:"directory"` // URL of the authority's directory
 }
 
 // SSHConfig is where clients of computers log in, by SSH or by SSH inside TLS.
@@ -65,31 +92,46 @@ type SSHConfig struct {
 	TLSKey     string `yaml:"tlsKey"`     // PEM file of its key
 }
 
-// sshOff is the address of a node that serves no SSH.
-const sshOff = "off"
+// off is the address of a door that is not opened.
+const off = "off"
 
-// ListenConfig is host:port to listen on; port 0 picks a free one.
+// ListenConfig is an address of the node.
 type ListenConfig struct {
-	Addr string `yaml:"addr"`
+	Addr string `yaml:"addr"` // host:port to listen on; port 0 picks a free one
+}
+
+// BootstrapConfig lets nodes that start together find each other: the same on
+// all of them.
+type BootstrapConfig struct {
+	// Nodes are the HTTP URLs of all nodes, this one's among them. A node that
+	// belongs to no cluster joins the one that any of them belongs to. When all
+	// of them belong to none, the first makes a new cluster; while one of them
+	// does not answer, all wait. None means that this node makes one by itself.
+	Nodes []string `yaml:"nodes"`
+	// AdminKeyFile holds the text of the cluster's first key, which lets nodes
+	// join: 42 to 128 letters and digits. Nodes send it to those URLs, so
+	// let these be https, or of a network that you trust. Without nodes it is
+	// optional: a key is made, in admin.key of the first node's directory.
+	AdminKeyFile string `yaml:"adminKeyFile"`
 }
 
 // LimitsConfig is how many requests of a dialect a key may make in 15 minutes.
 type LimitsConfig struct {
-	ComputerAgents int `yaml:"computerAgents"`
+	ComputerAgents int `yaml:"computerAgents"` // of the Computer Agents dialect
 }
 
 // AccountConfig is what new accounts begin with.
 type AccountConfig struct {
-	StartBalance ledger.MicroUSD `yaml:"startBalance"`
+	StartBalance ledger.MicroUSD `yaml:"startBalance"` // in millionths of a dollar
 }
 
 // ComputerConfig is the shape of a computer that names none.
 type ComputerConfig struct {
-	Image    string `yaml:"image"`
-	Memory   Bytes  `yaml:"memory"`
+	Image    string `yaml:"image"`    // host is this machine's own programs; debian, desktop, or one that was imported or pulled
+	Memory   Bytes  `yaml:"memory"`   // such as 512MiB
 	MilliCPU int64  `yaml:"milliCPU"` // 1000 is one core
-	Disk     Bytes  `yaml:"disk"`
-	Warm     int    `yaml:"warm"` // blank computers kept ready
+	Disk     Bytes  `yaml:"disk"`     // of its own layer and workspace together
+	Warm     int    `yaml:"warm"`     // blank computers kept ready
 	// Idle is how long computers may be unused before they are stopped; their
 	// next use wakes them. 0 is never.
 	Idle IdleConfig `yaml:"idle"`
@@ -97,8 +139,8 @@ type ComputerConfig struct {
 
 // IdleConfig is by what a computer was made for.
 type IdleConfig struct {
-	Environments time.Duration `yaml:"environments"`
-	Computers    time.Duration `yaml:"computers"` // that stand alone
+	Environments time.Duration `yaml:"environments"` // of environments, such as 15m
+	Computers    time.Duration `yaml:"computers"`    // that stand alone
 }
 
 // ImagesConfig says where images come from.
@@ -115,13 +157,12 @@ type ImagesConfig struct {
 type BuildConfig struct {
 	// Base is the image that testbase-base stands for, the base of an environment
 	// that names none; "" is computer.image.
-	Base string `yaml:"base"`
-	// Memory, MilliCPU, Disk and Processes bound the computer that a step runs in.
-	Memory    Bytes         `yaml:"memory"`
-	MilliCPU  int64         `yaml:"milliCPU"`
-	Disk      Bytes         `yaml:"disk"`
-	Processes int64         `yaml:"processes"`
-	Limit     time.Duration `yaml:"limit"` // of one build
+	Base      string        `yaml:"base"`
+	Memory    Bytes         `yaml:"memory"`    // of the computer that a step runs in
+	MilliCPU  int64         `yaml:"milliCPU"`  // of that computer; 1000 is one core
+	Disk      Bytes         `yaml:"disk"`      // of that computer
+	Processes int64         `yaml:"processes"` // at once in that computer
+	Limit     time.Duration `yaml:"limit"`     // of one build
 	// Env are variables that every step sees and can print, so URLs in it have no
 	// credentials: the mirrors that installers are to use, such as PIP_INDEX_URL.
 	Env map[string]string `yaml:"env"`
@@ -158,6 +199,7 @@ func DefaultConfig() Config {
 		// Clients of other machines and of this one's computers use it, and
 		// every request needs a key; the banner says how to keep it local.
 		HTTP: HTTPConfig{Addr: "0.0.0.0:8080"},
+		TLS:  TLSConfig{Addr: off, ACME: ACMEConfig{Directory: acme.LetsEncryptURL}},
 		// Nobody gets in but by a key that an account registered or a
 		// certificate that the cluster signed.
 		SSH:    SSHConfig{Addr: "0.0.0.0:2222"},

@@ -70,6 +70,8 @@ accounts: {startBalance: -1}
 prices: {cpuHour: -1}
 computer: {image: "", memory: 1MiB, milliCPU: 1, disk: 0, warm: 99}
 volumes: {size: 1KiB, grow: 0}
+tls: {addr: x, key: y, acme: {domains: ["*.x.org", "localhost"], directory: "http://ca.example.org"}}
+bootstrap: {nodes: ["http://a:1", "http://a:1", "a:2", "http://a/b"]}
 log: {level: loud, format: xml}
 models: {default: gpt-0}
 `, nil)
@@ -78,7 +80,8 @@ models: {default: gpt-0}
 	}
 	for _, name := range []string{"http.addr", "http.publicURL", "http.domain", "gossip.addr", "limits.computerAgents", "ssh.addr", "ssh.publicAddr", "ssh.tlsCert",
 		"accounts.startBalance", "prices", "computer.image", "computer.memory", "computer.milliCPU", "computer.disk",
-		"computer.warm", "volumes.size", "volumes.grow", "log.level", "log.format", "models.default"} {
+		"computer.warm", "volumes.size", "volumes.grow", "log.level", "log.format", "models.default",
+		"bootstrap.nodes[1]", "bootstrap.nodes[2]", "bootstrap.nodes[3]", "tls.addr", "tls.certificate", "tls.acme.domains[0]", "tls.acme.domains[1]", "tls.acme.directory", "bootstrap.adminKeyFile"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("nothing is said about %s", name)
 		}

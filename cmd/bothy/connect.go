@@ -32,7 +32,7 @@ func (t *terminal) client() (*client.Client, error) {
 	key := t.getenv(keyVariable)
 	if key == "" && localOnly(urls) {
 		var err error
-		if key, err = findKey(keyDirs(t.getenv)); err != nil {
+		if key, err = t.localKey(); err != nil {
 			return nil, err
 		}
 	}
@@ -41,6 +41,15 @@ func (t *terminal) client() (*client.Client, error) {
 		return nil, mistaken(err)
 	}
 	return c, nil
+}
+
+// localKey is the admin key of this machine's node, or "" where this user may
+// not read it.
+func (t *terminal) localKey() (string, error) {
+	if path := t.getenv(adminKeyVariable); path != "" {
+		return readAdminKey(path)
+	}
+	return findKey(keyDirs(t.getenv))
 }
 
 // localOnly reports whether all URLs are of this machine. This machine's admin

@@ -63,8 +63,8 @@ func upFleet(cmd *cobra.Command, t *terminal, config Config, nodes int) error {
 	if nodes < 1 || nodes > maxFleet {
 		return usage("--nodes %d: it is 1 to %d", nodes, maxFleet)
 	}
-	if config.Join != "" || cmd.Flags().Changed("id") {
-		return usage("--nodes makes a cluster of its own, with nodes n1, n2...: leave --join and --id away")
+	if config.Join != "" || len(config.Bootstrap.Nodes) > 0 || config.Bootstrap.AdminKeyFile != "" || cmd.Flags().Changed("id") {
+		return usage("--nodes makes a cluster and a key of its own, with nodes n1, n2...: leave --join, --bootstrap, --admin-key-file and --id away")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -110,15 +110,18 @@ func newMember(config Config, self, configPath string, i int) (*member, error) {
 			m.url = clientURL(addr)
 		}
 	}
-	ssh := config.SSH.Addr
-	if ssh != sshOff {
-		var err error
-		if ssh, err = shifted(ssh, i, true); err != nil {
-			return nil, usage("--ssh: %v", err)
+	for _, l := range []struct{ flag, addr string }{{"ssh", config.SSH.Addr}, {"tls", config.TLS.Addr}} {
+		addr := l.addr
+		if addr != off {
+			var err error
+			if addr, err = shifted(addr, i, true); err != nil {
+				return nil, usage("--%s: %v", l.flag, err)
+			}
 		}
+		m.argv = append(m.argv, "--"+l.flag, addr)
 	}
-	m.argv = append(m.argv, "--ssh", ssh)
-	for _, f := range []struct{ flag, value string }{{"public-url", config.HTTP.PublicURL}, {"domain", config.HTTP.Domain}} {
+	for _, f := range []struct{ flag, value string }{{"public-url", config.HTTP.PublicURL}, {"domain", config.HTTP.Domain},
+		{"tls-cert", config.TLS.Certificate}, {"tls-key", config.TLS.Key}, {"acme", strings.Join(config.TLS.ACME.Domains, ",")}} {
 		if f.value != "" {
 			m.argv = append(m.argv, "--"+f.flag, f.value)
 		}

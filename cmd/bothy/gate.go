@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 
@@ -11,7 +10,7 @@ import (
 )
 
 func (n *node) listenSSH() (err error) {
-	if n.config.SSH.Addr == sshOff {
+	if n.config.SSH.Addr == off {
 		return nil
 	}
 	if n.ssh, err = net.Listen("tcp", n.config.SSH.Addr); err != nil {
@@ -43,11 +42,11 @@ func (n *node) openGate(sys *actors.System) (err error) {
 	}
 	o := sshgate.Options{SSH: sys.SSH, Computers: sys.Computers, Log: n.log, Registerer: n.registry}
 	if c := n.config.SSH; c.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		pair, err := openPair(c.TLSCert, c.TLSKey, n.log)
 		if err != nil {
 			return fmt.Errorf("read ssh.tlsCert and ssh.tlsKey: %w", err)
 		}
-		o.Certificate = &pair
+		o.Certificate = pair.show
 	}
 	n.gate, err = sshgate.New(o)
 	return err

@@ -45,7 +45,9 @@ type node struct {
 
 	peer      net.Addr // that nodes reach this one at
 	http, ops net.Listener
-	ssh       net.Listener // nil where the door is off
+	tls       net.Listener  // nil where the door is off
+	shown     *certificates // what clients are shown by TLS; nil where that is off
+	ssh       net.Listener  // nil where the door is off
 	gate      *sshgate.Gate
 	closers   []func() error // last first
 }
@@ -108,6 +110,9 @@ func (n *node) openDoors(context.Context) (err error) {
 		return fmt.Errorf("listen for operators: %w", err)
 	}
 	n.onClose(func() error { return quiet(n.ops.Close()) })
+	if err := n.listenTLS(); err != nil {
+		return err
+	}
 	return n.listenSSH()
 }
 
@@ -134,7 +139,7 @@ func (n *node) openCluster(ctx context.Context) error {
 		Warden: &wardenOf{client: n.machine.warden, froze: n.frozen}, OnExpired: n.reconcile, Capacity: n.capacity, ImageKey: imageKey, Resolve: n.resolve,
 		Log: n.log, Registerer: n.registry, Fatal: n.fatal,
 	}
-	if err := n.entry(&o); err != nil {
+	if err := n.entry(ctx, &o); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	if n.cluster, err = cluster.Open(ctx, o); err != nil {
@@ -145,9 +150,9 @@ func (n *node) openCluster(ctx context.Context) error {
 }
 
 // entry says how a node that belongs to no cluster comes to one.
-func (n *node) entry(o *cluster.Options) error {
+func (n *node) entry(ctx context.Context, o *cluster.Options) error {
 	if n.identity.Joined() {
-		n.keyPath = existing(adminKeyPath(n.config.Node.Dir))
+		n.keyPath = n.knownKey()
 		return nil
 	}
 	if n.config.Join != "" {
@@ -158,13 +163,29 @@ func (n *node) entry(o *cluster.Options) error {
 		o.Token = &token
 		return nil
 	}
-	key, err := adminKey(n.config.Node.Dir)
+	if err := n.bootstrap(ctx, o); err != nil || o.Token != nil {
+		n.keyPath = n.knownKey()
+		return err
+	}
+	key, path, err := firstKey(n.config)
 	if err != nil {
 		return err
 	}
-	n.keyPath = adminKeyPath(n.config.Node.Dir)
+	n.keyPath = path
 	o.First.Account, o.First.User, o.First.Key = actors.Founders(key)
 	return nil
+}
+
+// bootstrap finds a token of the cluster that this node's fellows belong to;
+// none means that this node makes it.
+func (n *node) bootstrap(ctx context.Context, o *cluster.Options) (err error) {
+	ln, ok := n.http.(*net.TCPListener)
+	if len(n.config.Bootstrap.Nodes) == 0 || !ok {
+		return nil
+	}
+	b := bootstrap{self: n.identity.Node(), config: n.config.Bootstrap, http: &http.Client{}, log: n.log}
+	o.Token, err = b.run(ctx, ln)
+	return err
 }
 
 func (n *node) openGossip(context.Context) error {
@@ -239,6 +260,12 @@ func (n *node) openServer(context.Context) (err error) {
 		Size:     state.Size{MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk)},
 		Requests: n.config.Limits.ComputerAgents,
 	}, sys)
+	if err := n.openCertificates(sys); err != nil {
+		return err
+	}
+	if n.shown != nil {
+		o.Challenged = n.shown.challenged
+	}
 	o.Admin.Nodes, o.AgentComputer.Hosts = nodesOf{n}, nodesOf{n}
 	if n.server, err = httpapi.New(o); err != nil {
 		return err
@@ -259,6 +286,7 @@ func (n *node) Run(ctx context.Context) error {
 	}()
 	go n.takeUp(ctx)
 	gate := n.serveSSH(ctx, stop)
+	n.serveTLS(ctx, stop)
 	// Streams end when their clients can go elsewhere, before the rest drains.
 	defer context.AfterFunc(ctx, n.actors.Load().Drain)()
 	err := n.server.Serve(ctx, n.http)

@@ -43,6 +43,7 @@ type process struct {
 	out  *screen
 	// founder keeps the cluster's first key; nil is the node itself.
 	founder *process
+	chosen  string // the first key, where the test chose it
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when cmd has
@@ -287,6 +288,9 @@ func (p *process) voters(want int) {
 // key is the text of the cluster's first key, which its founder keeps.
 func (p *process) key() string {
 	p.t.Helper()
+	if p.chosen != "" {
+		return p.chosen
+	}
 	if p.founder != nil && p.founder != p {
 		return p.founder.key()
 	}

@@ -261,18 +261,37 @@ func existing(path string) string {
 	return path
 }
 
-// adminKey returns the first key of a new cluster. It is in its file before
-// the cluster knows it, so that a founding that was cut short loses nothing.
-func adminKey(dir string) (state.Key, error) {
-	path := adminKeyPath(dir)
+// knownKey is the file that this machine knows the first key by, or "".
+func (n *node) knownKey() string {
+	if path := n.config.Bootstrap.AdminKeyFile; path != "" {
+		return existing(path)
+	}
+	return existing(adminKeyPath(n.config.Node.Dir))
+}
+
+// firstKey returns the first key of a new cluster and the file that it is in:
+// the operator's, or one of the node's own, which is in its file before the
+// cluster knows it, so that a founding that was cut short loses nothing.
+func firstKey(c Config) (key state.Key, path string, err error) {
+	text, err := readAdminKey(c.Bootstrap.AdminKeyFile)
+	if err != nil {
+		return key, "", err
+	}
+	if text != "" {
+		key, err = actors.KeyOf(text, actors.NewKey{})
+		return key, c.Bootstrap.AdminKeyFile, err
+	}
+	path = adminKeyPath(c.Node.Dir)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return newAdminKey(path)
+		key, err = newAdminKey(path)
+		return key, path, err
 	}
 	if err != nil {
-		return state.Key{}, fmt.Errorf("read the admin key: %w", err)
+		return key, "", fmt.Errorf("read the admin key: %w", err)
 	}
-	return actors.KeyOf(strings.TrimSpace(string(b)), actors.NewKey{})
+	key, err = actors.KeyOf(strings.TrimSpace(string(b)), actors.NewKey{})
+	return key, path, err
 }
 
 func newAdminKey(path string) (state.Key, error) {
@@ -301,6 +320,9 @@ func (n *node) Banner() Banner {
 		if m.Voter {
 			b.Voters++
 		}
+	}
+	if n.tls != nil {
+		b.TLSAddr = n.tls.Addr().String()
 	}
 	if n.ssh != nil {
 		b.SSHAddr = n.ssh.Addr().String()

@@ -75,9 +75,15 @@ func upNode(ctx context.Context, t *terminal, config Config) error {
 	if err != nil {
 		return err
 	}
+	manager := supervisor(t.getenv(supervisorVariable))
+	defer context.AfterFunc(ctx, func() {
+		if err := manager.tell(supervisorStopping); err != nil {
+			log.Warn("stopping", "err", err)
+		}
+	})()
 	ctx, cancel := context.WithCancel(ctx)
 	told := make(chan error, 1)
-	go func() { told <- announce(ctx, n, t.out, log) }()
+	go func() { told <- announce(ctx, n, t.out, manager, log) }()
 	err = n.Run(ctx)
 	cancel()
 	return errors.Join(err, <-told)
@@ -99,8 +105,9 @@ const (
 	readyPatience = 15 * time.Second
 )
 
-// announce prints the banner once the node's own door says that it is ready.
-func announce(ctx context.Context, n runner, out io.Writer, log *slog.Logger) error {
+// announce prints the banner once the node's own door says that it is ready,
+// and tells the service manager.
+func announce(ctx context.Context, n runner, out io.Writer, manager supervisor, log *slog.Logger) error {
 	slow := time.AfterFunc(readyPatience, func() {
 		log.Warn("not ready yet: a node needs a majority of the cluster's voters; `bothy status` shows who is missing")
 	})
@@ -110,6 +117,9 @@ func announce(ctx context.Context, n runner, out io.Writer, log *slog.Logger) er
 	}
 	if _, err := fmt.Fprintln(out, n.Banner()); err != nil {
 		return fmt.Errorf("print the banner: %w", err)
+	}
+	if err := manager.tell(supervisorReady); err != nil {
+		return err
 	}
 	return slim() // what only the start needed
 }

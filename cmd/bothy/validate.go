@@ -26,6 +26,7 @@ const (
 	minComputerDisk   = 64 << 20
 	minVolumeSize     = 256 << 20
 	maxRequests       = 100_000_000
+	maxACMEDomains    = 20
 	minIdle           = 10 * time.Second
 	maxIdle           = 30 * 24 * time.Hour
 )
@@ -34,7 +35,7 @@ var legalDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a
 
 // Validate reports every mistake at once, named as the operator wrote it.
 func (c Config) Validate() error {
-	return errors.Join(c.checkNode(), c.checkAddresses(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkBuild(), c.Blob.check(), c.checkOutside(), c.checkLog(), c.checkModels())
+	return errors.Join(c.checkNode(), c.checkBootstrap(), c.checkAddresses(), c.checkTLS(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkBuild(), c.Blob.check(), c.checkOutside(), c.checkLog(), c.checkModels())
 }
 
 func (c Config) checkNode() error {
@@ -57,6 +58,31 @@ func (c Config) checkNode() error {
 	return errors.Join(errs...)
 }
 
+func (c Config) checkBootstrap() error {
+	var errs []error
+	b := c.Bootstrap
+	if len(b.Nodes) > maxBootstrap {
+		errs = append(errs, fmt.Errorf("bootstrap.nodes: %d URLs; it has at most %d", len(b.Nodes), maxBootstrap))
+	}
+	for i, text := range b.Nodes {
+		u, err := url.Parse(text)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
+			errs = append(errs, fmt.Errorf("bootstrap.nodes[%d]: %q is not a node's URL such as http://n1.example.org:8080", i, text))
+			continue
+		}
+		if slices.Contains(b.Nodes[:i], text) {
+			errs = append(errs, fmt.Errorf("bootstrap.nodes[%d]: %s is listed twice", i, text))
+		}
+	}
+	switch {
+	case len(b.Nodes) > 0 && b.AdminKeyFile == "":
+		errs = append(errs, errors.New("bootstrap.nodes needs bootstrap.adminKeyFile, the same key on all nodes: it lets them join"))
+	case len(b.Nodes) > 0 && c.Join != "":
+		errs = append(errs, errors.New("--join and bootstrap.nodes are two ways into a cluster: take one"))
+	}
+	return errors.Join(errs...)
+}
+
 // listener is an address that the node listens on, by its name in the file.
 type listener struct{ name, addr string }
 
@@ -64,8 +90,10 @@ func (c Config) listeners() []listener {
 	all := []listener{
 		{"http.addr", c.HTTP.Addr}, {"peer.addr", c.Peer.Addr}, {"gossip.addr", c.Gossip.Addr}, {"ops.addr", c.Ops.Addr},
 	}
-	if c.SSH.Addr != sshOff {
-		all = append(all, listener{"ssh.addr", c.SSH.Addr})
+	for _, l := range []listener{{"tls.addr", c.TLS.Addr}, {"ssh.addr", c.SSH.Addr}} {
+		if l.addr != off {
+			all = append(all, l)
+		}
 	}
 	return all
 }
@@ -84,6 +112,29 @@ func (c Config) checkAddresses() error {
 				errs = append(errs, fmt.Errorf("%s: %s is %s's already", l.name, l.addr, other.name))
 			}
 		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkTLS() error {
+	var errs []error
+	t := c.TLS
+	if (t.Certificate == "") != (t.Key == "") {
+		errs = append(errs, errors.New("tls.certificate and tls.key are given together or not at all"))
+	}
+	if on := t.Addr != off; on != (t.Certificate != "" || len(t.ACME.Domains) > 0) {
+		errs = append(errs, errors.New("tls.addr is off, or it needs a certificate: tls.certificate and tls.key, or tls.acme.domains"))
+	}
+	for i, name := range t.ACME.Domains {
+		if !legalDomain.MatchString(name) || strings.Contains(name, ":") || !strings.Contains(name, ".") {
+			errs = append(errs, fmt.Errorf("tls.acme.domains[%d]: %q is not a name such as bothy.example.org; wildcards need tls.certificate", i, name))
+		}
+	}
+	if n := len(t.ACME.Domains); n > maxACMEDomains {
+		errs = append(errs, fmt.Errorf("tls.acme.domains: %d names; it has at most %d", n, maxACMEDomains))
+	}
+	if u, err := url.Parse(t.ACME.Directory); err != nil || u.Host == "" || u.Scheme != "https" {
+		errs = append(errs, fmt.Errorf("tls.acme.directory: %q is not an https URL", t.ACME.Directory))
 	}
 	return errors.Join(errs...)
 }

@@ -30,15 +30,15 @@ const (
 	edgeLifetime = 10 * 365 * 24 * time.Hour
 )
 
-func edgeConfig(c *tls.Certificate) (*tls.Config, error) {
-	if c == nil {
+func edgeConfig(show ShowCertificate) (*tls.Config, error) {
+	if show == nil {
 		made, err := selfSigned()
 		if err != nil {
 			return nil, fmt.Errorf("make a certificate for SSH inside TLS: %w", err)
 		}
-		c = &made
+		show = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &made, nil }
 	}
-	return &tls.Config{Certificates: []tls.Certificate{*c}, NextProtos: []string{edgeProtocol}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{GetCertificate: show, NextProtos: []string{edgeProtocol}, MinVersion: tls.VersionTLS12}, nil
 }
 
 func selfSigned() (tls.Certificate, error) {

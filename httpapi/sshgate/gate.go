@@ -72,7 +72,7 @@ type Options struct {
 	Computers Computers
 	// Certificate is shown inside TLS; nil is one made for this process, which
 	// no client can verify.
-	Certificate *tls.Certificate
+	Certificate ShowCertificate
 	Log         *slog.Logger
 	Registerer  prometheus.Registerer
 }
@@ -87,6 +87,9 @@ type Gate struct {
 	inside   *tally[state.AccountID]  // and after it
 	open     *tally[state.ComputerID] // channels
 }
+
+// ShowCertificate chooses the certificate for a connection.
+type ShowCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // New makes a gate. It does not listen yet.
 func New(o Options) (*Gate, error) {

@@ -19,8 +19,8 @@ type Config struct {
 	// Default is the model of an account that names none; "" is the first
 	// model whose vendor is configured, else script.
 	Default string   `yaml:"default"`
-	Vendors []Vendor `yaml:"vendors"`
-	Models  []Model  `yaml:"models"`
+	Vendors []Vendor `yaml:"vendors"` // beside openai, anthropic, google and script
+	Models  []Model  `yaml:"models"`  // beside the usual ones of vendors that are configured
 	// Executors are the models that a coding CLI offers, by its name, its default
 	// first. One that is not named offers all that it can use.
 	Executors map[string][]string `yaml:"executors"`
@@ -28,9 +28,9 @@ type Config struct {
 
 // Vendor is a server that has models.
 type Vendor struct {
-	Name     string   `yaml:"name"`
-	Protocol Protocol `yaml:"protocol"`
-	BaseURL  string   `yaml:"baseURL"` // "" is the protocol's own vendor
+	Name     string   `yaml:"name"`     // by which models name it
+	Protocol Protocol `yaml:"protocol"` // openai (Responses), openai-chat (Chat Completions), anthropic (Messages) or google (Gemini)
+	BaseURL  string   `yaml:"baseURL"`  // "" is the protocol's own vendor
 	// KeyVariable names the environment variable that holds the API key. ""
 	// means that the server wants none.
 	KeyVariable string `yaml:"keyVariable"`
@@ -46,18 +46,16 @@ type Vendor struct {
 // Model is a model that may be named in requests. A model without a price is
 // refused unless it is declared free.
 type Model struct {
-	Name   string `yaml:"name"`
-	Vendor string `yaml:"vendor"`
+	Name   string `yaml:"name"`   // in requests
+	Vendor string `yaml:"vendor"` // the name of its vendor
 	// VendorName is what the vendor calls it; "" is Name.
 	VendorName string            `yaml:"vendorName"`
 	Price      ledger.ModelPrice `yaml:"price"` // micro-dollars for a million tokens
-	Free       bool              `yaml:"free"`
-	// WindowTokens is all that it can be shown and answer together;
-	// MaxOutputTokens bounds one reply. 0 is DefaultWindowTokens and
-	// DefaultMaxOutputTokens.
+	Free       bool              `yaml:"free"`  // it costs nothing, which a model without a price must say
+	// WindowTokens is all that it can be shown and answer together; 0 is 128000.
 	WindowTokens    int64 `yaml:"windowTokens"`
-	MaxOutputTokens int64 `yaml:"maxOutputTokens"`
-	Reasoning       bool  `yaml:"reasoning"` // it thinks, and takes an effort
+	MaxOutputTokens int64 `yaml:"maxOutputTokens"` // of one reply; 0 is 32768
+	Reasoning       bool  `yaml:"reasoning"`       // it thinks, and takes an effort
 }
 
 // Bounds of a model that names none.
