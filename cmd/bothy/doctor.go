@@ -49,6 +49,7 @@ var checks = []check{
 	{"ports", lookPorts},
 	{"certificates", lookCertificates},
 	{"cluster", lookCluster},
+	{"blob store", lookBlobs},
 	{"models", lookModels},
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -102,6 +103,30 @@ func TestDoctorMends(t *testing.T) {
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o711 {
 		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// TestStoresAreTried has one that works, one that cannot be written, and none.
+func TestStoresAreTried(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for place, verdict := range map[string]string{"": verdictWarning, filepath.Join(dir, "store"): verdictGood, filepath.Join(file, "store"): verdictFailed, filepath.Join(dir, "no", "store"): verdictFailed} {
+		found := lookBlobs(t.Context(), &doctor{config: Config{Blob: BlobConfig{Directory: place}}})
+		if len(found) != 1 || found[0].Verdict != verdict {
+			t.Errorf("%q: %+v", place, found)
+		}
+	}
+	err := fs.WalkDir(os.DirFS(filepath.Join(dir, "store")), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			t.Errorf("%s was left behind", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"github.com/bothy-computer/bothy/runtime/blob"
+)
+
+// errOtherBlob is of a store that loses what it is given.
+var errOtherBlob = errors.New("what was read is not what was written")
+
+// lookBlobs writes a blob to the store, reads it and deletes it, as saves do.
+func lookBlobs(ctx context.Context, d *doctor) []finding {
+	c := d.config.Blob
+	if c.Directory == "" {
+		return []finding{warning("Name one that all nodes share: blob in the file of each node, or --blob-dir.",
+			"no blob store: a computer's files are on its node alone, and die with the node's disk")}
+	}
+	store := blob.NewDir(c.Directory)
+	if err := tryStore(ctx, store); err != nil {
+		return []finding{failed("Check that it is mounted and writable here, as on every other node, and not full.", "%s: %v", store, err)}
+	}
+	return []finding{good("%s takes and gives blobs", store)}
+}
+
+func tryStore(ctx context.Context, store blob.Store) error {
+	text := []byte(rand.Text())
+	key := "doctor/" + string(text)
+	if err := store.Make(ctx, key, text); err != nil {
+		return err
+	}
+	read, err := store.Get(ctx, key, int64(len(text)))
+	if err == nil && !bytes.Equal(read, text) {
+		err = errOtherBlob
+	}
+	if removed := store.Delete(ctx, []string{key}); err == nil {
+		err = removed
+	}
+	return err
+}
