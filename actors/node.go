@@ -122,24 +122,30 @@ type System struct {
 	doomed   chan struct{}
 }
 
+// reach is how this node's actors reach those of others: not at all without a
+// transport.
+func (s *System) reach(t *transport.Transport) (*wire, actor.Remoter, error) {
+	if t == nil {
+		return &wire{}, nil, nil
+	}
+	remoter, err := t.NewRemoter(transport.RemoterOptions{Knows: Knows,
+		Deliver: func(_ *actor.Engine, _ string, env *transport.Envelope, sender *actor.PID) error {
+			return s.system.deliver(s.local, env, sender)
+		}})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &wire{remoter: remoter, client: &http.Client{Transport: t.RoundTripper()}}, remoter, nil
+}
+
 // Open starts a node's actors. What this node owns is taken up at once.
 func Open(o Options) (*System, error) {
 	m := newMetrics(o.Registerer)
 	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}, untagged: map[string]time.Time{}, doomed: make(chan struct{}, 1)}
-	w := &wire{}
-	var remote actor.Remoter
-	if o.Transport != nil {
-		remoter, err := o.Transport.NewRemoter(transport.RemoterOptions{Knows: Knows,
-			Deliver: func(_ *actor.Engine, _ string, env *transport.Envelope, sender *actor.PID) error {
-				return s.system.deliver(s.local, env, sender)
-			}})
-		if err != nil {
-			return nil, err
-		}
-		w.remoter, remote = remoter, remoter
-		w.client = &http.Client{Transport: o.Transport.RoundTripper()}
+	w, remote, err := s.reach(o.Transport)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if s.system, err = newSystem(remote, o.Log, m, o.Now); err != nil {
 		return nil, err
 	}
