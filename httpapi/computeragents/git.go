@@ -39,6 +39,7 @@ func (a *API) gitRoutes() []door.Route {
 		{Method: "GET", Path: at + "/branches", Scopes: read, Long: true, Serve: a.Handle(a.gitBranches)},
 		{Method: "GET", Path: at + "/commits", Scopes: read, Long: true, Serve: a.Handle(a.gitCommits)},
 		{Method: "POST", Path: at + "/clone", Scopes: write, Long: true, Serve: a.gitDoes(a.gitClone)},
+		{Method: "POST", Path: "/environments/:id/github/prepare", Scopes: write, Long: true, Serve: a.Handle(a.githubPrepare)},
 		{Method: "GET", Path: "/git/:id/diff", Scopes: read, Long: true, Serve: a.Handle(a.gitDiff)},
 		{Method: "POST", Path: "/git/:id/commit", Scopes: write, Long: true, Serve: a.gitDoes(a.gitCommitAll)},
 		{Method: "POST", Path: "/git/:id/push", Scopes: write, Long: true, Serve: a.gitDoes(a.gitPush)},

@@ -102,3 +102,18 @@ type GitStats struct {
 	Insertions   int `json:"insertions"`
 	Deletions    int `json:"deletions"`
 }
+
+// PrepareGitHub asks for a repository of GitHub's in the workspace.
+type PrepareGitHub struct {
+	RepoFullName string `json:"repoFullName"`     // owner/name
+	Branch       string `json:"branch,omitempty"` // "" is the one it is on, at first the repository's own
+}
+
+// PreparedGitHub says where it is.
+type PreparedGitHub struct {
+	Success      bool   `json:"success"`
+	RepoFullName string `json:"repoFullName"`
+	RepoName     string `json:"repoName"`
+	Branch       string `json:"branch"`
+	Path         string `json:"path"` // in the workspace
+}
