@@ -132,7 +132,7 @@ func (s *Server) compose(shared door.Shared, document []byte) {
 	agents.Mount(e)
 	agents.Door.Mount(e, computeragents.Prefixes, []door.Route{{Method: "GET", Path: "/openapi.json", Access: door.Public,
 		Serve: func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) }}})
-	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Links: links, Default: s.Size}).Mount(e)
+	agentcomputer.New(agentcomputer.Options{Nouns: s.AgentComputer, Shared: shared, Links: links, Default: s.Size, Preferences: agents.PatchPreferences()}).Mount(e)
 	rebyte.New(rebyte.Options{Nouns: s.Rebyte, Shared: shared, Links: links}).Mount(e)
 	console.New(console.Options{Nouns: s.Console, Shared: shared, Links: links}).Mount(e)
 	admin.New(admin.Options{Nouns: s.Admin, Shared: shared, Version: s.Version}).Mount(e)

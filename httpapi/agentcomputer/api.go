@@ -114,6 +114,9 @@ type Options struct {
 	Links    door.Links
 	Requests int        // in a Window; 0 is DefaultRequests
 	Default  state.Size // of a computer whose size says nothing of cores
+	// Preferences serves PATCH /billing/preferences with a body in camelCase,
+	// which is another dialect's.
+	Preferences gin.HandlerFunc
 }
 
 // API serves the dialect.
@@ -122,6 +125,7 @@ type API struct {
 	Nouns
 	links  door.Links
 	shapes state.Size
+	camel  gin.HandlerFunc
 }
 
 // New makes the API.
@@ -129,7 +133,7 @@ func New(o Options) *API {
 	if o.Requests == 0 {
 		o.Requests = DefaultRequests
 	}
-	return &API{Nouns: o.Nouns, links: o.Links, shapes: o.Default, Door: door.New(o.Shared, door.Dialect{
+	return &API{Nouns: o.Nouns, links: o.Links, shapes: o.Default, camel: o.Preferences, Door: door.New(o.Shared, door.Dialect{
 		Name: "agent_computer", Requests: o.Requests, Window: Window, Refuse: refuse})}
 }
 

@@ -1,6 +1,8 @@
 package agentcomputer
 
 import (
+	"encoding/json"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -45,10 +47,23 @@ func autoReloadOf(account state.Account) autoReload {
 	return r
 }
 
+// camelFields are those of a body that is the other dialect's.
+var camelFields = []string{"usageBillingEnabled", "monthlyResourceSpendLimit", "pauseOnLimit", "resourceEmailAlerts", "inference"}
+
 // patchPreferences serves PATCH /billing/preferences. The spend limit is the
 // account's monthly limit: whoever may see it may tighten it, loosening it is
 // spending.
 func (a *API) patchPreferences(c *gin.Context) error {
+	var fields map[string]json.RawMessage
+	if err := a.Read(c, &fields); err != nil {
+		return err
+	}
+	for _, field := range camelFields {
+		if _, there := fields[field]; there {
+			a.camel(c)
+			return nil
+		}
+	}
 	var req struct {
 		Enabled   wire.Optional[bool]  `json:"auto_reload_enabled"`
 		Threshold wire.Optional[int64] `json:"balance_threshold_cents"`

@@ -153,14 +153,17 @@ var Prefixes = []string{"", "/v1"}
 func (a *API) Routes() []door.Route {
 	var all []door.Route
 	for _, some := range [][]door.Route{a.threadRoutes(), a.threadLogRoutes(), a.skillRoutes(), a.gitRoutes(), a.agentRoutes(), a.scheduleRoutes(), a.environmentRoutes(), a.runtimeRoutes(), a.packageRoutes(), a.dockerfileRoutes(),
-		a.buildRoutes(), a.fileRoutes(), a.attachmentRoutes(), a.budgetRoutes(), a.billingRoutes(), a.costRoutes(), a.healthRoutes()} {
+		a.buildRoutes(), a.fileRoutes(), a.attachmentRoutes(), a.budgetRoutes(), a.preferenceRoutes(), a.billingRoutes(), a.costRoutes(), a.healthRoutes()} {
 		all = append(all, some...)
 	}
 	return all
 }
 
 // Mount adds the routes to an engine.
-func (a *API) Mount(e *gin.Engine) { a.Door.Mount(e, Prefixes, a.Routes()) }
+func (a *API) Mount(e *gin.Engine) {
+	a.Door.Mount(e, Prefixes, a.Routes())
+	a.Door.Mount(e, []string{""}, a.bareRoutes())
+}
 
 // get reads one record for the caller.
 func get[T any](a *API, c *gin.Context, read func(v *state.View, account state.AccountID) (T, error)) (found T, err error) {

@@ -11,8 +11,9 @@
 //	runtimes.go, packages.go, dockerfile.go   what its image is made of
 //	builds.go     the making of it, and what that says
 //	schedules.go  routes of schedules; schedulerules.go says what one may be
-//	budget.go     balance and limits
+//	budget.go     balance and limits; preferences.go, the same to other clients
 //	billing.go, costs.go   the bill and what it adds up to, in a span of days
+//	git.go, gitdiff.go, github.go   repositories in workspaces
 //	health.go     probes and totals
 //
 // The nouns are in package actors; DESIGN.md in httpapi says why things are so.

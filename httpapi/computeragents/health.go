@@ -19,6 +19,7 @@ func (a *API) healthRoutes() []door.Route {
 		{Method: "GET", Path: "/healthz", Access: door.Probe, Serve: a.healthz},
 		{Method: "GET", Path: "/readyz", Access: door.Probe, Serve: a.readyz},
 		{Method: "GET", Path: "/metrics", Access: door.Public, Serve: a.Handle(a.metrics)},
+		{Method: "GET", Path: "/metrics/history", Access: door.Public, Serve: a.Handle(a.metricsHistory)},
 	}
 }
 
@@ -73,8 +74,54 @@ func wantsPrometheus(c *gin.Context) bool {
 	return c.Query("format") == "prometheus" || strings.Contains(accept, "text/plain") || strings.Contains(accept, "openmetrics")
 }
 
+// metricsHistory serves GET /metrics/history: what ended and was spent on each
+// of the usual days, in all accounts, as this node has it.
+func (a *API) metricsHistory(c *gin.Context) error {
+	today := midnight(a.Now())
+	first := today.AddDate(0, 0, 1-usualDays)
+	reply, at := wire.MetricsHistory{Count: usualDays}, map[string]int{}
+	for i := range usualDays {
+		date := first.AddDate(0, 0, i).Format(time.DateOnly)
+		at[date] = i
+		reply.History = append(reply.History, wire.MetricsDay{Date: date})
+	}
+	v := a.Records.StaleView()
+	defer v.Close()
+	err := accounts(v, func(account state.Account) error {
+		return v.Tallies(account.ID, state.TallyAll, first, today, func(t state.Tally) bool {
+			day := &reply.History[at[t.Day]]
+			day.TotalExecutions += t.Runs
+			day.TotalTokensUsed += t.InputTokens + t.OutputTokens
+			day.TotalCost += wire.USD(t.Spent())
+			return true
+		})
+	})
+	if err == nil {
+		a.ok(c, reply)
+	}
+	return err
+}
+
 // accountsAtOnce is how many accounts a sum reads per page.
 const accountsAtOnce = 1000
+
+// accounts visits all accounts.
+func accounts(v *state.View, visit func(state.Account) error) error {
+	for page := (state.Page{Limit: accountsAtOnce}); ; page.Offset += accountsAtOnce {
+		list, err := v.Accounts(page)
+		if err != nil {
+			return err
+		}
+		for _, account := range list.Items {
+			if err := visit(account); err != nil {
+				return err
+			}
+		}
+		if !list.HasMore(page) {
+			return nil
+		}
+	}
+}
 
 // totals sums up all accounts, as this node has them: a figure for a dashboard
 // needs no leader.
@@ -82,26 +129,18 @@ func (a *API) totals() (sum wire.Totals, err error) {
 	v := a.Records.StaleView()
 	defer v.Close()
 	millis := int64(0)
-	for page := (state.Page{Limit: accountsAtOnce}); ; page.Offset += accountsAtOnce {
-		list, err := v.Accounts(page)
-		if err != nil {
-			return sum, err
-		}
-		for _, account := range list.Items {
-			sum.SuccessfulExecutions += account.Runs.Succeeded
-			sum.FailedExecutions += account.Runs.Failed
-			sum.CancelledExecutions += account.Runs.Cancelled
-			sum.TotalTokensUsed += account.Runs.Tokens
-			sum.TotalCost += wire.USD(account.TotalSpent)
-			millis += account.Runs.Millis
-		}
-		if !list.HasMore(page) {
-			break
-		}
-	}
+	err = accounts(v, func(account state.Account) error {
+		sum.SuccessfulExecutions += account.Runs.Succeeded
+		sum.FailedExecutions += account.Runs.Failed
+		sum.CancelledExecutions += account.Runs.Cancelled
+		sum.TotalTokensUsed += account.Runs.Tokens
+		sum.TotalCost += wire.USD(account.TotalSpent)
+		millis += account.Runs.Millis
+		return nil
+	})
 	sum.TotalExecutions = sum.SuccessfulExecutions + sum.FailedExecutions + sum.CancelledExecutions
 	if sum.TotalExecutions > 0 {
 		sum.AverageDuration = float64(millis) / float64(sum.TotalExecutions)
 	}
-	return sum, nil
+	return sum, err
 }

@@ -27,3 +27,17 @@ type Totals struct {
 	TotalTokensUsed      int64   `json:"totalTokensUsed"`
 	TotalCost            USD     `json:"totalCost"`
 }
+
+// MetricsHistory is what ended on each UTC day, the oldest first.
+type MetricsHistory struct {
+	Count   int          `json:"count"` // of days
+	History []MetricsDay `json:"history"`
+}
+
+// MetricsDay is one UTC day of all accounts.
+type MetricsDay struct {
+	Date            string `json:"date"` // 2006-01-02
+	TotalExecutions int64  `json:"totalExecutions"`
+	TotalTokensUsed int64  `json:"totalTokensUsed"`
+	TotalCost       USD    `json:"totalCost"`
+}
