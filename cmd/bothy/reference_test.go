@@ -50,6 +50,21 @@ func TestReferenceIsTheDefault(t *testing.T) {
 	}
 }
 
+// TestConfigurationsAreChecked reads good and bad ones as the command does.
+func TestConfigurationsAreChecked(t *testing.T) {
+	for text, code := range map[string]int{"http: {addr: \"127.0.0.1:1\"}": 0, "http: {adr: x}": exitUsage, "log: {level: loud}": exitUsage} {
+		path := filepath.Join(t.TempDir(), "bothy.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		term := &terminal{out: &out, err: &errs, getenv: func(string) string { return "" }}
+		if got := execute(t.Context(), term, []string{"config", "check", "--config", path}); got != code || (code == 0) != strings.Contains(out.String(), "good") {
+			t.Errorf("%s: exit %d, %s%s", text, got, &out, &errs)
+		}
+	}
+}
+
 func leaves(t *testing.T, c Config) string {
 	t.Helper()
 	text, err := yaml.Marshal(c)
