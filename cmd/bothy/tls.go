@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,13 +37,15 @@ func (n *node) openCertificates(sys *actors.System) error {
 	if n.tls == nil {
 		return nil
 	}
-	n.shown = &certificates{}
+	n.shown = &certificates{until: map[string]time.Time{}}
+	n.registry.MustRegister(newShownCertificates(n.shown, time.Now))
 	if c.Certificate != "" {
 		own, err := openPair(c.Certificate, c.Key, n.log)
 		if err != nil {
 			return fmt.Errorf("read tls.certificate and tls.key: %w", err)
 		}
 		n.shown.own = own
+		n.shown.note(ownName, own.shown, nil)
 	}
 	if len(c.ACME.Domains) > 0 {
 		n.shown.acme = newACME(c.ACME, sys.Certificates)
@@ -71,7 +74,13 @@ func (n *node) serveTLS(ctx context.Context, stop context.CancelCauseFunc) {
 type certificates struct {
 	own  *pair      // nil is none
 	acme *authority // nil is none
+
+	mu    sync.Mutex
+	until map[string]time.Time // when what was shown last expires, by name
 }
+
+// ownName stands for the operator's certificate among the names.
+const ownName = "file"
 
 func (c *certificates) config() *tls.Config {
 	protocols := []string{"h2", "http/1.1"}
@@ -86,12 +95,27 @@ var errNoCertificate = errors.New("no certificate is configured for the name tha
 
 func (c *certificates) show(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	switch {
-	case c.acme != nil && (c.acme.names(hello.ServerName) || slices.Contains(hello.SupportedProtos, acme.ALPNProto)):
-		return c.acme.manager.GetCertificate(hello)
+	case c.acme != nil && slices.Contains(hello.SupportedProtos, acme.ALPNProto):
+		return c.acme.manager.GetCertificate(hello) // a challenge
+	case c.acme != nil && c.acme.names(hello.ServerName):
+		got, err := c.acme.manager.GetCertificate(hello)
+		c.note(strings.ToLower(hello.ServerName), got, err)
+		return got, err
 	case c.own != nil:
-		return c.own.show(hello)
+		got, err := c.own.show(hello)
+		c.note(ownName, got, err)
+		return got, err
 	}
 	return nil, errNoCertificate
+}
+
+func (c *certificates) note(name string, got *tls.Certificate, err error) {
+	if err != nil || got.Leaf == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until[name] = got.Leaf.NotAfter
 }
 
 // challenged answers an authority's HTTP challenges before the doors.

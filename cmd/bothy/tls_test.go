@@ -204,6 +204,14 @@ func TestTLS(t *testing.T) {
 			t.Fatalf("%s at the other node: %v; want the same certificate", c.name, err)
 		}
 	}
+	for name, p := range map[string]*process{"b.test": first, "a.test": second, ownName: second} {
+		reply := p.ask(http.MethodGet, "/metrics?format=prometheus", "")
+		text, err := io.ReadAll(reply.Body)
+		reply.Body.Close()
+		if err != nil || !strings.Contains(string(text), `bothy_tls_certificate_remaining_seconds{name="`+name+`"} `) {
+			t.Errorf("%s does not tell how long the certificate of %s lasts: %v", p.name, name, err)
+		}
+	}
 	first.ownCertificates(at(0), second, at(1), certificate)
 }
 

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"maps"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// shownCertificates tells how long the certificates last that clients are shown.
+type shownCertificates struct {
+	shown     *certificates
+	remaining *prometheus.Desc
+	now       func() time.Time
+}
+
+func newShownCertificates(c *certificates, now func() time.Time) shownCertificates {
+	return shownCertificates{c, prometheus.NewDesc("bothy_tls_certificate_remaining_seconds",
+		"Time until a certificate that clients were shown by TLS expires, by name (file is the operator's own); negative when it has.",
+		[]string{"name"}, nil), now}
+}
+
+// Describe implements prometheus.Collector.
+func (m shownCertificates) Describe(to chan<- *prometheus.Desc) { to <- m.remaining }
+
+// Collect implements prometheus.Collector.
+func (m shownCertificates) Collect(to chan<- prometheus.Metric) {
+	m.shown.mu.Lock()
+	until := maps.Clone(m.shown.until)
+	m.shown.mu.Unlock()
+	for name, at := range until {
+		to <- prometheus.MustNewConstMetric(m.remaining, prometheus.GaugeValue, at.Sub(m.now()).Seconds(), name)
+	}
+}
