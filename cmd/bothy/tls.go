@@ -99,7 +99,7 @@ func (c *certificates) show(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 		return c.acme.manager.GetCertificate(hello) // a challenge
 	case c.acme != nil && c.acme.names(hello.ServerName):
 		got, err := c.acme.manager.GetCertificate(hello)
-		c.note(strings.ToLower(hello.ServerName), got, err)
+		c.note(strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")), got, err)
 		return got, err
 	case c.own != nil:
 		got, err := c.own.show(hello)
