@@ -120,7 +120,7 @@ func newMember(config Config, self, configPath string, i int) (*member, error) {
 		}
 		m.argv = append(m.argv, "--"+l.flag, addr)
 	}
-	for _, f := range []struct{ flag, value string }{{"public-url", config.HTTP.PublicURL}, {"domain", config.HTTP.Domain},
+	for _, f := range []struct{ flag, value string }{{"public-url", config.HTTP.PublicURL}, {"domain", config.HTTP.Domain}, {"blob-dir", config.Blob.Directory},
 		{"tls-cert", config.TLS.Certificate}, {"tls-key", config.TLS.Key}, {"acme", strings.Join(config.TLS.ACME.Domains, ",")}} {
 		if f.value != "" {
 			m.argv = append(m.argv, "--"+f.flag, f.value)

@@ -93,6 +93,7 @@ func loadConfig(flags *pflag.FlagSet, getenv func(string) string) (Config, error
 			s.set(&c, f.Value.String())
 		}
 	}
+	c.Blob.S3.readKeys(getenv)
 	if err := c.Validate(); err != nil {
 		return c, err
 	}

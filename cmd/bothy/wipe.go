@@ -62,7 +62,7 @@ func wipe(ctx context.Context, t *terminal, config Config) error {
 		return err
 	}
 	defer id.Close()
-	config.Blob.Directory = "" // what is saved stays
+	config.Blob = BlobConfig{} // what is saved stays
 	config.Computer.Warm = 0   // blank computers are given back
 	m, err := openMachine(ctx, config, id.Node(), prometheus.NewRegistry(), log)
 	if err != nil {

@@ -125,13 +125,13 @@ func (d *Dir) Get(ctx context.Context, key string, maxBytes int64) ([]byte, erro
 		}
 		defer f.Close()
 		data, err = io.ReadAll(io.LimitReader(f, maxBytes+1))
-		if err == nil && int64(len(data)) > maxBytes {
-			err = tooLarge(key, maxBytes)
-		}
 		return err
 	})
 	if err != nil {
 		return nil, err // data may still be written to
+	}
+	if int64(len(data)) > maxBytes {
+		return nil, tooLarge(key, maxBytes)
 	}
 	return data, nil
 }

@@ -7,4 +7,5 @@
 //
 //	store.go  what a store does
 //	dir.go    in a directory
+//	s3.go     in a bucket
 package blob

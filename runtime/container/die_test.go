@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -22,7 +23,8 @@ const dieArg = "die-for-the-test"
 // restoredID is what a node is making when it dies.
 const restoredID = "restored-by-the-dead"
 
-// dieAt runs a computer, takes a snapshot of it and makes another from that.
+// dieAt runs a computer, takes a snapshot of it and makes another from that, or
+// from a save of it at a step of those.
 func dieAt(dir, node string, id runtime.ID, step string) {
 	fail := func(err error) {
 		if err != nil {
@@ -31,7 +33,7 @@ func dieAt(dir, node string, id runtime.ID, step string) {
 		}
 	}
 	guestBinary, scratch = os.Getenv("TEST_GUEST"), filepath.Join(dir, "scratch")
-	d, _, err := openDriver(dir, node, 0, "")
+	d, _, err := openDriver(dir, node, 0, filepath.Join(dir, "store"))
 	fail(err)
 	ctx, small := context.Background(), runtime.Resources{StorageBytes: 64 << 20}
 	fail(d.Create(ctx, 1, runtime.Spec{ID: id, Resources: small}))
@@ -45,7 +47,13 @@ func dieAt(dir, node string, id runtime.ID, step string) {
 	_, err = d.Snapshot(ctx, 1, id, "s")
 	fail(err)
 	from := runtime.Source{Computer: id, Name: "s"}
-	fail(d.Create(ctx, 1, runtime.Spec{ID: restoredID, Resources: small, From: from}))
+	spec := runtime.Spec{ID: restoredID, Resources: small, From: from}
+	if strings.HasPrefix(step, "fetch") {
+		_, err := d.SaveSnapshot(ctx, from, "")
+		fail(err)
+		spec.From, spec.Saved = runtime.Source{}, runtime.Save(from)
+	}
+	fail(d.Create(ctx, 1, spec))
 	fail(errors.New("it came to its end without " + step))
 }
 
@@ -158,7 +166,7 @@ func TestTheFenceShutsDuringASnapshot(t *testing.T) {
 
 // TestKilledAtEachStepOfARestore: what was half-made is gone.
 func TestKilledAtEachStepOfARestore(t *testing.T) {
-	for _, step := range []string{"ranged", "restored", "shifted"} {
+	for _, step := range []string{"ranged", "restored", "shifted", "fetching", "fetched"} {
 		t.Run(step, func(t *testing.T) {
 			n, id := dead(t, step)
 			n.open(0)

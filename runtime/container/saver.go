@@ -58,6 +58,12 @@ func (d *Driver) SaveSnapshot(ctx context.Context, of runtime.Source, base strin
 	if err != nil {
 		return runtime.Saved{}, fmt.Errorf("save %s of %s: %w", of.Name, of.Computer, err)
 	}
+	layout, err := d.Pool.OpenLayout(string(of.Computer), of.Name)
+	if err != nil {
+		return runtime.Saved{}, fmt.Errorf("save %s of %s: %w", of.Name, of.Computer, err)
+	}
+	defer layout.Close()
+	from.Layout = layout
 	return d.Saves.Save(ctx, runtime.Save(of), from, base)
 }
 

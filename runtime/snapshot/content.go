@@ -10,7 +10,7 @@ import (
 )
 
 // file saves a file: from the index, from another of its names, or read.
-func (v *saving) file(parent int, e entry, l local, st *unix.Stat_t, old *found) error {
+func (v *saving) file(parent int, e entry, l local, st *unix.Stat_t, old *found, same bool) error {
 	e.size = st.Size
 	if st.Nlink > 1 {
 		e.link = st.Ino
@@ -18,8 +18,18 @@ func (v *saving) file(parent int, e entry, l local, st *unix.Stat_t, old *found)
 			return v.listed(e, l, segments)
 		}
 	}
-	if old != nil && old.whole && old.entry.size == e.size && !wasteful(e, old.entry.segments) {
+	if same && old.whole && old.entry.size == e.size && !wasteful(e, old.entry.segments) {
+		l.extents = old.local.extents
+		if l.extents == nil { // after a restore
+			l.extents = v.extents(l.inode, e.size)
+		}
 		return v.listed(e, l, old.entry.segments)
+	}
+	l.extents = v.extents(l.inode, e.size)
+	have := &reuse{}
+	if old != nil && old.whole && old.local.inode == l.inode {
+		have.same = unchanged(l.extents, old.local.extents, v.base.State.Generation)
+		have.segments = old.entry.segments
 	}
 	fd, err := unix.Openat(parent, e.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOATIME|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -27,7 +37,7 @@ func (v *saving) file(parent int, e entry, l local, st *unix.Stat_t, old *found)
 	}
 	f := os.NewFile(uintptr(fd), e.name)
 	defer f.Close()
-	return v.content(f, e, l)
+	return v.content(f, e, l, have)
 }
 
 // wasteful reports whether a small file lies in packs of which little else is of
@@ -55,32 +65,47 @@ func (v *saving) listed(e entry, l local, segments []segment) error {
 	return v.end(l)
 }
 
-// content reads a file. What is a hole is not read.
-func (v *saving) content(f *os.File, e entry, l local) error {
+// content saves a file by its chunks. What is a hole is not read.
+func (v *saving) content(f *os.File, e entry, l local, old *reuse) error {
 	v.begin(e)
-	fd := int(f.Fd())
+	var chunk []run // the data of one chunk
 	for at := int64(0); at < e.size; {
-		data, err := unix.Seek(fd, at, unix.SEEK_DATA)
+		data, err := nextData(int(f.Fd()), at)
 		if errors.Is(err, unix.ENXIO) {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("find data: %w", err)
+			return err
 		}
-		hole, err := unix.Seek(fd, data, unix.SEEK_HOLE)
-		if err != nil {
-			return fmt.Errorf("find holes: %w", err)
-		}
-		hole = min(hole, e.size)
-		for at = data; at < hole; {
-			length := min(hole, at/chunkBytes*chunkBytes+chunkBytes) - at
-			if err := v.readRun(f, at, length, l); err != nil {
-				return err
+		for at = data.at; at < min(data.end, e.size); {
+			end := min(data.end, e.size, at/chunkBytes*chunkBytes+chunkBytes)
+			if len(chunk) > 0 && chunk[0].at/chunkBytes != at/chunkBytes {
+				if err := v.spliced(f, chunk, old, l); err != nil {
+					return err
+				}
+				chunk = chunk[:0]
 			}
-			at += length
+			chunk = append(chunk, run{at, end})
+			at = end
 		}
 	}
+	if err := v.spliced(f, chunk, old, l); err != nil {
+		return err
+	}
 	return v.end(l)
+}
+
+// nextData finds the next run of data in a file; ENXIO means that there is none.
+func nextData(fd int, at int64) (run, error) {
+	data, err := unix.Seek(fd, at, unix.SEEK_DATA)
+	if err != nil {
+		return run{}, fmt.Errorf("find data: %w", err)
+	}
+	hole, err := unix.Seek(fd, data, unix.SEEK_HOLE)
+	if err != nil {
+		return run{}, fmt.Errorf("find holes: %w", err)
+	}
+	return run{data, hole}, nil
 }
 
 // readRun reads a run of data that lies in one chunk.

@@ -15,7 +15,7 @@
 // Beside the disk lies an index of what was saved last, in the same order: a save
 // walks the tree and the index side by side, and takes from the index what the
 // tree has unchanged. So both need as much memory as a few directories have
-// names, whatever the number of files; README of bounds in limits.go.
+// names, whatever the number of files; limits.go has every bound.
 //
 //	snapshot.go  the Saver, keys
 //	limits.go    every bound
@@ -26,6 +26,7 @@
 //	attribute.go what a file has beside its content
 //	save.go      a tree to pieces
 //	content.go   a file to pieces
+//	change.go    what of a changed file need not be read
 //	upload.go    pieces on their way
 //	index.go     what was saved last from this machine
 //	fetch.go     pieces back

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
+
+	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
 // kind says what an entry is.
@@ -79,4 +81,5 @@ type entry struct {
 type local struct {
 	inode   uint64
 	changed stamp
+	extents []volume.Extent // of a large file, where they are known
 }

@@ -223,7 +223,7 @@ func (x *index) next() error {
 	}
 	x.at, x.frame = x.frame[0], x.frame[1:]
 	if x.at.kind != more {
-		x.local = local{inode: x.locals.number("an inode", 1<<64-1), changed: x.locals.stamp()}
+		x.local = x.locals.local()
 	}
 	return x.locals.err
 }

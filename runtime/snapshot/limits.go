@@ -53,6 +53,11 @@ const (
 	maxLinks = 1 << 16
 	// maxLinkSegments bounds how much it knows of each.
 	maxLinkSegments = 64
+	// maxExtents bounds what is remembered of where a file lies on the disk.
+	maxExtents = 1 << 16
+	// maxSplices is in how many segments more than it has runs of data a chunk may
+	// be saved, so that what changed in it need not take the rest along.
+	maxSplices = 16
 	// maxReused bounds the segments of a changed file that are looked up in the
 	// index; one that has more is read.
 	maxReused = 1 << 18

@@ -56,7 +56,32 @@ func (p *part) add(e *entry, l local) {
 }
 
 func (l local) append(b []byte) []byte {
-	return appendStamp(binary.AppendUvarint(b, l.inode), l.changed)
+	b = appendStamp(binary.AppendUvarint(b, l.inode), l.changed)
+	b = binary.AppendUvarint(b, uint64(len(l.extents)))
+	var end int64
+	for _, x := range l.extents {
+		for _, n := range []uint64{uint64(x.At - end), uint64(x.Length), x.Disk, x.Generation} {
+			b = binary.AppendUvarint(b, n)
+		}
+		end = x.At + x.Length
+	}
+	return b
+}
+
+// local reads what append wrote.
+func (s *scanner) local() local {
+	l := local{inode: s.number("an inode", 1<<64-1), changed: s.stamp()}
+	var end int64
+	for range s.number("extents", maxExtents) {
+		x := volume.Extent{At: end + int64(s.number("an extent", 1<<62)), Length: int64(s.number("an extent", 1<<62)),
+			Disk: s.number("an extent", 1<<64-1), Generation: s.number("an extent", 1<<64-1)}
+		if s.err != nil {
+			return l
+		}
+		end = x.At + x.Length
+		l.extents = append(l.extents, x)
+	}
+	return l
 }
 
 func (p *part) segments(b []byte, e *entry) []byte {

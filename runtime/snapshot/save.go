@@ -32,6 +32,8 @@ type Source struct {
 	// computer; "" is none.
 	Index string
 	State volume.State // of the volume, as the tree shows it
+	// Layout is nil where the file system tells nothing.
+	Layout Layout
 
 	Image  string
 	MadeAt time.Time // no later than the moment that the tree shows
@@ -238,12 +240,10 @@ func (v *saving) name(dir *os.File, at string, depth int, based bool) error {
 	if kind == directory {
 		return v.directory(parent, at, e, l, old)
 	}
-	if old != nil && !v.same(e, l, old) {
-		old = nil
-	}
+	same := old != nil && v.same(e, l, old)
 	var err error
 	switch {
-	case old != nil:
+	case same:
 		e.attrs, e.target = old.entry.attrs, old.entry.target
 	case kind == symlink:
 		e.target, err = readLink(parent, name)
@@ -251,7 +251,7 @@ func (v *saving) name(dir *os.File, at string, depth int, based bool) error {
 		e.attrs, err = v.attributes(parent, name)
 	}
 	if err == nil && kind == regular {
-		err = v.file(parent, e, l, &st, old)
+		err = v.file(parent, e, l, &st, old, same)
 	} else if err == nil {
 		err = v.push(e, l)
 	}
@@ -291,7 +291,10 @@ func (v *saving) directory(parent int, at string, e entry, l local, old *found) 
 
 // same reports whether what the index has of a name is surely still so.
 func (v *saving) same(e entry, l local, old *found) bool {
-	return e.kind == old.entry.kind && l == old.local && e.modified == old.entry.modified && l.changed.time().Before(v.base.Sure)
+	if e.kind != old.entry.kind || l.inode != old.local.inode || e.modified != old.entry.modified {
+		return false
+	}
+	return l.changed == old.local.changed && l.changed.time().Before(v.base.Sure) || v.unwritten(l.inode)
 }
 
 func (v *saving) attributes(parent int, name string) ([]attribute, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,7 +20,13 @@ import (
 	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Histories of whole trees take long; -rapid.checks=N walks another number.
+	if err := flag.Set("rapid.checks", "12"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func sumOf(data []byte) sum { return sha256.Sum256(data) }
 
@@ -55,6 +62,8 @@ func placeAt(t testing.TB, dir, at string) *place {
 	return p
 }
 
+func saveOf(name string) runtime.Save { return runtime.Save{Computer: computer, Name: name} }
+
 func (p *place) saveAs(name, base string) runtime.Saved {
 	p.Helper()
 	made, err := p.trySave(name, base)
@@ -67,7 +76,7 @@ func (p *place) saveAs(name, base string) runtime.Saved {
 func (p *place) trySave(name, base string) (runtime.Saved, error) {
 	// Nothing of the tree is as young as the save.
 	time.Sleep(2 * racyTime)
-	return p.Save(p.Context(), runtime.Save{Computer: computer, Name: name}, Source{
+	return p.Save(p.Context(), saveOf(name), Source{
 		Path: p.tree, IDs: p.ids, Index: filepath.Join(p.dir, "index"), Image: "sha256:x", MadeAt: time.Now(), Bytes: 7, Note: []byte(`{"a":1}`),
 	}, base)
 }
@@ -83,7 +92,7 @@ func (p *place) restored(name string, only ...string) string {
 }
 
 func (p *place) tryRestore(name string, only ...string) (string, error) {
-	m, err := p.Manifest(p.Context(), runtime.Save{Computer: computer, Name: name})
+	m, err := p.Manifest(p.Context(), saveOf(name))
 	if err != nil {
 		return "", err
 	}

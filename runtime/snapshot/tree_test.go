@@ -27,7 +27,7 @@ func describe(t testing.TB, dir string, ids idmap.Range) map[string]string {
 		if err := unix.Lstat(path, &st); err != nil {
 			return err
 		}
-		text := fmt.Sprintf("%o %d:%d %d.%d", st.Mode, int(st.Uid)-ids.Host, int(st.Gid)-ids.Host, st.Mtim.Sec, st.Mtim.Nsec)
+		text := fmt.Sprintf("%o %d:%d %d.%d", st.Mode, inside(st.Uid, ids), inside(st.Gid, ids), st.Mtim.Sec, st.Mtim.Nsec)
 		if !d.IsDir() {
 			if names[st.Ino] == "" {
 				names[st.Ino] = name

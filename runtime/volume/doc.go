@@ -22,6 +22,7 @@
 //	volumes.go    what a driver does with volumes
 //	snapshots.go  what it does with snapshots, which outlive their volume
 //	state.go      how far volumes have been written
+//	layout.go     where the bytes of files lie, and since when
 //	backing.go    the loop file and its mount
 //	subvolumes.go volumes in btrfs
 //	directories.go volumes in a plain directory

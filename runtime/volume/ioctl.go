@@ -21,6 +21,7 @@ const (
 	iocResize       = ioctlWrite | 4096<<16 | ioctlBtrfs | 3
 	iocSubvolCreate = ioctlWrite | 4096<<16 | ioctlBtrfs | 14
 	iocSnapDestroy  = ioctlWrite | 4096<<16 | ioctlBtrfs | 15
+	iocTreeSearch   = ioctlRead | ioctlWrite | 112<<16 | ioctlBtrfs | 17
 	iocInoLookup    = ioctlRead | ioctlWrite | 4096<<16 | ioctlBtrfs | 18
 	iocSnapCreate   = ioctlWrite | 4096<<16 | ioctlBtrfs | 23
 	iocWaitSync     = ioctlWrite | 8<<16 | ioctlBtrfs | 22
