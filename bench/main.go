@@ -44,6 +44,7 @@ var scenarios = []scenario{
 	{"visibility", "a lone write seen at a follower, beside bare raft", (*bench).visibility},
 	{"fanout", "subscribers of one thread's stream, beside bare net/http", (*bench).fanout},
 	{"snapshot", "snapshot of a running computer and its pause, beside its volume alone", (*bench).snapshot},
+	{"saves", "saves of a disk into a directory and back, beside tar and zstd", (*bench).saves},
 	{"files", "upload and download of a large file, beside a plain copy", (*bench).files},
 	{"builds", "builds of an image, beside buildah", (*bench).builds},
 	{"images", "an image to a second node, beside tar", (*bench).images},

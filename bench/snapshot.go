@@ -13,8 +13,10 @@ import (
 
 	"github.com/bothy-computer/bothy/bench/measure"
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/blob"
 	"github.com/bothy-computer/bothy/runtime/container"
 	"github.com/bothy-computer/bothy/runtime/image"
+	"github.com/bothy-computer/bothy/runtime/snapshot"
 	"github.com/bothy-computer/bothy/runtime/volume"
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
@@ -153,7 +155,11 @@ func (b *bench) withDriver(ctx context.Context, do func(d *container.Driver) err
 		return err
 	}
 	undo = append(undo, w.Stop)
-	d, err := container.Open(container.Options{Dir: filepath.Join(dir, "computers"), NodeID: node, Images: images, Pool: pool, Warden: w, Log: log})
+	saves, err := snapshot.Open(ctx, snapshot.Options{Store: blob.NewDir(filepath.Join(dir, "store")), IDFile: filepath.Join(dir, "store.json")})
+	if err != nil {
+		return err
+	}
+	d, err := container.Open(container.Options{Saves: saves, Dir: filepath.Join(dir, "computers"), NodeID: node, Images: images, Pool: pool, Warden: w, Log: log})
 	if err != nil {
 		return err
 	}
