@@ -8,6 +8,8 @@
 //	warden/     the process that keeps containers and freezes them in time
 //	image/      where a root file system comes from
 //	build/      what an environment's recipe becomes, step by step
+//	snapshot/   a computer's disk as pieces in a blob store, and back
+//	blob/       the store: a directory, or S3
 //	volume/     where a computer's data lives
 //	workspace/  the files a user sees
 //	network/    a computer's network namespace

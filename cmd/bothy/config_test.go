@@ -73,6 +73,7 @@ volumes: {size: 1KiB, grow: 0}
 tls: {addr: x, key: y, acme: {domains: ["*.x.org", "localhost"], directory: "http://ca.example.org"}}
 bootstrap: {nodes: ["http://a:1", "http://a:1", "a:2", "http://a/b"]}
 log: {level: loud, format: xml}
+blob: {directory: here, uploads: 99, bandwidth: 1}
 models: {default: gpt-0}
 `, nil)
 	if err == nil {
@@ -80,7 +81,7 @@ models: {default: gpt-0}
 	}
 	for _, name := range []string{"http.addr", "http.publicURL", "http.domain", "gossip.addr", "limits.computerAgents", "ssh.addr", "ssh.publicAddr", "ssh.tlsCert",
 		"accounts.startBalance", "prices", "computer.image", "computer.memory", "computer.milliCPU", "computer.disk",
-		"computer.warm", "volumes.size", "volumes.grow", "log.level", "log.format", "models.default",
+		"computer.warm", "volumes.size", "volumes.grow", "log.level", "log.format", "blob.directory", "blob.uploads", "blob.bandwidth", "models.default",
 		"bootstrap.nodes[1]", "bootstrap.nodes[2]", "bootstrap.nodes[3]", "tls.addr", "tls.certificate", "tls.acme.domains[0]", "tls.acme.domains[1]", "tls.acme.directory", "bootstrap.adminKeyFile"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("nothing is said about %s", name)
@@ -103,6 +104,24 @@ func TestFilesThatAreRefused(t *testing.T) {
 				t.Error("it was taken")
 			}
 		})
+	}
+}
+
+func TestKeysToABucketAreVariables(t *testing.T) {
+	const file = `blob: {s3: {endpoint: "https://storage.googleapis.com", bucket: b, accessKey: file, secretKey: file}}`
+	c, err := load(t, file, map[string]string{"BOTHY_S3_ACCESS_KEY": "a", "BOTHY_S3_SECRET_KEY": "s"})
+	if err != nil || c.Blob.S3.AccessKey != "a" || c.Blob.S3.SecretKey != "s" {
+		t.Errorf("%+v, %v", c.Blob, err)
+	}
+	for name, file := range map[string]string{
+		"blob.s3.bucket": "blob: {s3: {endpoint: https://s3.example.org}}",
+		"endpoint":       "blob: {s3: {endpoint: s3.example.org, bucket: b}}",
+		"secret key":     "blob: {s3: {endpoint: https://s3.example.org, bucket: b, accessKey: a}}",
+		"not both":       "blob: {directory: /x, s3: {endpoint: https://s3.example.org, bucket: b}}",
+	} {
+		if _, err := load(t, file, nil); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 
