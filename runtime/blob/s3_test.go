@@ -1,4 +1,4 @@
-package blob
+package blob_test
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/blob"
 )
 
 const (
@@ -32,17 +33,20 @@ const (
 func TestABucketIsAStore(t *testing.T) {
 	o := serveS3(t)
 	s := newS3(t, o)
-	conform(t, s)
+	blob.Conform(t, s)
+	other := o
+	other.Prefix = "disks"
+	diskGoesThere(t, newS3(t, other), newS3(t, other))
 	if text := s.String(); text != o.Endpoint+"/"+testBucket+"/some/prefix" {
 		t.Errorf("it is at %s", text)
 	}
 	for name, tt := range map[string]struct {
-		change func(*S3Options)
+		change func(*blob.S3Options)
 		say    string
 	}{
-		"another secret key": {func(o *S3Options) { o.SecretKey = "wrong" }, "BOTHY_S3_SECRET_KEY"},
-		"another access key": {func(o *S3Options) { o.AccessKey = "wrong" }, "BOTHY_S3_ACCESS_KEY"},
-		"no such bucket":     {func(o *S3Options) { o.Bucket = "none-here" }, "blob.s3.bucket"},
+		"another secret key": {func(o *blob.S3Options) { o.SecretKey = "wrong" }, "BOTHY_S3_SECRET_KEY"},
+		"another access key": {func(o *blob.S3Options) { o.AccessKey = "wrong" }, "BOTHY_S3_ACCESS_KEY"},
+		"no such bucket":     {func(o *blob.S3Options) { o.Bucket = "none-here" }, "blob.s3.bucket"},
 	} {
 		other := o
 		tt.change(&other)
@@ -55,7 +59,7 @@ func TestABucketIsAStore(t *testing.T) {
 
 // TestABucketThatIsAway: nothing listens there, and a call ends with its context.
 func TestABucketThatIsAway(t *testing.T) {
-	o := S3Options{Endpoint: "http://" + freeAddress(t), Bucket: testBucket, AccessKey: testAccessKey, SecretKey: testSecretKey, Region: "us-east-1", PathStyle: true}
+	o := blob.S3Options{Endpoint: "http://" + freeAddress(t), Bucket: testBucket, AccessKey: testAccessKey, SecretKey: testSecretKey, Region: "us-east-1", PathStyle: true}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if _, err := newS3(t, o).Get(ctx, "a", 1); !errors.Is(err, runtime.ErrNoStore) {
@@ -64,22 +68,22 @@ func TestABucketThatIsAway(t *testing.T) {
 }
 
 func TestAnS3ThatIsNoneIsRefused(t *testing.T) {
-	for _, o := range []S3Options{
+	for _, o := range []blob.S3Options{
 		{Endpoint: "s3.example.org", Bucket: "b"}, {Endpoint: "ftp://s3.example.org", Bucket: "b"}, {Endpoint: "https://s3.example.org/path", Bucket: "b"},
 		{Endpoint: "https://s3.example.org", Bucket: "b", AccessKey: "a"}, {Endpoint: "https://s3.example.org", Bucket: "b", Prefix: "a/../b"},
 	} {
-		if _, err := NewS3(o); !errors.Is(err, runtime.ErrInvalid) {
+		if _, err := blob.NewS3(o); !errors.Is(err, runtime.ErrInvalid) {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
 }
 
-func newS3(t *testing.T, o S3Options) *S3 {
+func newS3(t *testing.T, o blob.S3Options) *blob.S3 {
 	t.Helper()
 	way := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(way.CloseIdleConnections)
 	o.Transport = way
-	s, err := NewS3(o)
+	s, err := blob.NewS3(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +101,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // serveS3 runs a server with an empty bucket until the test ends.
-func serveS3(t *testing.T) S3Options {
+func serveS3(t *testing.T) blob.S3Options {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "versitygw")
 	build := exec.Command("go", "build", "-o", binary, "github.com/versity/versitygw/cmd/versitygw")
@@ -134,6 +138,6 @@ func serveS3(t *testing.T) S3Options {
 			t.Fatalf("the server does not answer: %v", err)
 		}
 	}
-	return S3Options{Endpoint: "http://" + address, Bucket: testBucket, Prefix: "/some/prefix/", Region: "us-east-1",
+	return blob.S3Options{Endpoint: "http://" + address, Bucket: testBucket, Prefix: "/some/prefix/", Region: "us-east-1",
 		AccessKey: testAccessKey, SecretKey: testSecretKey, PathStyle: true}
 }

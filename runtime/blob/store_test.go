@@ -21,10 +21,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestADirectoryIsAStore(t *testing.T) { conform(t, NewDir(filepath.Join(t.TempDir(), "store"))) }
+func TestADirectoryIsAStore(t *testing.T) { Conform(t, NewDir(filepath.Join(t.TempDir(), "store"))) }
 
-// conform shows what every store does.
-func conform(t *testing.T, s Store) {
+// Conform shows what every store does.
+func Conform(t *testing.T, s Store) {
 	ctx := t.Context()
 	must := func(err error) {
 		t.Helper()

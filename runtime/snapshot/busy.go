@@ -7,6 +7,16 @@ import (
 	"github.com/bothy-computer/bothy/runtime"
 )
 
+// enter waits until one more may go on, and returns what lets the next in.
+func enter(ctx context.Context, room chan struct{}) (leave func(), err error) {
+	select {
+	case room <- struct{}{}:
+		return func() { <-room }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // busy has one at a time act on a computer's saves.
 type busy struct {
 	mu   sync.Mutex

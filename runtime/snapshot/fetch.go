@@ -98,7 +98,7 @@ func (f *fetcher) fetch(ctx context.Context, p *piece) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := unpack(data, maxPieceBytes)
+	plain, err := f.s.line.unpacks.DecodeAll(data, nil)
 	if err == nil && (len(plain) != int(p.size) || sha256.Sum256(plain) != p.sum) {
 		err = errors.New("it holds something else than its name says")
 	}

@@ -74,6 +74,9 @@ const (
 	DefaultUploads = 8
 	// MaxUploads bounds it: each holds up to two pieces in memory.
 	MaxUploads = 64
+	// savesAtOnce and restoresAtOnce bound those of a node, and so their memory;
+	// more wait.
+	savesAtOnce, restoresAtOnce = 4, 4
 	// downloads is how many pieces a restore asks for at once, and cachedPieces
 	// how many it holds.
 	downloads, cachedPieces = 8, 48

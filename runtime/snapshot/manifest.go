@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/volume"
 )
@@ -133,14 +135,15 @@ func (m *Manifest) saved() runtime.Saved {
 
 // parseManifest reads a manifest as the store has it: compressed, with a sum.
 func parseManifest(data []byte) (*Manifest, error) {
-	plain, err := unpack(data, maxManifestBytes)
+	unpacks, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxManifestBytes), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, err
+	}
+	defer unpacks.Close()
+	plain, err := unpacks.DecodeAll(data, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errForm, err)
 	}
-	return parsePlain(plain)
-}
-
-func parsePlain(plain []byte) (*Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(plain, &m); err != nil {
 		return nil, fmt.Errorf("%w: %w", errForm, err)

@@ -34,6 +34,11 @@ type Target struct {
 // leaves the target as far as it came. runtime.ErrNoSave means that a piece is
 // gone, runtime.ErrFull that the target has no room.
 func (s *Saver) Restore(ctx context.Context, m *Manifest, into Target) error {
+	leave, err := enter(ctx, s.restores)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := s.restore(ctx, m, into); err != nil {
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 			err = fmt.Errorf("%w: %w", runtime.ErrFull, err)

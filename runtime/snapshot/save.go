@@ -43,9 +43,9 @@ type Source struct {
 
 // Save puts a disk into the store under a name. What is the same in the save
 // called base, "" for none, is not sent again, and not read again if the index is
-// of it. A save that is there already is success. An error may leave pieces, which
-// the same save made again does not send again. runtime.ErrNoStore and ErrFull
-// are the store's.
+// of it. Devices, which no computer can make, are left out. A save that is there
+// already is success. An error may leave pieces, which the same save made again
+// does not send again. runtime.ErrNoStore and ErrFull are the store's.
 func (s *Saver) Save(ctx context.Context, of runtime.Save, from Source, base string) (runtime.Saved, error) {
 	if err := check(of); err != nil {
 		return runtime.Saved{}, err
@@ -55,6 +55,11 @@ func (s *Saver) Save(ctx context.Context, of runtime.Save, from Source, base str
 		return runtime.Saved{}, err
 	}
 	defer end()
+	leave, err := enter(ctx, s.saves)
+	if err != nil {
+		return runtime.Saved{}, err
+	}
+	defer leave()
 	made, err := s.save(ctx, of, from, base)
 	if err != nil {
 		return runtime.Saved{}, fmt.Errorf("save %s of %s: %w", of.Name, of.Computer, err)

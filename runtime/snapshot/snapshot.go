@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/blob"
 	"github.com/bothy-computer/bothy/runtime/volume"
@@ -45,6 +43,8 @@ type Saver struct {
 	line  *line
 	grace time.Duration
 	busy  busy
+	// saves and restores are full while so many go on as may.
+	saves, restores chan struct{}
 }
 
 // storeKey is where a store's own id is.
@@ -63,7 +63,8 @@ func Open(ctx context.Context, o Options) (*Saver, error) {
 	if o.Uploads < 1 || o.Uploads > MaxUploads || o.Bandwidth < 0 {
 		return nil, fmt.Errorf("open the blob store: %w: uploads are 1 to %d, and bandwidth is not negative", runtime.ErrInvalid, MaxUploads)
 	}
-	s := &Saver{store: o.Store, grace: cmp.Or(o.Grace, DefaultGrace), busy: busy{held: map[runtime.ID]*turn{}}}
+	s := &Saver{store: o.Store, grace: cmp.Or(o.Grace, DefaultGrace), busy: busy{held: map[runtime.ID]*turn{}},
+		saves: make(chan struct{}, savesAtOnce), restores: make(chan struct{}, restoresAtOnce)}
 	var err error
 	if s.line, err = newLine(o.Uploads, o.Bandwidth); err != nil {
 		return nil, fmt.Errorf("open the blob store: %w", err)
@@ -206,16 +207,6 @@ func (s *Saver) Computers(ctx context.Context, visit func(runtime.ID) error) err
 		}
 		return visit(runtime.ID(name))
 	})
-}
-
-// unpack decompresses, and holds what comes out to a bound.
-func unpack(data []byte, maxBytes uint64) ([]byte, error) {
-	r, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxBytes), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return r.DecodeAll(data, nil)
 }
 
 // sorted are the pieces that are used, by their senders and names.

@@ -20,6 +20,8 @@ type line struct {
 	slots chan struct{}
 	rate  *rate.Limiter
 	packs *zstd.Encoder
+	// unpacks is for pieces: it makes nothing larger than they are.
+	unpacks *zstd.Decoder
 }
 
 func newLine(uploads int, bandwidth int64) (*line, error) {
@@ -27,7 +29,11 @@ func newLine(uploads int, bandwidth int64) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &line{slots: make(chan struct{}, uploads), rate: rate.NewLimiter(rate.Inf, 0), packs: packs}
+	unpacks, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxPieceBytes), zstd.WithDecoderConcurrency(downloads), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, err
+	}
+	l := &line{slots: make(chan struct{}, uploads), rate: rate.NewLimiter(rate.Inf, 0), packs: packs, unpacks: unpacks}
 	if bandwidth > 0 {
 		l.rate = rate.NewLimiter(rate.Limit(bandwidth), int(min(max(bandwidth, 1<<10), math.MaxInt32)))
 	}
