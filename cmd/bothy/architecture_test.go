@@ -143,6 +143,7 @@ var homes = map[string]struct {
 	"github.com/google/go-containerregistry": {[]string{"runtime/image"}, "images come in by one way"},
 	"github.com/moby/buildkit":               {[]string{"runtime/build"}, "Dockerfiles are read in one place"},
 	"github.com/opencontainers/runtime-spec": {[]string{"runtime/container", "bench/bare"}, "OCI code in its driver"},
+	"github.com/minio/minio-go/v7":           {[]string{"runtime/blob"}, "S3 is spoken in one place"},
 	"github.com/google/nftables":             {[]string{"runtime/network"}, "one package changes the machine's network"},
 	"github.com/vishvananda/netlink":         {[]string{"runtime/network"}, "one package changes the machine's network"},
 	"github.com/miekg/dns":                   {[]string{"runtime/network/resolver"}, "names are resolved in one place"},
