@@ -57,7 +57,7 @@ const (
 	maxExtents = 1 << 16
 	// maxSplices is in how many segments more than it has runs of data a chunk may
 	// be saved, so that what changed in it need not take the rest along.
-	maxSplices = 16
+	maxSplices = 64
 	// maxReused bounds the segments of a changed file that are looked up in the
 	// index; one that has more is read.
 	maxReused = 1 << 18
