@@ -429,7 +429,7 @@ func TestExecutorsOfferWhatIsConfigured(t *testing.T) {
 		"one it offers":         {NewRun{Executor: "codex", Model: "gpt-5"}, "codex", "gpt-5", ""},
 		"one it does not":       {NewRun{Executor: "codex", Model: "gpt-5.2"}, "", "", "it offers gpt-5-mini, gpt-5"},
 		"of another protocol":   {NewRun{Executor: "opencode"}, "opencode", "gemini-2.5-pro", ""},
-		"gemini, as it is":      {NewRun{Executor: "gemini"}, "gemini", "gemini-3.1-pro-preview", ""},
+		"gemini, as it is":      {NewRun{Executor: "gemini"}, "gemini", "gemini-2.5-pro", ""},
 		"a model alone":         {NewRun{Model: "gemini-2.5-pro"}, "gemini", "gemini-2.5-pro", ""},
 		"a model nobody offers": {NewRun{Model: "gpt-5.2"}, "script", "gpt-5.2", ""},
 	} {
@@ -447,7 +447,7 @@ func TestExecutorsOfferWhatIsConfigured(t *testing.T) {
 	if err := m.fits(state.Agent{Type: state.AgentComputer, Binary: "codex", Model: "gpt-5.2"}); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "gpt-5-mini, gpt-5") {
 		t.Errorf("an agent of codex with a model that it does not offer: %v", err)
 	}
-	if got := m.of(&state.Agent{Type: state.AgentComputer, Binary: "gemini"}); got != "gemini-3.1-pro-preview" {
+	if got := m.of(&state.Agent{Type: state.AgentComputer, Binary: "gemini"}); got != "gemini-2.5-pro" {
 		t.Errorf("an agent of gemini works with %s", got)
 	}
 	wrong, err := catalog.New(catalog.Config{Executors: map[string][]string{"vim": {"gpt-5"}, "claude": {"gpt-5"}}}, func(string) string { return "" })

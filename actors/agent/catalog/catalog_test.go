@@ -55,7 +55,7 @@ func TestDefaultModel(t *testing.T) {
 		"OpenAI is":             {[]string{"OPENAI_API_KEY", "k"}, "gpt-5.2"},
 		"a server without keys": {[]string{"OPENAI_BASE_URL", "http://127.0.0.1:1/v1"}, "gpt-5.2"},
 		"only Anthropic is":     {[]string{"ANTHROPIC_API_KEY", "k"}, "claude-sonnet-4-6"},
-		"only Google is":        {[]string{"GEMINI_API_KEY", "k"}, "gemini-3.1-pro-preview"},
+		"only Google is":        {[]string{"GEMINI_API_KEY", "k"}, "gemini-2.5-pro"},
 		"both are":              {[]string{"ANTHROPIC_API_KEY", "k", "OPENAI_API_KEY", "k"}, "gpt-5.2"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -121,11 +121,11 @@ func builtinModels(getenv func(string) string) []Model {
 			return Model{Name: name, Vendor: "google", Price: p, WindowTokens: 1_048_576, Reasoning: true}
 		}
 		list = append(list,
-			gemini("gemini-3.1-pro-preview", long(price(2000, 200, 0, 12_000), price(4000, 400, 0, 18_000))),
-			gemini("gemini-3-flash-preview", price(500, 50, 0, 3_000)),
 			gemini("gemini-2.5-pro", long(price(1250, 125, 0, 10_000), price(2500, 250, 0, 15_000))),
 			gemini("gemini-2.5-flash", price(300, 30, 0, 2_500)),
 			gemini("gemini-2.5-flash-lite", price(100, 10, 0, 400)),
+			gemini("gemini-3.1-pro-preview", long(price(2000, 200, 0, 12_000), price(4000, 400, 0, 18_000))),
+			gemini("gemini-3-flash-preview", price(500, 50, 0, 3_000)),
 		)
 	}
 	return list

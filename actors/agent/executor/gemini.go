@@ -23,7 +23,8 @@ var gemini = Executor{
 // geminiModels are the models that gemini would have its small tasks and its
 // sub-agents done by.
 var geminiModels = []string{"gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-3-pro-preview", "gemini-3-flash-preview",
-	"gemini-3-flash", "gemini-3.1-pro-preview", "gemini-3.1-flash-lite-preview", "gemini-3.1-flash-lite"}
+	"gemini-3-flash", "gemini-3.1-pro-preview", "gemini-3.1-pro-preview-customtools", "gemini-3.1-flash-lite", "gemini-3.5-flash",
+	"gemini-3.5-flash-lite", "gemini-3.8-flash"}
 
 func geminiCommand(t Turn) Command {
 	home := path.Join(geminiHomes, t.Conversation)
