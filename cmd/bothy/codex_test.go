@@ -89,18 +89,6 @@ for root in ["/workspace", "/home", "/tmp", "/run", "/etc", "/opt", "/var"]:
 print("searched")
 `
 
-// clockServer is an MCP server that runs in the computer.
-const clockServer = `
-import json, sys
-tool = lambda name, about: {"name": name, "description": about, "inputSchema": {"type": "object"}}
-for line in sys.stdin:
-    m = json.loads(line)
-    if "id" not in m: continue
-    result = {"initialize": lambda: {"protocolVersion": m["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "clock", "version": "1"}},
-        "tools/list": lambda: {"tools": [tool("tell", "Tells the time."), tool("set", "Sets the time.")]}}.get(m["method"], dict)()
-    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": result}), flush=True)
-`
-
 // breakingIn is codex being told to run that.
 func breakingIn(t *testing.T, id string) agenttest.Turn {
 	t.Helper()
@@ -134,8 +122,7 @@ func TestCodexWorksInAComputer(t *testing.T) {
 	var env wire.OneEnvironment
 	p.api(http.MethodPost, "/environments", map[string]any{"name": "cut off", "internetAccess": false}, http.StatusCreated, &env)
 	var agent wire.OneAgent
-	p.api(http.MethodPost, "/agents", map[string]any{"name": "coder", "agentType": "computer", "model": "gpt-5.1-codex", "workspace": "/projects/x", "instructions": "Be brief.",
-		"mcpServers": []any{map[string]any{"type": "stdio", "name": "clock", "command": "python3", "args": []string{"-c", clockServer}, "allowedTools": []string{"tell"}}}},
+	p.api(http.MethodPost, "/agents", map[string]any{"name": "coder", "agentType": "computer", "model": "gpt-5.1-codex", "workspace": "/projects/x", "instructions": "Be brief."},
 		http.StatusCreated, &agent)
 	first := p.worksThrough("/threads", map[string]any{"environmentId": env.Environment.ID, "agentId": agent.Agent.ID,
 		"messages": []map[string]string{{"role": "user", "content": "Look around."}}})
@@ -151,9 +138,6 @@ func TestCodexWorksInAComputer(t *testing.T) {
 			if !strings.Contains(whole, part) {
 				t.Errorf("the session does not go on: %q is not in the last request", part)
 			}
-		}
-		if !strings.Contains(requests[0].Raw, "Tells the time.") || strings.Contains(requests[0].Raw, "Sets the time.") {
-			t.Error("the model is not told of the MCP server's one tool that is allowed")
 		}
 		if got := requests[0].Header.Get("Authorization"); got != "Bearer "+vendorsKey || requests[0].Body["max_output_tokens"] == nil {
 			t.Errorf("the vendor was asked with %q and %v", got, requests[0].Body["max_output_tokens"])
