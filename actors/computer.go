@@ -373,6 +373,7 @@ func (c *computer) done(m did) {
 			c.lost = m.lost
 		}
 		if m.action == forget {
+			c.deps.savings.found(c.id, false, time.Time{})
 			c.forgetSaves()
 			return
 		}

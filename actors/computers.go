@@ -121,10 +121,15 @@ func (s *Computers) Remove(ctx context.Context, c Caller, id state.ComputerID) e
 
 // settled waits until the owner recorded the phase, or that it failed.
 func (s *Computers) settled(ctx context.Context, account state.AccountID, id state.ComputerID, want state.Phase) (state.Computer, error) {
-	ctx, cancel := context.WithTimeout(ctx, startDeadline)
+	now, _, err := s.known(account, id)
+	if err != nil {
+		return now, err
+	}
+	limit := startLimit(now)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var computer state.Computer
-	err := s.bell.until(ctx, state.ChangedComputer, string(id), func() (done bool, err error) {
+	err = s.bell.until(ctx, state.ChangedComputer, string(id), func() (done bool, err error) {
 		computer, err = applied(s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(account, id) })
 		if err != nil {
 			return false, err
@@ -136,7 +141,7 @@ func (s *Computers) settled(ctx context.Context, account state.AccountID, id sta
 		return computer.Phase == want || want == state.Stopped && computer.Phase == state.Provisioning, nil
 	})
 	if err != nil && ctx.Err() != nil {
-		return computer, fault.New(fault.Unavailable, "the computer is still %s after %s", computer.Phase, startDeadline).WithRetry(retryMailbox)
+		return computer, fault.New(fault.Unavailable, "the computer is still %s after %s", computer.Phase, limit).WithRetry(retryMailbox)
 	}
 	return computer, err
 }
@@ -192,7 +197,11 @@ func (l *local) hold(ctx context.Context, id state.ComputerID) (g grant, release
 }
 
 func (l *local) holdAs(ctx context.Context, id state.ComputerID, how wake) (g grant, release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.patience(id))
+	c, _, err := l.deps.owned(id)
+	if err != nil {
+		return g, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit(c))
 	defer cancel()
 	make := newComputer(l.deps, id)
 	if err := l.system.tell(computerKind, string(id), used{+1}, make); err != nil {
@@ -207,11 +216,10 @@ func (l *local) holdAs(ctx context.Context, id state.ComputerID, how wake) (g gr
 	return v.(grant), release, nil
 }
 
-// patience is how long a caller waits for a computer to run. One whose disk has
+// startLimit is how long a caller waits for a computer to run. One whose disk has
 // to be fetched first takes longer.
-func (l *local) patience(id state.ComputerID) time.Duration {
-	c, owner, err := l.deps.owned(id)
-	if err == nil && owner && c.Saved.Name != "" && c.DataNode != c.Node {
+func startLimit(c state.Computer) time.Duration {
+	if c.Saved.Name != "" && c.DataNode != c.Node {
 		return restoreDeadline
 	}
 	return startDeadline

@@ -30,48 +30,70 @@ func (f *forgetter) round(ctx context.Context) error {
 	}
 	unknown := 0
 	err := saver.SavedComputers(ctx, func(id runtime.ID) error {
-		gone, known, err := f.gone(ctx, state.ComputerID(id))
-		if err != nil || gone {
-			return errors.Join(err, f.forget(ctx, saver, state.ComputerID(id), gone))
+		l, err := f.legacyOf(ctx, state.ComputerID(id))
+		if err == nil && l.deleted {
+			err = f.forgetSaves(ctx, saver, state.ComputerID(id))
 		}
-		if !known {
+		if !l.known && len(l.durable) == 0 {
 			unknown++
 		}
-		return nil
+		return err
 	})
 	f.metrics.foreign.Set(float64(unknown))
 	return err
 }
 
-func (f *forgetter) forget(ctx context.Context, saver runtime.Saver, id state.ComputerID, gone bool) error {
-	if !gone {
-		return nil
+// without forgets what the store has of a snapshot that was deleted, and of its
+// computer if that is gone. Where the computer is there its owner does it.
+func (f *forgetter) without(ctx context.Context, s state.Snapshot) {
+	saver, _, ok := f.saver()
+	if !ok {
+		return
 	}
-	return f.forgetSaves(ctx, saver, id)
+	l, err := f.legacyOf(ctx, s.Computer)
+	if err == nil && (l.deleted || !l.known) {
+		err = f.keepDurable(ctx, saver, s.Computer, l)
+	}
+	if err != nil {
+		f.log.Warn("forget a snapshot in the blob store", "snapshot", string(s.ID), "err", err)
+	}
 }
 
-// gone reports whether a computer was deleted, as the cluster confirms, and
-// whether anything of it is on record.
-func (d *ownership) gone(ctx context.Context, id state.ComputerID) (gone, known bool, err error) {
+// legacy is what there is of a computer, as the cluster confirms.
+type legacy struct {
+	known, deleted bool
+	durable        []string // snapshots of it that are in the store
+}
+
+func (d *ownership) legacyOf(ctx context.Context, id state.ComputerID) (l legacy, err error) {
 	v, err := d.cluster.Read(ctx)
 	if err != nil {
-		return false, false, fmt.Errorf("confirm that computer %s is gone: %w", id, err)
+		return l, fmt.Errorf("confirm what there is of computer %s: %w", id, err)
 	}
 	defer v.Close()
 	c, known, err := v.AnyComputer(id)
 	if err != nil {
-		return false, known, err
+		return l, err
 	}
-	durable, err := v.DurableSnapshots(id)
-	return known && c.Phase == state.Deleted && len(durable) == 0, known || len(durable) > 0, err
+	l.known, l.deleted = known, known && c.Phase == state.Deleted
+	l.durable, err = v.DurableSnapshots(id)
+	return l, err
 }
 
-// forgetSaves deletes what the store has of a computer that is gone, unless a
-// snapshot of it is there.
+// forgetSaves deletes what the store has of a computer that was deleted, but for
+// snapshots of it.
 func (d *ownership) forgetSaves(ctx context.Context, saver runtime.Saver, id state.ComputerID) error {
-	gone, _, err := d.gone(ctx, id)
-	if err != nil || !gone {
+	l, err := d.legacyOf(ctx, id)
+	if err != nil || !l.deleted {
 		return err
+	}
+	return d.keepDurable(ctx, saver, id, l)
+}
+
+// keepDurable has the store keep only the snapshots of a computer that is gone.
+func (d *ownership) keepDurable(ctx context.Context, saver runtime.Saver, id state.ComputerID, l legacy) error {
+	if len(l.durable) > 0 {
+		return saver.SweepSaves(ctx, runtime.ID(id), l.durable)
 	}
 	return saver.ForgetSaves(ctx, runtime.ID(id))
 }

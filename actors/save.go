@@ -11,8 +11,17 @@ import (
 	"github.com/bothy-computer/bothy/runtime"
 )
 
-// saveDeadline bounds one save, however much there is to send.
-const saveDeadline = 6 * time.Hour
+const (
+	// saveDeadline bounds one save, however much there is to send.
+	saveDeadline = 6 * time.Hour
+	// sweepDeadline bounds the deletion of saves that nobody needs. It is so short
+	// that none goes on when another node, to which this one gave the computer,
+	// has made a save of its own.
+	sweepDeadline = 15 * time.Second
+	// saveNames is what the names of saves begin with, and so those of the
+	// snapshots that they are made from.
+	saveNames = "save"
+)
 
 // errSaveGoesOn is why a save was not begun.
 var errSaveGoesOn = fault.New(fault.Conflict, "another save of the computer goes on")
@@ -97,7 +106,7 @@ func (d *ownership) saveDisk(ctx context.Context, saver runtime.Saver, store str
 	if !ok {
 		return made, fault.New(fault.Unsupported, "this node keeps no snapshots")
 	}
-	source := runtime.Source{Computer: runtime.ID(c.ID), Name: newID[string]("save")}
+	source := runtime.Source{Computer: runtime.ID(c.ID), Name: newID[string](saveNames)}
 	one, ok := d.savings.begin(c.ID, source.Name)
 	if !ok {
 		return made, errSaveGoesOn
@@ -237,6 +246,8 @@ func (d *ownership) sweepSaves(ctx context.Context, saver runtime.Saver, c state
 	if err := d.held(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, sweepDeadline)
+	defer cancel()
 	if err := saver.SweepSaves(ctx, runtime.ID(c.ID), append(keep, c.Saved.Name)); err != nil {
 		return fmt.Errorf("sweep saves: %w", err)
 	}

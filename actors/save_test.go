@@ -301,6 +301,54 @@ func TestSnapshotsBecomeDurable(t *testing.T) {
 	}
 	waitFor(t, func() bool { return two.computer(t, again.Computer.ID).Phase == state.Running })
 	two.reads(t, again.Computer.ID, "f", "then")
+	// The snapshot outlives its computer, and goes alone.
+	of := func() (names []string) {
+		for _, s := range world.Saves() {
+			if s.Computer == runtime.ID(c.ID) {
+				names = append(names, s.Name)
+			}
+		}
+		return names
+	}
+	if err := one.node.Return(); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Environments.Delete(t.Context(), one.caller, c.Environment, true); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return slices.Equal(of(), []string{string(asked.Snapshot.ID)}) })
+	if _, err := one.Snapshots.Delete(t.Context(), one.caller, asked.Snapshot.ID); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return len(of()) == 0 })
+}
+
+// TestSnapshotsOfSavesDoNotStay: a process ended between making one and dropping it.
+func TestSnapshotsOfSavesDoNotStay(t *testing.T) {
+	one, _, _ := stored(t)
+	c := one.running(t)
+	hold := make(chan struct{})
+	one.driver.Script().Add(fake.Rule{Op: fake.SaveSnapshot, Hold: hold, Times: 1})
+	if _, err := one.driver.Snapshot(t.Context(), runtime.Epoch(c.Epoch), runtime.ID(c.ID), saveNames+"_before"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.Computers.Stop(t.Context(), one.caller, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	held := func() int {
+		t.Helper()
+		list, err := one.driver.Snapshots(t.Context(), runtime.ID(c.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	waitFor(t, func() bool { return held() == 2 })
+	if err := one.Reconcile(t.Context()); err != nil || held() != 1 {
+		t.Fatalf("%v; %d snapshots, and one is being saved", err, held())
+	}
+	close(hold)
+	waitFor(t, func() bool { return one.computer(t, c.ID).Saved.Clean && held() == 0 })
 }
 
 // TestTheStoreForgetsWhatWasDeleted: at once, or by whoever leads; and it keeps

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -174,6 +175,9 @@ func (s *System) dropSnapshots(ctx context.Context) error {
 		if dropErr == nil {
 			_, dropErr = s.o.Cluster.Apply(ctx, gone)
 		}
+		if dropErr == nil && one.Store != "" {
+			s.forgetting.without(ctx, one)
+		}
 		if dropErr != nil {
 			err = errors.Join(err, fmt.Errorf("delete snapshot %s: %w", one.ID, dropErr))
 		}
@@ -206,7 +210,14 @@ func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 		if known && record.Node == s.o.Cluster.Self() && record.Phase != state.SnapshotFailed {
 			continue
 		}
-		if s.shop.savings.saves(one.Source) {
+		if strings.HasPrefix(one.Name, saveNames+"_") {
+			if s.shop.savings.saves(one.Source) {
+				continue
+			}
+			// Of a save that ended with the process: nobody else knows of it.
+			if err := keeper.DropSnapshot(ctx, one.Source); err != nil {
+				return err
+			}
 			continue
 		}
 		// A run's own lasts as long as the run does.

@@ -115,12 +115,29 @@ func (tx *Tx) begin(c *Computer, o Operation) error {
 	if c.Operations >= MaxOperations && o.Kind != StopOperation && o.Kind != DeleteOperation {
 		return fault.New(fault.Conflict, "%d operations are open on computer %s; wait for some to end", c.Operations, c.ID)
 	}
+	limit, err := tx.limitOn(*c, o.Kind)
+	if err != nil {
+		return err
+	}
 	o.Account, o.Computer, o.Status, o.Error = c.Account, c.ID, OperationPending, ""
-	o.CreatedAt, o.UpdatedAt, o.Deadline = tx.now, tx.now, tx.now.Add(o.Kind.Limit())
+	o.CreatedAt, o.UpdatedAt, o.Deadline = tx.now, tx.now, tx.now.Add(limit)
 	o.StartedAt, o.EndedAt = time.Time{}, time.Time{}
 	c.Operations++
 	tx.changed(Change{Noun: ChangedOperation, ID: string(o.ID)})
 	return operations.create(tx.w, o)
+}
+
+// limitOn is how long an operation on a computer may take: one whose disk has to
+// be fetched from the blob store first has the time that a restore has.
+func (tx *Tx) limitOn(c Computer, k OperationKind) (time.Duration, error) {
+	if c.Saved.Name == "" {
+		return k.Limit(), nil
+	}
+	n, known, err := tx.FindNode(c.DataNode)
+	if err == nil && known && n.Leased() {
+		return k.Limit(), nil
+	}
+	return max(k.Limit(), RestoreOperation.Limit()), err
 }
 
 // end closes an operation that is open, failed when there is a reason. The
@@ -227,7 +244,7 @@ func expireOperations(tx *Tx, n int) (int, error) {
 		if !ok {
 			c = Computer{ID: o.Computer}
 		}
-		if err := tx.end(&c, o, "it did not end within "+o.Kind.Limit().String()); err != nil {
+		if err := tx.end(&c, o, "it did not end within "+o.Deadline.Sub(o.CreatedAt).String()); err != nil {
 			return i, err
 		}
 		if o.Kind == ResizeOperation {
