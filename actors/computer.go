@@ -249,7 +249,7 @@ func (c *computer) saw(m seen) {
 		moved := fault.New(fault.Moved, "computer %s belongs to another node", c.id)
 		c.refuseAll(moved)
 		c.saves.end(moved)
-		c.deps.savings.found(c.id, false, time.Time{})
+		c.deps.savings.left(c.id)
 		return
 	}
 	c.fact, c.image = m.fact, m.status.Spec.Image
@@ -373,7 +373,7 @@ func (c *computer) done(m did) {
 			c.lost = m.lost
 		}
 		if m.action == forget {
-			c.deps.savings.found(c.id, false, time.Time{})
+			c.deps.savings.left(c.id)
 			c.forgetSaves()
 			return
 		}

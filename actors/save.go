@@ -139,6 +139,7 @@ func (d *ownership) saveDisk(ctx context.Context, saver runtime.Saver, store str
 		return made, errNothingToSave
 	}
 	if _, err = d.cluster.Apply(ctx, state.SaveDisk{Computer: c.ID, Epoch: c.Epoch, Base: c.Saved.Name, Save: save}); err != nil {
+		d.savings.doubt(c.ID) // it may be recorded yet
 		return made, fmt.Errorf("record a save: %w", err)
 	}
 	d.savings.found(c.ID, false, begun)
@@ -257,16 +258,18 @@ func (d *ownership) sweepSaves(ctx context.Context, saver runtime.Saver, c state
 // write has the record say that the computer's disk is about to be written to,
 // unless it says so already. Nobody may before it returns.
 func (d *ownership) write(ctx context.Context, id state.ComputerID) error {
-	if err := d.savings.touch(ctx, id); err != nil {
+	doubt, err := d.savings.touch(ctx, id)
+	if err != nil {
 		return err
 	}
 	c, owner, err := d.owned(id)
-	if err != nil || !owner || !c.Saved.Clean {
+	if err != nil || !owner || !c.Saved.Clean && !doubt {
 		return err // who is no owner is refused elsewhere
 	}
 	if _, err := d.cluster.Apply(ctx, state.DirtyDisk{Computer: id, Epoch: c.Epoch}); err != nil {
 		return fmt.Errorf("record that the disk changes: %w", err)
 	}
+	d.savings.certain(id)
 	d.savings.found(id, true, d.now())
 	return nil
 }

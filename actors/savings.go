@@ -20,13 +20,16 @@ type savings struct {
 
 	mu    sync.Mutex
 	going map[state.ComputerID]*saving
+	// doubts are computers of which a save may be recorded as all there is, later
+	// than anybody here knows.
+	doubts map[state.ComputerID]bool
 	// dirty is since when a computer here may hold what no save has.
 	dirty map[state.ComputerID]time.Time
 }
 
 func newSavings(using func(state.ComputerID) bool) *savings {
 	return &savings{turns: make(chan struct{}, maxSaves), using: using,
-		going: map[state.ComputerID]*saving{}, dirty: map[state.ComputerID]time.Time{}}
+		going: map[state.ComputerID]*saving{}, doubts: map[state.ComputerID]bool{}, dirty: map[state.ComputerID]time.Time{}}
 }
 
 // saving is one save of a computer, from before it looks at the disk until the
@@ -72,8 +75,9 @@ func (s *saving) end() {
 }
 
 // touch tells a save that goes on that the disk is about to be written to, once
-// that save is not just being recorded.
-func (s *savings) touch(ctx context.Context, id state.ComputerID) error {
+// that save is not just being recorded. It returns whether the record may yet
+// come to say that a save is all there is.
+func (s *savings) touch(ctx context.Context, id state.ComputerID) (doubt bool, err error) {
 	for {
 		s.mu.Lock()
 		one := s.going[id]
@@ -81,17 +85,32 @@ func (s *savings) touch(ctx context.Context, id state.ComputerID) error {
 			if one != nil {
 				one.written = true
 			}
+			doubt = s.doubts[id]
 			s.mu.Unlock()
-			return nil
+			return doubt, nil
 		}
 		recorded := one.recording
 		s.mu.Unlock()
 		select {
 		case <-recorded:
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
+}
+
+// doubt notes that nobody knows whether a save was recorded; certain that a
+// later command was, which says what counts.
+func (s *savings) doubt(id state.ComputerID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubts[id] = true
+}
+
+func (s *savings) certain(id state.ComputerID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.doubts, id)
 }
 
 // saves reports whether a snapshot of this machine is one that a save is made from.
@@ -112,6 +131,14 @@ func (s *savings) found(id state.ComputerID, unsaved bool, since time.Time) {
 	} else if _, known := s.dirty[id]; !known {
 		s.dirty[id] = since
 	}
+}
+
+// left forgets what is known of a computer that is no longer this node's.
+func (s *savings) left(id state.ComputerID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.dirty, id)
+	delete(s.doubts, id)
 }
 
 // age is how old the oldest change is that is unsaved; 0 when there is none.
