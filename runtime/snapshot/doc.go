@@ -24,7 +24,7 @@
 //	manifest.go  what a save is
 //	walk.go      a tree in order
 //	attribute.go what a file has beside its content
-//	save.go      a tree to pieces
+//	save.go      a tree to pieces; names.go, name by name
 //	content.go   a file to pieces
 //	change.go    what of a changed file need not be read
 //	upload.go    pieces on their way
