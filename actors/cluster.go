@@ -23,6 +23,9 @@ type Cluster interface {
 	// Place returns the computer with an owner that may act, claiming it for
 	// a node if it has none.
 	Place(ctx context.Context, id state.ComputerID) (state.Computer, error)
+	// Elsewhere is the node that a computer's owner may hand it over to, as the
+	// leader chooses it; Unavailable when there is none.
+	Elsewhere(ctx context.Context, id state.ComputerID) (state.NodeID, error)
 	// Leads reports whether this node leads, as far as it knows, and gives a
 	// channel that closes when another leader is heard of.
 	Leads() (bool, <-chan struct{})

@@ -96,6 +96,7 @@ type computer struct {
 	users   int
 	since   time.Time // of the last use
 	calloff func()    // of the timer that is set
+	parting *parting  // it is to go to another node
 
 	saves saves
 }
@@ -110,13 +111,14 @@ type ownership struct {
 	registries *Registries
 	pulls      chan struct{}
 	// way is to what users name outside.
-	way     *http.Transport
-	remote  *wire // to other nodes
-	meter   *meter
-	savings *savings
-	metrics *metrics
-	log     *slog.Logger
-	now     func() time.Time
+	way      *http.Transport
+	remote   *wire // to other nodes
+	meter    *meter
+	barriers *barriers
+	savings  *savings
+	metrics  *metrics
+	log      *slog.Logger
+	now      func() time.Time
 	// held reports whether this node may act just now; every action asks.
 	held func() error
 	// lease returns a context that also ends when this node may no longer act.
@@ -170,13 +172,15 @@ func (c *computer) receive(msg any, answer func(any, error)) {
 		c.look()
 	case saved:
 		c.saved(m)
+	case part:
+		c.part(m, answer)
 	}
 }
 
 // idle lets the actor go once its computer is down and nothing is going on; the
 // next change of its record, or the next caller, makes it anew.
 func (c *computer) idle() bool {
-	return !c.busy && len(c.waiting)+len(c.late)+len(c.laying) == 0 && c.users == 0 && !c.laid && c.calloff == nil && c.fact != runtime.Running && c.saves.idle()
+	return !c.busy && len(c.waiting)+len(c.late)+len(c.laying) == 0 && c.users == 0 && !c.laid && c.calloff == nil && c.fact != runtime.Running && c.parting == nil && c.saves.idle()
 }
 
 func (c *computer) stopped() {
@@ -186,6 +190,7 @@ func (c *computer) stopped() {
 	stopping := fault.New(fault.Unavailable, "the computer's owner is stopping").WithRetry(retryMailbox)
 	c.refuseAll(stopping)
 	c.saves.end(stopping)
+	c.parted(stopping)
 }
 
 // look finds out wish and fact aside.
@@ -241,6 +246,7 @@ func (c *computer) saw(m seen) {
 	if m.err != nil {
 		c.log.Warn("look at computer", "err", m.err)
 		c.refuseAll(m.err)
+		c.parted(m.err)
 		return
 	}
 	c.saves.looked(c.record, m.record, c.fact, m.fact)
@@ -250,6 +256,7 @@ func (c *computer) saw(m seen) {
 		c.refuseAll(moved)
 		c.saves.end(moved)
 		c.deps.savings.left(c.id)
+		c.parted(nil)
 		return
 	}
 	c.fact, c.image = m.fact, m.status.Spec.Image
@@ -268,7 +275,7 @@ func (c *computer) act() {
 		wish, c.woke = state.WishRunning, true
 	}
 	what := besides(c.orLay(next(wish, c.fact)), c.fact, c.record, c.asked)
-	switch what = first(what, wish, c.newness); what {
+	switch what = c.orGive(first(what, wish, c.newness)); what {
 	case nothing:
 		c.settle()
 	default:
@@ -380,6 +387,11 @@ func (c *computer) done(m did) {
 		if m.action == snap {
 			c.saves.want = true
 		}
+		c.look()
+		return
+	}
+	if m.action == give { // it stays as it was
+		c.parted(translate(m.err))
 		c.look()
 		return
 	}

@@ -238,6 +238,11 @@ func (l *local) Exec(ctx context.Context, req ExecRequest) (Exit, error) {
 }
 
 func (l *local) exec(ctx context.Context, req ExecRequest) (Exit, error) {
+	leave, err := l.deps.barriers.pass(ctx, req.Computer)
+	if err != nil {
+		return Exit{}, err
+	}
+	defer leave()
 	g, release, err := l.hold(ctx, req.Computer)
 	if err != nil {
 		return Exit{}, err

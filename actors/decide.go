@@ -19,6 +19,7 @@ const (
 	stop    action = "stop"
 	remove  action = "remove"
 	forget  action = "forget" // nothing is left of it: record that
+	give    action = "give"   // make another node its owner
 	// setAside keeps the disk here as a snapshot and takes it away, for a newer save.
 	setAside action = "set-aside"
 	adopt    action = "adopt" // record that the disk here was made from its save

@@ -74,7 +74,7 @@ func (s *Computers) unclaimed(ctx context.Context, account state.AccountID, id s
 		return false, nil
 	}
 	c, err = view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(account, id) })
-	return c.Node == "" && c.Source == "", err
+	return c.Node == "" && c.Source == "" && c.DataNode == "", err
 }
 
 func blankResult(op FileOp, err error) (FileResult, error) {

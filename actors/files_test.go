@@ -62,7 +62,8 @@ func fleet(t *testing.T) ([]*house, *lines) {
 			t.Fatal(err)
 		}
 		between.at[string(h.node.Self())] = at
-		h.Computers.remote = &wire{client: &http.Client{Transport: between}}
+		way := &wire{client: &http.Client{Transport: between}}
+		h.Computers.remote, h.Drains.remote = way, way
 		houses = append(houses, h)
 	}
 	return houses, between

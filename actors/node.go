@@ -86,6 +86,7 @@ type System struct {
 	Registries   *Registries
 	Snapshots    *Snapshots
 	Probes       *Probes
+	Drains       *Drains
 	Accounts     *Accounts
 	Sessions     *Sessions
 	Ports        *Ports
@@ -120,6 +121,9 @@ type System struct {
 
 	dropping sync.Mutex // held while snapshots are deleted
 	doomed   chan struct{}
+
+	departures *departures
+	drains     chan struct{}
 }
 
 // reach is how this node's actors reach those of others: not at all without a
@@ -141,7 +145,8 @@ func (s *System) reach(t *transport.Transport) (*wire, actor.Remoter, error) {
 // Open starts a node's actors. What this node owns is taken up at once.
 func Open(o Options) (*System, error) {
 	m := newMetrics(o.Registerer)
-	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}, untagged: map[string]time.Time{}, doomed: make(chan struct{}, 1)}
+	s := &System{o: o, log: o.Log, bell: newBell(), Models: NewModels(o.Catalog), orphans: map[runtime.ID]time.Time{}, untagged: map[string]time.Time{}, doomed: make(chan struct{}, 1),
+		departures: newDepartures(o.Now), drains: make(chan struct{}, 1)}
 	w, remote, err := s.reach(o.Transport)
 	if err != nil {
 		return nil, err
@@ -153,7 +158,7 @@ func Open(o Options) (*System, error) {
 	safe := vault{o.Sealer}
 	s.Registries, s.Certificates = &Registries{cluster: o.Cluster, vault: safe}, &Certificates{cluster: o.Cluster, sealer: o.Sealer}
 	own := &ownership{registries: s.Registries, pulls: make(chan struct{}, maxPulls), way: outside(o.Driver, o.Reach), cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
-		held: o.Lease.Held, lease: o.Lease.Context,
+		barriers: newBarriers(), held: o.Lease.Held, lease: o.Lease.Context,
 		savings: newSavings(func(id state.ComputerID) bool { return s.local.using(id) }),
 		meter:   &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}
 	s.local = &local{deps: own, system: s.system, files: newFileRoom(maxFileOps, maxFileOpsEach),
@@ -166,6 +171,7 @@ func Open(o Options) (*System, error) {
 	s.shop.computers = s.Computers
 	s.Uploads = &Uploads{computers: s.Computers, vault: safe, now: o.Now}
 	s.Probes = &Probes{cluster: o.Cluster}
+	s.Drains = &Drains{cluster: o.Cluster, remote: w, departures: s.departures}
 	s.Snapshots = &Snapshots{cluster: o.Cluster, computers: s.Computers}
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape, recipes: o.Recipes, images: s.Images}
 	s.Attachments = &Attachments{cluster: o.Cluster, environments: s.Environments, computers: s.Computers}
@@ -207,6 +213,7 @@ func (s *System) begin() {
 	s.loops.Go(func() { s.drop(ctx) })
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.tendSaves) })
 	s.loops.Go(func() { s.forgetting.keep(ctx) })
+	s.loops.Go(func() { s.drain(ctx) })
 	s.loops.Go(func() { s.times.keep(ctx) })
 	s.loops.Go(func() { s.courier.carry(ctx) })
 }
@@ -228,6 +235,7 @@ func (s *System) Handler() http.Handler {
 	images := &imageRoom{driver: s.o.Driver, sending: make(chan struct{}, maxSentLayers)}
 	mux.HandleFunc("GET "+manifestPath+"{digest}", images.serveManifest)
 	mux.HandleFunc("GET "+layerPath+"{id}", images.serveLayer)
+	mux.HandleFunc("GET "+departuresPath, s.Drains.serveDepartures)
 	mux.HandleFunc("GET "+imageArchivePath+"{digest}", s.Images.serveArchive)
 	return mux
 }
@@ -287,6 +295,8 @@ func (s *System) wake(c state.Change) {
 		err = s.lookAt(state.ComputerID(c.ID))
 	case state.ChangedSnapshot:
 		signal(s.doomed)
+	case state.ChangedNode:
+		signal(s.drains)
 	case state.ChangedBuild:
 		err = s.lookAtBuild(state.BuildID(c.ID))
 	case state.ChangedImage:

@@ -14,6 +14,13 @@ import (
 func (c *computer) perform(what action) {
 	c.busy = true
 	record := c.record
+	if what == give {
+		fact, to := c.fact, c.parting.to
+		c.cell.do(func(ctx context.Context) any {
+			return did{action: give, epoch: record.Epoch, err: c.deps.give(ctx, record, fact, to)}
+		})
+		return
+	}
 	c.cell.do(func(ctx context.Context) any {
 		begun := c.deps.now()
 		done, err := c.deps.perform(ctx, what, record)

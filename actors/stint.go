@@ -90,6 +90,11 @@ func (s *stint) turn() (outcome, error) {
 		if stop := context.Cause(s.ctx); stop != nil {
 			return outcome{}, stop
 		}
+		select {
+		case <-s.leaves:
+			return outcome{}, errLeaves
+		default:
+		}
 		var err error
 		switch next := s.loop.Next(s.entries).(type) {
 		case agent.CallModel:

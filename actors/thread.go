@@ -93,8 +93,7 @@ func (t *thread) attend() error {
 	if err := t.deps.held(); err != nil {
 		return err
 	}
-	t.begin(j)
-	return nil
+	return t.begin(j)
 }
 
 func (t *thread) find() (job, error) {
@@ -111,19 +110,27 @@ func (t *thread) find() (job, error) {
 	})
 }
 
-func (t *thread) begin(j job) {
-	t.run, t.epoch = j.run.ID, j.computer.Epoch
+// begin starts the work on a run, unless its computer is given away just now:
+// its next owner, or this one if it stays, is told of the run again.
+func (t *thread) begin(j job) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	t.cancel = cancel
+	leaves, leave, ok := t.deps.barriers.enter(j.computer.ID, func(why error) { cancel(why) })
+	if !ok {
+		cancel(errLeaves)
+		return nil
+	}
+	t.run, t.epoch, t.cancel = j.run.ID, j.computer.Epoch, cancel
 	if j.run.Cancel {
 		cancel(errCancelled)
 	}
-	w := newWork(t.deps, j, ctx)
+	w := newWork(t.deps, j, ctx, leaves)
 	t.cell.do(func(life context.Context) any {
+		defer leave()
 		stop := context.AfterFunc(life, func() { cancel(errSuperseded) })
 		defer stop()
 		return ended{j.run.ID, j.computer.Epoch, w.do()}
 	})
+	return nil
 }
 
 // ended looks again: a run that could not go on here for a passing reason is
@@ -134,7 +141,7 @@ func (t *thread) ended(m ended) {
 	}
 	t.cancel(errSuperseded)
 	t.run, t.cancel = "", nil
-	if m.err != nil {
+	if m.err != nil && !errors.Is(m.err, errLeaves) {
 		t.log.Warn("run left undone", "run", m.run, "epoch", m.epoch, "err", m.err)
 	}
 	if m.err == nil || fault.Is(m.err, fault.Moved) {

@@ -54,13 +54,16 @@ type work struct {
 	past     []state.Event // the run's own, committed before this work began
 	// ctx ends when the run must stop: cancelled, out of time, superseded.
 	ctx context.Context
+	// leaves is closed when the run should stop between two steps: its computer
+	// goes to another node.
+	leaves <-chan struct{}
 	// commits ends only when this node may no longer write: what is known when
 	// a run is stopped is still committed.
 	commits context.Context
 }
 
-func newWork(w *workshop, j job, ctx context.Context) *work {
-	return &work{workshop: w, run: j.run, computer: j.computer, ctx: ctx,
+func newWork(w *workshop, j job, ctx context.Context, leaves <-chan struct{}) *work {
+	return &work{workshop: w, run: j.run, computer: j.computer, ctx: ctx, leaves: leaves,
 		log: w.log.With("thread", string(j.run.Thread), "run", string(j.run.ID))}
 }
 

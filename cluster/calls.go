@@ -21,6 +21,7 @@ const (
 	callPlace     = "cluster/place"      // state.ComputerID → state.Placement
 	callElsewhere = "cluster/elsewhere"  // state.ComputerID → state.NodeID
 	callLeave     = "cluster/leave"      // state.NodeID → nothing
+	callAbandon   = "cluster/abandon"    // state.NodeID → nothing
 	callConfirm   = "cluster/confirm"    // term → whether the node is still in it
 	callProbe     = "cluster/probe"      // → probed
 )
@@ -52,6 +53,7 @@ func (c *Cluster) serve() {
 	c.transport.Handle(callPlace, leading(c, c.servePlace))
 	c.transport.Handle(callElsewhere, leading(c, c.serveElsewhere))
 	c.transport.Handle(callLeave, leading(c, c.serveLeave))
+	c.transport.Handle(callAbandon, leading(c, c.serveAbandon))
 	c.transport.Handle(callConfirm, typed(c.serveConfirm))
 	c.transport.Handle(callProbe, typed(c.serveProbe))
 }

@@ -180,17 +180,33 @@ func (c *Cluster) Remove(ctx context.Context, node state.NodeID) error {
 	return err
 }
 
-// serveLeave waits until raft can do without the node, then removes its record.
-func (c *Cluster) serveLeave(ctx context.Context, r *reign, _ state.NodeID, node state.NodeID) (none struct{}, err error) {
-	if err := c.mayLeave(node); err != nil {
-		return none, err
+// Abandon is Remove for a node that is gone for ever with what it alone had. It
+// is refused while the node holds its lease.
+func (c *Cluster) Abandon(ctx context.Context, node state.NodeID) error {
+	_, err := insist[struct{}](ctx, c, c.transport.Call, callAbandon, node)
+	return err
+}
+
+func (c *Cluster) serveLeave(ctx context.Context, r *reign, _ state.NodeID, node state.NodeID) (struct{}, error) {
+	return struct{}{}, c.leave(ctx, r, state.RemoveNode{Node: node})
+}
+
+func (c *Cluster) serveAbandon(ctx context.Context, r *reign, _ state.NodeID, node state.NodeID) (struct{}, error) {
+	return struct{}{}, c.leave(ctx, r, state.RemoveNode{Node: node, Abandon: true})
+}
+
+// leave waits until raft can do without the node, then removes its record.
+func (c *Cluster) leave(ctx context.Context, r *reign, cmd state.RemoveNode) error {
+	node := cmd.Node
+	if err := c.mayLeave(cmd); err != nil {
+		return err
 	}
 	r.setLeaving(node, true)
 	defer r.setLeaving(node, false)
 	for {
 		in, err := c.inRaft(node)
 		if err != nil {
-			return none, err
+			return err
 		}
 		if !in {
 			break
@@ -198,39 +214,44 @@ func (c *Cluster) serveLeave(ctx context.Context, r *reign, _ state.NodeID, node
 		select {
 		case <-time.After(c.timing.Duty):
 		case <-r.ctx.Done():
-			return none, errNotLeader
+			return errNotLeader
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
-				return none, errNotLeader // the leader changed under the question
+				return errNotLeader // the leader changed under the question
 			}
-			return none, fault.New(fault.Unavailable, "node %s cannot be spared yet: no other node can take over its vote", node).WithRetry(retryAfter)
+			return fault.New(fault.Unavailable, "node %s cannot be spared yet: no other node can take over its vote", node).WithRetry(retryAfter)
 		}
 	}
-	a, err := r.decree(state.RemoveNode{Node: node})
+	a, err := r.decree(cmd)
 	if err != nil {
-		return none, err
+		return err
 	}
-	return none, a.Result.Err()
+	return a.Result.Err()
 }
 
-func (c *Cluster) mayLeave(node state.NodeID) error {
+func (c *Cluster) mayLeave(cmd state.RemoveNode) error {
 	v, err := c.Stale()
 	if err != nil {
 		return err
 	}
 	defer v.Close()
-	n, ok, err := v.FindNode(node)
+	n, ok, err := v.FindNode(cmd.Node)
 	if err != nil || !ok {
 		return err // gone already: that is what was asked for
 	}
 	if len(c.roster.all()) == 1 {
 		return fault.New(fault.Conflict, "node %s is the only one: without it there is no cluster", n.Name)
 	}
-	owned, err := v.CountComputersOn(node)
-	if err == nil && owned > 0 {
-		err = fault.New(fault.Conflict, "node %s still owns %d computers; move or delete them first", n.Name, owned)
+	owned, err := v.CountComputersOn(cmd.Node)
+	switch {
+	case err != nil || owned == 0:
+		return err
+	case n.Leased():
+		return fault.New(fault.Conflict, "node %s still owns %d computers and is alive; drain it first, or end its process if they may be lost", n.Name, owned)
+	case !cmd.Abandon:
+		return fault.New(fault.Conflict, "node %s is away and still owns %d computers; what it alone has of them is lost when it is removed: say so with --force", n.Name, owned)
 	}
-	return err
+	return nil
 }
 
 func (c *Cluster) inRaft(node state.NodeID) (bool, error) {

@@ -111,7 +111,7 @@ func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, 
 		} else {
 			need.Only = comp.DataNode
 		}
-	case comp.Live == 0 && !comp.Restores():
+	case comp.Live == 0 && !comp.Restores() && name != "": // a node that was removed never returns
 		return need, false, away(comp, name)
 	default: // a run cannot wait: it goes on with what there is
 		need.Store = comp.Saved.Store
@@ -141,6 +141,8 @@ func begin(v *state.View, comp state.Computer, need placement.Need, leased func(
 		need.Prefer, need.Store = s.Node, s.Store
 	case held:
 		need.Only = s.Node
+	case s.Phase == state.SnapshotFailed:
+		return need, false, fault.New(fault.Conflict, "the snapshot that computer %s is made from is no more: %s", comp.ID, s.Error)
 	default:
 		return need, false, fault.New(fault.Unavailable, "the snapshot that computer %s is made from is on node %s, which is away; it can be used when the node returns",
 			comp.ID, name).WithCode(CodeDataAway).WithRetry(awayRetry)

@@ -175,6 +175,19 @@ func TestOnlyANodeThatCanBeSparedLeaves(t *testing.T) {
 	h := doortest.Open(t)
 	c := as(t, h, h.AdminKey)
 	c.do("DELETE", "/v1/admin/nodes/nobody", nil).refused(404, "Node not found")
+	c.do("DELETE", "/v1/admin/nodes/n1?force=maybe", nil).refused(400, "force")
+	var drain wire.Drain
+	c.do("POST", "/v1/admin/nodes/nobody/drain", nil).refused(404, "Node not found")
+	c.do("POST", "/v1/admin/nodes/n1/drain", nil).is(200).into(&drain)
+	if !drain.Draining || drain.Since == nil || !drain.Answers {
+		t.Fatalf("%+v", drain)
+	}
+	c.do("GET", "/v1/admin/nodes/n1/drain", nil).is(200).into(&drain)
+	c.do("POST", "/v1/admin/nodes/n1/undrain", nil).is(200).into(&drain)
+	if drain.Draining || drain.Since != nil || drain.Done {
+		t.Fatalf("%+v", drain)
+	}
+	as(t, h, h.Key).do("POST", "/v1/admin/nodes/n1/drain", nil).refused(403, "admin")
 	c.do("DELETE", "/v1/admin/nodes/n1", nil).refused(409, "the only one")
 	as(t, h, h.Key).do("DELETE", "/v1/admin/nodes/n1", nil).refused(403, "admin")
 }

@@ -17,7 +17,7 @@ import (
 func Stand(o Options, sys *actors.System) Options {
 	o.Nouns = computeragents.Nouns{Threads: sys.Threads, Runs: runs{sys.Threads}, Agents: sys.Agents, Schedules: sys.Schedules,
 		Environments: sys.Environments, Builds: builds{sys.Builds}, Files: sys.Computers, Attachments: sys.Attachments, Machines: sys.Environments, Money: sys.Accounts, Search: sys.Search, Skills: sys.Skills, Git: sys.Git, Models: sys.Models}
-	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers = sys.Accounts, sys.Accounts, sys.Computers
+	o.Admin.Accounts, o.Admin.Money, o.Admin.Computers, o.Admin.Drains = sys.Accounts, sys.Accounts, sys.Computers, sys.Drains
 	o.AgentComputer.Computers, o.AgentComputer.Images, o.AgentComputer.Money = sys.Computers, sys.Images, sys.Accounts
 	o.AgentComputer.Registries = sys.Registries
 	o.AgentComputer.Files = sys.Computers

@@ -249,6 +249,23 @@ func (n *Node) Place(ctx context.Context, id state.ComputerID) (state.Computer, 
 	return c, err
 }
 
+// Elsewhere is the first other node that holds its lease and does not drain.
+func (n *Node) Elsewhere(_ context.Context, id state.ComputerID) (state.NodeID, error) {
+	v := n.Stale()
+	defer v.Close()
+	c, ok, err := v.AnyComputer(id)
+	if err != nil || !ok {
+		return "", fault.New(fault.NotFound, "Computer not found: %s", id)
+	}
+	nodes, err := v.Nodes()
+	for _, at := range nodes {
+		if at.ID != c.Node && at.Leased() && !at.Draining() {
+			return at.ID, err
+		}
+	}
+	return "", fault.New(fault.Unavailable, "no node can take computer %s", id)
+}
+
 // Leads is true of the node that joined first, until another was made to lead.
 func (n *Node) Leads() (bool, <-chan struct{}) {
 	n.records.mu.Lock()

@@ -150,31 +150,3 @@ func (cmd ExpireLease) apply(tx *Tx) error {
 	tx.changed(Change{Noun: ChangedNode, ID: string(n.ID), Node: n.ID})
 	return nodes.put(tx.w, n)
 }
-
-// RemoveNode takes a member out of the cluster. It is refused while the node
-// still owns computers that exist.
-type RemoveNode struct {
-	Node NodeID `cbor:"1,keyasint"`
-}
-
-func (cmd RemoveNode) apply(tx *Tx) error {
-	n, ok, err := tx.FindNode(cmd.Node)
-	if err != nil || !ok {
-		return err
-	}
-	owned, err := computers.count(tx.w, "node", string(n.ID))
-	if err != nil {
-		return err
-	}
-	if owned > 0 {
-		return fault.New(fault.Conflict, "node %s still owns %d computers", n.Name, owned)
-	}
-	if err := forgetIncarnation(tx.w, n.ID, n.Incarnation); err != nil {
-		return err
-	}
-	if err := tx.failPulls(n.ID); err != nil {
-		return err
-	}
-	tx.changed(Change{Noun: ChangedNode, ID: string(n.ID), Node: n.ID})
-	return nodes.remove(tx.w, string(n.ID))
-}

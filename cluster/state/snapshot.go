@@ -263,10 +263,15 @@ func (cmd DeleteSnapshot) apply(tx *Tx) error {
 		return err
 	}
 	tx.Reply(Wished{Operation: cmd.Operation.ID})
-	if !known {
-		return nil
+	if known {
+		if err := tx.putComputer(c); err != nil {
+			return err
+		}
 	}
-	return tx.putComputer(c)
+	if _, member, err := tx.FindNode(s.Node); err != nil || member {
+		return err
+	}
+	return SnapshotGone{ID: s.ID, Node: s.Node}.apply(tx) // there is nobody to delete it
 }
 
 // SnapshotGone records that the node which had a snapshot has deleted it. An

@@ -1,8 +1,6 @@
 package state
 
 import (
-	"errors"
-
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
 
@@ -71,8 +69,8 @@ func (c Computer) rests(w Wish) bool {
 }
 
 // deleteComputer asks the owner to end the computer's runs and then the
-// computer. One that nobody ever claimed has no owner to ask and nothing to
-// clean up: it is gone at once.
+// computer. One that was never claimed, or lost its node for ever, has no owner to
+// ask and nothing to clean up: it is gone at once.
 func (tx *Tx) deleteComputer(c Computer, o *Operation) error {
 	if c.Phase == Deleted || c.Wish == WishDeleted {
 		return nil
@@ -83,16 +81,13 @@ func (tx *Tx) deleteComputer(c Computer, o *Operation) error {
 	if err := tx.cancelRuns(c); err != nil {
 		return err
 	}
-	phase := Deleting
+	c.Wish, c.Phase, c.IdleStopped, c.Resize = WishDeleted, Deleting, false, nil
 	if c.Node == "" {
-		if err := tx.abandonRuns(c, "the computer was deleted"); err != nil {
+		if err := tx.endComputer(&c); err != nil {
 			return err
 		}
-		phase, c.DeletedAt = Deleted, tx.now
-		c.idle()
 	}
-	c.Wish, c.Phase, c.IdleStopped, c.Resize = WishDeleted, phase, false, nil
-	if o != nil && phase != Deleted {
+	if o != nil && c.Phase != Deleted {
 		if err := tx.beginOnce(&c, *o); err != nil {
 			return err
 		}
@@ -130,12 +125,7 @@ func (cmd SetPhase) apply(tx *Tx) error {
 		return err
 	}
 	if c.Phase == Deleted {
-		if err := tx.abandonRuns(c, "the computer was deleted"); err != nil {
-			return err
-		}
-		c.DeletedAt = tx.now
-		c.idle()
-		if err := errors.Join(tx.stored(&c, 0), tx.failSnapshots(c)); err != nil {
+		if err := tx.endComputer(&c); err != nil {
 			return err
 		}
 	}

@@ -128,6 +128,11 @@ func TestVerbsAskAndShow(t *testing.T) {
 		"status":          {"status", "GET /v1/admin/status", status, "", []string{"leader n2", "7.4s", "held", "voter"}},
 		"the key":         {"secrets status", "GET /v1/admin/secrets-key", wire.SecretsKey{ID: "00aa", Phase: "closing", Resealed: 7, Unreadable: 2, Unread: "run run_1"}, "", []string{"closing", "7", "2, such as in run run_1"}},
 		"a new key of it": {"secrets rotate", "POST /v1/admin/secrets-key/rotate", wire.SecretsKey{ID: "00bb", Phase: "resealing"}, "", []string{"00bb", "resealing"}},
+		"drain":           {"drain n1", "POST /v1/admin/nodes/n1/drain", wire.Drain{Node: "n1", Draining: true, Done: true}, "", []string{"n1 is drained"}},
+		"drain unwaited":  {"drain n1 --wait=false", "POST /v1/admin/nodes/n1/drain", wire.Drain{Node: "n1", Draining: true, Computers: 3, Running: 1, Runs: 2}, "", []string{"3 computers, 1 of them up, 2 runs", "does not answer"}},
+		"undrain":         {"undrain n1", "POST /v1/admin/nodes/n1/undrain", wire.Drain{Node: "n1"}, "", []string{"n1 takes new work"}},
+		"remove":          {"remove n1", "DELETE /v1/admin/nodes/n1", wire.Done{Success: true}, "", []string{"n1 is no member"}},
+		"abandon":         {"remove n1 --force", "DELETE /v1/admin/nodes/n1", wire.Done{Success: true}, "DELETE /v1/admin/nodes/n1?force=true", []string{"n1 is no member"}},
 		"token":           {"token", "POST /v1/admin/tokens", wire.Token{Token: "bothy1.x.y.z"}, "", []string{"bothy1.x.y.z\n", "bothy join"}},
 	}
 	for name, tt := range tests {

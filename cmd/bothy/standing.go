@@ -125,6 +125,12 @@ func (o nodesOf) Backup(ctx context.Context, recipients []string, w io.Writer) e
 	return o.n.cluster.Backup(ctx, recipients, w)
 }
 
+// Abandon takes a node that is away for ever out of the cluster, with what it
+// alone has.
+func (o nodesOf) Abandon(ctx context.Context, node state.NodeID) error {
+	return o.n.cluster.Abandon(ctx, node)
+}
+
 // RotateSecrets has a new key seal what users entrust to the cluster.
 func (o nodesOf) RotateSecrets(ctx context.Context) (state.SecretsKeys, error) {
 	return o.n.cluster.RotateSecrets(ctx)

@@ -18,6 +18,7 @@ var nodeColumns = []column[wire.NodeStatus]{
 	{head: "computers", cell: func(n wire.NodeStatus) string { return fmt.Sprint(n.Computers) }},
 	{head: "http", cell: func(n wire.NodeStatus) string { return n.HTTP }},
 	{head: "peer", cell: func(n wire.NodeStatus) string { return n.Peer }},
+	{head: "takes work", cell: takes},
 	{head: "life", cell: func(n wire.NodeStatus) string { return fmt.Sprint(n.Incarnation) }},
 	{head: "version", cell: func(n wire.NodeStatus) string { return n.Version }},
 }
@@ -31,6 +32,14 @@ func role(n wire.NodeStatus) string {
 		return "voter"
 	}
 	return "replica"
+}
+
+// takes says whether a node takes new work.
+func takes(n wire.NodeStatus) string {
+	if n.DrainingSince != nil {
+		return "no: draining"
+	}
+	return "yes"
 }
 
 // lease is how long a node may still act, where the answering node knows it.
@@ -132,25 +141,6 @@ func newToken(t *terminal) *cobra.Command {
 			}
 			_, err = fmt.Fprintf(t.err, "good for one node until %s: bothy join TOKEN\n", when(&token.ExpiresAt))
 			return err
-		},
-	}
-}
-
-func newLeave(t *terminal) *cobra.Command {
-	return &cobra.Command{
-		Use: "leave NODE", Short: "Take a node that owns no computers out of the cluster", Args: cobra.ExactArgs(1),
-		Long: `Take a node out of the cluster, by its name: its vote first, then its record. It
-is refused while the node owns computers. A node that is gone for ever leaves in
-the same way; its data directory is of no further use, and "bothy wipe" clears it.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client()
-			if err != nil {
-				return err
-			}
-			if err := c.RemoveNode(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			return t.did(removed{args[0]}, "%s has left the cluster", args[0])
 		},
 	}
 }

@@ -54,6 +54,8 @@ type Nodes interface {
 	Remove(ctx context.Context, node state.NodeID) error
 	// Backup writes an encrypted backup of the cluster's records and keys.
 	Backup(ctx context.Context, recipients []string, w io.Writer) error
+	// Abandon is Remove for a node that is away for ever, with what it alone has.
+	Abandon(ctx context.Context, node state.NodeID) error
 	// RotateSecrets has a new key seal what users entrust to the cluster. It is a
 	// Conflict while the key before it is being replaced.
 	RotateSecrets(ctx context.Context) (state.SecretsKeys, error)
@@ -73,6 +75,7 @@ type Nouns struct {
 	Money     computeragents.Money
 	Computers Computers
 	Nodes     Nodes
+	Drains    Drains
 }
 
 // Options is what the API stands on.
@@ -107,6 +110,9 @@ func (a *API) Routes() []door.Route {
 		{Method: "POST", Path: "/admin/tokens", Serve: a.Handle(a.createToken)},
 		{Method: "DELETE", Path: "/admin/nodes/:id", Serve: a.Handle(a.removeNode)},
 		{Method: "POST", Path: "/admin/backup", Long: true, Serve: a.Handle(a.backup)},
+		{Method: "GET", Path: "/admin/nodes/:id/drain", Serve: a.Handle(a.getDrain)},
+		{Method: "POST", Path: "/admin/nodes/:id/drain", Serve: a.Handle(a.drain)},
+		{Method: "POST", Path: "/admin/nodes/:id/undrain", Serve: a.Handle(a.undrain)},
 		{Method: "GET", Path: "/admin/secrets-key", Serve: a.Handle(a.getSecretsKey)},
 		{Method: "POST", Path: "/admin/secrets-key/rotate", Serve: a.Handle(a.rotateSecretsKey)},
 		{Method: "GET", Path: "/admin/accounts", Serve: a.Handle(a.listAccounts)},

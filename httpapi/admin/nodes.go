@@ -50,7 +50,7 @@ func nodeOf(v *state.View, n state.Node, m Member) (wire.NodeStatus, error) {
 	owned, err := v.CountComputersOn(n.ID)
 	return wire.NodeStatus{ID: string(n.ID), Name: n.Name, HTTP: n.HTTPAddr, Peer: n.PeerAddr, Alive: m.Alive, Voter: m.Voter,
 		Leader: m.Leader, Leased: n.Leased(), LeaseLeftMS: m.LeaseLeft.Milliseconds(), Incarnation: n.Incarnation,
-		Computers: owned, Version: n.Version, Store: n.Store}, err
+		Computers: owned, Version: n.Version, Store: n.Store, DrainingSince: wire.Maybe(n.DrainingSince)}, err
 }
 
 // safety tells how safe the disks of a node's computers are, added to what is
@@ -108,25 +108,43 @@ func (a *API) createToken(c *gin.Context) error {
 }
 
 // removeNode serves DELETE /v1/admin/nodes/:id; a node's name will do for its id.
+// With ?force=true one that is away goes with the computers that it owns.
 func (a *API) removeNode(c *gin.Context) error {
+	n, err := a.node(c)
+	if err != nil {
+		return err
+	}
+	remove := a.Nodes.Remove
+	switch c.Query("force") {
+	case "true":
+		remove = a.Nodes.Abandon
+	case "", "false":
+	default:
+		return invalid("force", "force is true or false")
+	}
+	if err := remove(c.Request.Context(), n); err != nil {
+		return err
+	}
+	a.ok(c, wire.Done{Success: true, Deleted: true})
+	return nil
+}
+
+// node is the member that the path names, by id or name.
+func (a *API) node(c *gin.Context) (state.NodeID, error) {
 	v, err := a.Records.View(c.Request.Context())
 	if err != nil {
-		return err
+		return "", err
 	}
+	defer v.Close()
 	nodes, err := v.Nodes()
-	v.Close()
 	if err != nil {
-		return err
+		return "", err
 	}
+	wanted := c.Param("id")
 	for _, n := range nodes {
-		if wanted := c.Param("id"); wanted != string(n.ID) && wanted != n.Name {
-			continue
+		if wanted == string(n.ID) || wanted == n.Name {
+			return n.ID, nil
 		}
-		if err := a.Nodes.Remove(c.Request.Context(), n.ID); err != nil {
-			return err
-		}
-		a.ok(c, wire.Done{Success: true, Deleted: true})
-		return nil
 	}
-	return fault.New(fault.NotFound, "Node not found: %s", c.Param("id"))
+	return "", fault.New(fault.NotFound, "Node not found: %s", wanted)
 }

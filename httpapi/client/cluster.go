@@ -23,6 +23,28 @@ func (c *Client) RemoveNode(ctx context.Context, node string) error {
 	return remove(ctx, c, path("admin", "nodes", node))
 }
 
+// AbandonNode is RemoveNode for a node that is away for ever: the computers that
+// it owns lose what it alone had of them. It needs an admin key.
+func (c *Client) AbandonNode(ctx context.Context, node string) error {
+	return remove(ctx, c, path("admin", "nodes", node)+"?force=true")
+}
+
+// DrainNode has a node, by name or id, give away what it has and take nothing
+// new. It does not wait. It needs an admin key.
+func (c *Client) DrainNode(ctx context.Context, node string) (wire.Drain, error) {
+	return post[wire.Drain](ctx, c, path("admin", "nodes", node, "drain"), nil)
+}
+
+// UndrainNode has a node take new work again. It needs an admin key.
+func (c *Client) UndrainNode(ctx context.Context, node string) (wire.Drain, error) {
+	return post[wire.Drain](ctx, c, path("admin", "nodes", node, "undrain"), nil)
+}
+
+// Drain says what is left on a node that drains. It needs an admin key.
+func (c *Client) Drain(ctx context.Context, node string) (wire.Drain, error) {
+	return get[wire.Drain](ctx, c, path("admin", "nodes", node, "drain"))
+}
+
 // Health says how the node that answers is. It needs no key.
 func (c *Client) Health(ctx context.Context) (wire.Health, error) {
 	return get[wire.Health](ctx, c, path("health"))

@@ -286,6 +286,8 @@ func (n nodes) Backup(_ context.Context, recipients []string, w io.Writer) error
 	return backup.Write(w, recipients, backup.Header{Cluster: "test"}, func(io.Writer) error { return nil })
 }
 
+func (n nodes) Abandon(ctx context.Context, node state.NodeID) error { return n.Remove(ctx, node) }
+
 func (n nodes) RotateSecrets(ctx context.Context) (k state.SecretsKeys, err error) {
 	v := n.records.Stale()
 	defer v.Close()

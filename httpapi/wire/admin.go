@@ -135,6 +135,32 @@ type NodeStatus struct {
 	Computers   int    `json:"computers"`
 	Version     string `json:"version"`
 	Store       string `json:"store"` // id of the blob store that it reaches; "" is none
+	// DrainingSince is there while the node gives away what it has.
+	DrainingSince *Time `json:"drainingSince,omitempty"`
+}
+
+// Drain is how far a node has given away what it has.
+type Drain struct {
+	Node      string `json:"node"` // its name
+	Draining  bool   `json:"draining"`
+	Since     *Time  `json:"since"` // null while it does not
+	Done      bool   `json:"done"`  // nothing is left on it
+	Computers int    `json:"computers"`
+	Running   int    `json:"running"` // of the computers
+	Runs      int    `json:"runs"`    // in progress on them
+	Builds    int    `json:"builds"`
+	// Answers is false when the node itself could not be asked: then Departures
+	// is empty.
+	Answers    bool        `json:"answers"`
+	Departures []Departure `json:"departures"`
+}
+
+// Departure is a computer on its way off a node, or one that cannot go.
+type Departure struct {
+	ComputerID string `json:"computerId"`
+	Step       string `json:"step"`          // waiting, saving, settling, moving, staying
+	Why        string `json:"why,omitempty"` // it stays
+	Since      Time   `json:"since"`
 }
 
 // Computer is a durable machine.

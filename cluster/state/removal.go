@@ -1,0 +1,106 @@
+package state
+
+import (
+	"errors"
+
+	"github.com/bothy-computer/bothy/cluster/fault"
+)
+
+// RemoveNode takes a member out of the cluster. It is refused while the node
+// still owns computers that exist. With Abandon those lose it all the same, which
+// a node must not be able to notice: one that may act is refused. Their newest
+// data is then lost with it, unless a save has it.
+type RemoveNode struct {
+	Node    NodeID `cbor:"1,keyasint"`
+	Abandon bool   `cbor:"2,keyasint,omitempty"`
+}
+
+func (cmd RemoveNode) apply(tx *Tx) error {
+	n, ok, err := tx.FindNode(cmd.Node)
+	if err != nil || !ok {
+		return err
+	}
+	owned, err := computers.count(tx.w, "node", string(n.ID))
+	switch {
+	case err != nil:
+		return err
+	case owned > 0 && !cmd.Abandon:
+		return fault.New(fault.Conflict, "node %s still owns %d computers", n.Name, owned)
+	case owned > 0 && n.Leased():
+		return fault.New(fault.Conflict, "node %s still owns %d computers and holds its lease", n.Name, owned)
+	}
+	if err := tx.orphanComputers(n.ID); err != nil {
+		return err
+	}
+	if err := tx.loseSnapshots(n); err != nil {
+		return err
+	}
+	if err := forgetIncarnation(tx.w, n.ID, n.Incarnation); err != nil {
+		return err
+	}
+	if err := tx.failPulls(n.ID); err != nil {
+		return err
+	}
+	tx.changed(Change{Noun: ChangedNode, ID: string(n.ID), Node: n.ID})
+	return nodes.remove(tx.w, string(n.ID))
+}
+
+// orphanComputers takes a node's computers from it: the next to need one has it
+// placed, and nobody waits for what the node alone had. Those that were to be
+// deleted are.
+func (tx *Tx) orphanComputers(node NodeID) error {
+	var owned []Computer
+	err := tx.ComputersOn(node, func(c Computer) bool { owned = append(owned, c); return true })
+	for _, c := range owned {
+		if err != nil {
+			return err
+		}
+		if _, err = tx.releaseComputer(&c); err != nil {
+			return err
+		}
+		if c.Phase.Up() || c.Phase == Stopping {
+			c.Phase = Stopped
+		}
+		if c.Wish == WishDeleted {
+			c.Node = ""
+			if err = tx.endComputer(&c); err == nil {
+				err = tx.putComputer(c)
+			}
+			continue
+		}
+		err = tx.give(c, "")
+	}
+	return err
+}
+
+// endComputer makes a computer a deleted one, of which nothing is left.
+func (tx *Tx) endComputer(c *Computer) error {
+	if err := tx.abandonRuns(*c, "the computer was deleted"); err != nil {
+		return err
+	}
+	c.Wish, c.Phase, c.DeletedAt = WishDeleted, Deleted, tx.now
+	c.idle()
+	return errors.Join(tx.stored(c, 0), tx.failSnapshots(*c))
+}
+
+// loseSnapshots says of the snapshots that lay on a node alone that they are gone.
+func (tx *Tx) loseSnapshots(n Node) error {
+	var there []Snapshot
+	err := tx.SnapshotsOn(n.ID, func(s Snapshot) bool { there = append(there, s); return true })
+	for _, s := range there {
+		switch {
+		case err != nil:
+			return err
+		case s.Left():
+			err = snapshots.remove(tx.w, string(s.ID))
+		case s.Phase == SnapshotDeleting:
+			err = SnapshotGone{ID: s.ID, Node: n.ID}.apply(tx)
+		case s.Phase == SnapshotReady && s.Store == "":
+			s.Phase, s.Error, s.UpdatedAt = SnapshotFailed, "it was lost with node "+n.Name, tx.now
+			if err = tx.holds(&s, 0); err == nil {
+				err = snapshots.put(tx.w, s)
+			}
+		}
+	}
+	return err
+}
