@@ -6,6 +6,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/bothy-computer/bothy/cluster/placement"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
 
@@ -26,6 +27,8 @@ type Cluster interface {
 	// Elsewhere is the node that a computer's owner may hand it over to, as the
 	// leader chooses it; Unavailable when there is none.
 	Elsewhere(ctx context.Context, id state.ComputerID) (state.NodeID, error)
+	// Rebalance lists at most so many moves that would even out the nodes.
+	Rebalance(ctx context.Context, most int) ([]placement.Move, error)
 	// Leads reports whether this node leads, as far as it knows, and gives a
 	// channel that closes when another leader is heard of.
 	Leads() (bool, <-chan struct{})

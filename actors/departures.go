@@ -52,22 +52,34 @@ type departures struct {
 	now   func() time.Time
 	grace time.Duration // departGrace
 	retry time.Duration // departRetry
+
+	going  sync.WaitGroup
+	closed bool
 }
 
 func newDepartures(now func() time.Time) *departures {
 	return &departures{turns: make(chan struct{}, maxDepartures), of: map[state.ComputerID]*Departure{}, now: now, grace: departGrace, retry: departRetry}
 }
 
-// begin takes a computer in that does not leave already.
-func (d *departures) begin(id state.ComputerID) bool {
+// begin takes a computer in that does not leave already, and has move see to it.
+func (d *departures) begin(id state.ComputerID, move func()) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at := d.of[id]
-	if at != nil && (at.Step != DepartureStays || d.now().Sub(at.Since) < d.retry) {
+	if d.closed || at != nil && (at.Step != DepartureStays || d.now().Sub(at.Since) < d.retry) {
 		return false
 	}
 	d.of[id] = &Departure{Computer: id, Step: DepartureWaits, Since: d.now()}
+	d.going.Go(move)
 	return true
+}
+
+// close waits for those that go on, which see their context end.
+func (d *departures) close() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.going.Wait()
 }
 
 func (d *departures) step(id state.ComputerID, step DepartureStep, why string) {
@@ -147,10 +159,7 @@ func (s *System) departAll(ctx context.Context) error {
 	}
 	slices.SortStableFunc(list, func(a, b state.Computer) int { return cmp.Compare(trouble(a), trouble(b)) })
 	for _, c := range list {
-		if !s.departures.begin(c.ID) {
-			continue
-		}
-		s.loops.Go(func() {
+		s.departures.begin(c.ID, func() {
 			if err := s.depart(ctx, c.ID, ""); err != nil && ctx.Err() == nil {
 				s.log.Info("a computer cannot leave this node yet", "computer", string(c.ID), "err", err)
 			}

@@ -143,3 +143,37 @@ func TestAComputerThatCannotLeaveGoesOn(t *testing.T) {
 	waitFor(t, func() bool { return two.computer(t, c.ID).Node == two.node.Self() })
 	two.reads(t, c.ID, "f", "newer")
 }
+
+// TestANodeThatJoinsGetsItsShareOnDemand rebalances through the node that is new.
+func TestANodeThatJoinsGetsItsShareOnDemand(t *testing.T) {
+	houses, _ := fleet(t)
+	one, two := houses[0], houses[1]
+	for range 6 {
+		env := one.restless(t, time.Hour)
+		if _, err := one.node.Place(t.Context(), env.Computer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	on := func(h *house) (n int) {
+		v := h.node.Stale()
+		defer v.Close()
+		n, err := v.CountComputersOn(h.node.Self())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	plan, err := two.Drains.Plan(t.Context(), MaxRebalance)
+	if err != nil || len(plan) < 3 || on(one) < 6 {
+		t.Fatalf("%v, %v, %d", plan, err, on(one))
+	}
+	moves, err := two.Drains.Rebalance(t.Context(), MaxRebalance)
+	if err != nil || len(moves) != len(plan) || moves[0].Why != "" {
+		t.Fatalf("%v, %v", moves, err)
+	}
+	waitFor(t, func() bool { return on(two) > 0 && on(houses[2]) > 0 && on(one) <= 3 })
+	waitFor(t, func() bool { return len(one.departures.list()) == 0 })
+	if again, err := two.Drains.Plan(t.Context(), MaxRebalance); err != nil || len(again) > 0 {
+		t.Fatalf("it does not come to rest: %v, %v", again, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/placement"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
 
@@ -23,6 +24,8 @@ type Drains struct {
 	cluster    Cluster
 	remote     *wire
 	departures *departures
+	// leave begins the departure of a computer of this node.
+	leave func(placement.Move) error
 }
 
 // Drain is a node that drains, or not, and what is left on it.

@@ -203,6 +203,7 @@ func Open(o Options) (*System, error) {
 func (s *System) begin() {
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
+	s.Drains.leave = s.leaveFor(ctx)
 	s.loops.Go(func() { s.watch(ctx) })
 	s.loops.Go(func() { s.Search.run(ctx) })
 	s.loops.Go(func() { s.every(ctx, tickEvery, s.tick) })
@@ -236,6 +237,7 @@ func (s *System) Handler() http.Handler {
 	mux.HandleFunc("GET "+manifestPath+"{digest}", images.serveManifest)
 	mux.HandleFunc("GET "+layerPath+"{id}", images.serveLayer)
 	mux.HandleFunc("GET "+departuresPath, s.Drains.serveDepartures)
+	mux.HandleFunc("POST "+departuresPath, s.Drains.serveLeave)
 	mux.HandleFunc("GET "+imageArchivePath+"{digest}", s.Images.serveArchive)
 	return mux
 }
@@ -249,6 +251,7 @@ func (s *System) Close() {
 	s.Drain()
 	s.end()
 	s.loops.Wait()
+	s.departures.close()
 	s.system.close()
 	s.shop.way.CloseIdleConnections()
 	s.shop.gateway.Close()

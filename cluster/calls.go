@@ -20,6 +20,7 @@ const (
 	callLife      = "cluster/life"       // lifeRequest → answered
 	callPlace     = "cluster/place"      // state.ComputerID → state.Placement
 	callElsewhere = "cluster/elsewhere"  // state.ComputerID → state.NodeID
+	callRebalance = "cluster/rebalance"  // how many at most → []placement.Move
 	callLeave     = "cluster/leave"      // state.NodeID → nothing
 	callAbandon   = "cluster/abandon"    // state.NodeID → nothing
 	callConfirm   = "cluster/confirm"    // term → whether the node is still in it
@@ -52,6 +53,7 @@ func (c *Cluster) serve() {
 	c.transport.Handle(callLife, leading(c, c.serveLife))
 	c.transport.Handle(callPlace, leading(c, c.servePlace))
 	c.transport.Handle(callElsewhere, leading(c, c.serveElsewhere))
+	c.transport.Handle(callRebalance, leading(c, c.serveRebalance))
 	c.transport.Handle(callLeave, leading(c, c.serveLeave))
 	c.transport.Handle(callAbandon, leading(c, c.serveAbandon))
 	c.transport.Handle(callConfirm, typed(c.serveConfirm))

@@ -111,7 +111,7 @@ func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, 
 		} else {
 			need.Only = comp.DataNode
 		}
-	case comp.Live == 0 && !comp.Restores() && name != "": // a node that was removed never returns
+	case comp.Live == 0 && !comp.Restores():
 		return need, false, away(comp, name)
 	default: // a run cannot wait: it goes on with what there is
 		need.Store = comp.Saved.Store

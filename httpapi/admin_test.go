@@ -188,6 +188,13 @@ func TestOnlyANodeThatCanBeSparedLeaves(t *testing.T) {
 		t.Fatalf("%+v", drain)
 	}
 	as(t, h, h.Key).do("POST", "/v1/admin/nodes/n1/drain", nil).refused(403, "admin")
+	var moved wire.Rebalanced
+	c.do("POST", "/v1/admin/rebalance", `{"dryRun":true}`).is(200).into(&moved)
+	if moved.Begun || len(moved.Moves) != 0 {
+		t.Fatalf("%+v", moved)
+	}
+	c.do("POST", "/v1/admin/rebalance", `{"max":21}`).refused(400, "max must be between 1 and 20")
+	as(t, h, h.Key).do("POST", "/v1/admin/rebalance", nil).refused(403, "admin")
 	c.do("DELETE", "/v1/admin/nodes/n1", nil).refused(409, "the only one")
 	as(t, h, h.Key).do("DELETE", "/v1/admin/nodes/n1", nil).refused(403, "admin")
 }

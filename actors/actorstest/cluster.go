@@ -12,6 +12,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/placement"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/cluster/state/statetest"
 )
@@ -264,6 +265,27 @@ func (n *Node) Elsewhere(_ context.Context, id state.ComputerID) (state.NodeID, 
 		}
 	}
 	return "", fault.New(fault.Unavailable, "no node can take computer %s", id)
+}
+
+// Rebalance evens out by memory alone.
+func (n *Node) Rebalance(_ context.Context, most int) (moves []placement.Move, err error) {
+	v := n.Stale()
+	defer v.Close()
+	nodes, err := v.Nodes()
+	if err != nil {
+		return nil, err
+	}
+	var places []placement.Node
+	for _, at := range nodes {
+		places = append(places, placement.Node{ID: at.ID, Leased: at.Leased(), Draining: at.Draining()})
+	}
+	var residents []placement.Resident
+	err = v.EveryComputer(func(c state.Computer) bool {
+		residents = append(residents, placement.Resident{Node: c.Node, Up: c.Phase == state.Running,
+			Need: placement.Need{Computer: c.ID, MemoryBytes: c.MemoryBytes}})
+		return true
+	})
+	return placement.Rebalance(places, residents, most), err
 }
 
 // Leads is true of the node that joined first, until another was made to lead.

@@ -29,7 +29,7 @@ func (cmd RemoveNode) apply(tx *Tx) error {
 	case owned > 0 && n.Leased():
 		return fault.New(fault.Conflict, "node %s still owns %d computers and holds its lease", n.Name, owned)
 	}
-	if err := tx.orphanComputers(n.ID); err != nil {
+	if err := tx.orphanComputers(n); err != nil {
 		return err
 	}
 	if err := tx.loseSnapshots(n); err != nil {
@@ -46,11 +46,12 @@ func (cmd RemoveNode) apply(tx *Tx) error {
 }
 
 // orphanComputers takes a node's computers from it: the next to need one has it
-// placed, and nobody waits for what the node alone had. Those that were to be
-// deleted are.
-func (tx *Tx) orphanComputers(node NodeID) error {
+// placed, and nobody waits for what the node alone had. One begins from its last
+// save, or has failed, with the reason, and begins empty when it is started again.
+// Those that were to be deleted are.
+func (tx *Tx) orphanComputers(n Node) error {
 	var owned []Computer
-	err := tx.ComputersOn(node, func(c Computer) bool { owned = append(owned, c); return true })
+	err := tx.ComputersOn(n.ID, func(c Computer) bool { owned = append(owned, c); return true })
 	for _, c := range owned {
 		if err != nil {
 			return err
@@ -67,6 +68,14 @@ func (tx *Tx) orphanComputers(node NodeID) error {
 				err = tx.putComputer(c)
 			}
 			continue
+		}
+		switch {
+		case c.DataNode != n.ID:
+		case c.Saved.Name != "":
+			c.DataNode = ""
+		case c.Live == 0: // a run is told when it goes on
+			c.DataNode, c.Phase, c.Wish = "", Failed, WishStopped
+			c.Error = "its disk was lost with node " + n.Name + "; started again it begins with an empty one"
 		}
 		err = tx.give(c, "")
 	}

@@ -14,6 +14,13 @@ func TestAbandonedNode(t *testing.T) {
 	f.startRun("thread_1", "run_1", 0)
 	f.ok(n1, SetPhase{Computer: comp, Epoch: epoch, Phase: Running, HasData: true})
 	f.ok(n1, RecordUsage{Ticks: []Tick{{Computer: comp, Epoch: epoch, Next: "resv_1", Amount: 500}}})
+	f.makeEnvironment(acct, "env_kept", "comp_kept")
+	f.makeEnvironment(acct, "env_lost", "comp_lost")
+	for _, id := range []ComputerID{"comp_kept", "comp_lost"} {
+		e := f.claim(id, n1)
+		f.ok(n1, SetPhase{Computer: id, Epoch: e, Phase: Stopped, HasData: true})
+	}
+	f.ok(n1, SaveDisk{Computer: "comp_kept", Epoch: 1, Save: Save{Name: "one", Store: "bucket"}})
 	f.makeLone("box")
 	f.claim(lone, n1)
 	f.do(SetWish{Account: acct, Computer: lone, Wish: WishDeleted, Operation: &Operation{ID: "op_d", Kind: DeleteOperation}})
@@ -31,6 +38,12 @@ func TestAbandonedNode(t *testing.T) {
 	c := f.computer(comp)
 	if c.Node != "" || c.Epoch != epoch+1 || c.Phase != Stopped || c.DataNode != n1 || c.Reservation != "" {
 		t.Fatalf("%+v", c)
+	}
+	if c := f.computer("comp_kept"); !c.Restores() || c.Phase != Stopped {
+		t.Fatalf("one with a save: %+v", c)
+	}
+	if c := f.computer("comp_lost"); c.DataNode != "" || c.Phase != Failed || c.Error == "" {
+		t.Fatalf("one without: %+v", c)
 	}
 	if gone, _, _ := f.view().AnyComputer(lone); gone.Phase != Deleted {
 		t.Fatalf("one that was to be deleted: %+v", gone)

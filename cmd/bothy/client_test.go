@@ -131,6 +131,7 @@ func TestVerbsAskAndShow(t *testing.T) {
 		"drain":           {"drain n1", "POST /v1/admin/nodes/n1/drain", wire.Drain{Node: "n1", Draining: true, Done: true}, "", []string{"n1 is drained"}},
 		"drain unwaited":  {"drain n1 --wait=false", "POST /v1/admin/nodes/n1/drain", wire.Drain{Node: "n1", Draining: true, Computers: 3, Running: 1, Runs: 2}, "", []string{"3 computers, 1 of them up, 2 runs", "does not answer"}},
 		"undrain":         {"undrain n1", "POST /v1/admin/nodes/n1/undrain", wire.Drain{Node: "n1"}, "", []string{"n1 takes new work"}},
+		"rebalance":       {"rebalance --dry-run --max 3", "POST /v1/admin/rebalance", wire.Rebalanced{Moves: []wire.Move{{ComputerID: "0199-c", From: "n1", To: "n2"}}}, `POST /v1/admin/rebalance {"dryRun":true,"max":3}`, []string{"0199-c", "n2"}},
 		"remove":          {"remove n1", "DELETE /v1/admin/nodes/n1", wire.Done{Success: true}, "", []string{"n1 is no member"}},
 		"abandon":         {"remove n1 --force", "DELETE /v1/admin/nodes/n1", wire.Done{Success: true}, "DELETE /v1/admin/nodes/n1?force=true", []string{"n1 is no member"}},
 		"token":           {"token", "POST /v1/admin/tokens", wire.Token{Token: "bothy1.x.y.z"}, "", []string{"bothy1.x.y.z\n", "bothy join"}},

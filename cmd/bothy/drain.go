@@ -236,3 +236,45 @@ lost, and so are snapshots that were only there.`,
 	cmd.Flags().BoolVar(&force, "force", false, "give up what the node alone has of its computers")
 	return cmd
 }
+
+var moveColumns = []column[wire.Move]{
+	{head: "computer", cell: func(m wire.Move) string { return m.ComputerID }},
+	{head: "from", cell: func(m wire.Move) string { return m.From }},
+	{head: "to", cell: func(m wire.Move) string { return m.To }},
+	{head: "not begun", cell: func(m wire.Move) string { return m.Why }},
+}
+
+func newRebalance(t *terminal) *cobra.Command {
+	var ask wire.Rebalance
+	most := 0
+	cmd := &cobra.Command{
+		Use: "rebalance", Short: "Even out what the nodes have, such as after one has joined", Args: cobra.NoArgs,
+		Long: `Move computers from the fullest nodes to the emptiest, as when a node drains:
+those that are down first, few at a time, none when the nodes are about even. It
+does not wait for them; "bothy status" shows how many each node has.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			if most > 0 {
+				ask.Max = &most
+			}
+			done, err := c.Rebalance(cmd.Context(), ask)
+			if err != nil {
+				return err
+			}
+			if t.json() {
+				return t.print(done)
+			}
+			if len(done.Moves) == 0 {
+				_, err := fmt.Fprintln(t.out, "the nodes are about even; nothing moves")
+				return err
+			}
+			return table(t.out, done.Moves, moveColumns)
+		},
+	}
+	cmd.Flags().BoolVar(&ask.DryRun, "dry-run", false, "only say what would move")
+	cmd.Flags().IntVar(&most, "max", 0, "how many at most (default 20)")
+	return cmd
+}

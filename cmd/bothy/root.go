@@ -42,7 +42,7 @@ BOTHY_API_KEY. Without them it asks this machine's node with its admin key.`,
 	root.PersistentFlags().StringVarP(&t.format, "output", "o", "", "table or json (default: table on a terminal, json when piped)")
 	root.AddGroup(&cobra.Group{ID: groupNodes, Title: "Nodes:"}, &cobra.Group{ID: groupWork, Title: "Work:"}, &cobra.Group{ID: groupTenants, Title: "Accounts:"})
 	for group, commands := range map[string][]*cobra.Command{
-		groupNodes: {newUp(t), newJoin(t), newConfig(t), newToken(t), newStatus(t), newTop(t), newDoctor(t), newSecrets(t), newBackup(t), newRestore(t), newDrain(t), newUndrain(t), newLeave(t), newRemove(t), newWipe(t)},
+		groupNodes: {newUp(t), newJoin(t), newConfig(t), newToken(t), newStatus(t), newTop(t), newDoctor(t), newSecrets(t), newBackup(t), newRestore(t), newDrain(t), newUndrain(t), newRebalance(t), newLeave(t), newRemove(t), newWipe(t)},
 		groupWork: {newRun(t), newLogs(t), newExec(t), newCp(t), newThreads(t), newAgents(t), newSkills(t), newSchedules(t),
 			newTasks(t), newWebhooks(t), newEnvs(t), newComputers(t), newImages(t), newRegistries(t)},
 		groupTenants: {newAccounts(t), newUsers(t), newKeys(t), newBudget(t), newBilling(t)},

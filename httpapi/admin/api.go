@@ -113,6 +113,7 @@ func (a *API) Routes() []door.Route {
 		{Method: "GET", Path: "/admin/nodes/:id/drain", Serve: a.Handle(a.getDrain)},
 		{Method: "POST", Path: "/admin/nodes/:id/drain", Serve: a.Handle(a.drain)},
 		{Method: "POST", Path: "/admin/nodes/:id/undrain", Serve: a.Handle(a.undrain)},
+		{Method: "POST", Path: "/admin/rebalance", Serve: a.Handle(a.rebalance)},
 		{Method: "GET", Path: "/admin/secrets-key", Serve: a.Handle(a.getSecretsKey)},
 		{Method: "POST", Path: "/admin/secrets-key/rotate", Serve: a.Handle(a.rotateSecretsKey)},
 		{Method: "GET", Path: "/admin/accounts", Serve: a.Handle(a.listAccounts)},

@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/bothy-computer/bothy/actors"
+	"github.com/bothy-computer/bothy/cluster/placement"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/wire"
 )
@@ -15,6 +16,9 @@ type Drains interface {
 	Begin(ctx context.Context, node state.NodeID) (actors.Drain, error)
 	End(ctx context.Context, node state.NodeID) (actors.Drain, error)
 	Of(ctx context.Context, node state.NodeID) (actors.Drain, error)
+	// Plan lists moves that would even out the nodes, and Rebalance begins them.
+	Plan(ctx context.Context, most int) ([]placement.Move, error)
+	Rebalance(ctx context.Context, most int) ([]actors.Rebalanced, error)
 }
 
 // drain serves POST /v1/admin/nodes/:id/drain. It does not wait for the end.
@@ -47,4 +51,40 @@ func drainOf(d actors.Drain) wire.Drain {
 			Why: one.Why, Since: wire.At(one.Since)})
 	}
 	return w
+}
+
+// rebalance serves POST /v1/admin/rebalance. It does not wait for the moves.
+func (a *API) rebalance(c *gin.Context) error {
+	var body wire.Rebalance
+	if err := a.Read(c, &body); err != nil {
+		return err
+	}
+	most := actors.MaxRebalance
+	if body.Max != nil {
+		most = *body.Max
+	}
+	reply := wire.Rebalanced{Moves: []wire.Move{}, Begun: !body.DryRun}
+	add := func(m placement.Move, why string) {
+		reply.Moves = append(reply.Moves, wire.Move{ComputerID: string(m.Computer), From: a.Records.NodeName(m.From), To: a.Records.NodeName(m.To), Why: why})
+	}
+	if body.DryRun {
+		plan, err := a.Drains.Plan(c.Request.Context(), most)
+		if err != nil {
+			return err
+		}
+		for _, m := range plan {
+			add(m, "")
+		}
+		a.ok(c, reply)
+		return nil
+	}
+	moves, err := a.Drains.Rebalance(c.Request.Context(), most)
+	if err != nil {
+		return err
+	}
+	for _, m := range moves {
+		add(m.Move, m.Why)
+	}
+	a.ok(c, reply)
+	return nil
 }

@@ -45,6 +45,12 @@ func (c *Client) Drain(ctx context.Context, node string) (wire.Drain, error) {
 	return get[wire.Drain](ctx, c, path("admin", "nodes", node, "drain"))
 }
 
+// Rebalance begins moves that even out what the nodes have, or only lists them.
+// It needs an admin key.
+func (c *Client) Rebalance(ctx context.Context, ask wire.Rebalance) (wire.Rebalanced, error) {
+	return postOnce[wire.Rebalanced](ctx, c, path("admin", "rebalance"), ask)
+}
+
 // Health says how the node that answers is. It needs no key.
 func (c *Client) Health(ctx context.Context) (wire.Health, error) {
 	return get[wire.Health](ctx, c, path("health"))

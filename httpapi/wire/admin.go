@@ -155,6 +155,26 @@ type Drain struct {
 	Departures []Departure `json:"departures"`
 }
 
+// Rebalance asks for moves that even out what the nodes have.
+type Rebalance struct {
+	DryRun bool `json:"dryRun,omitempty"` // only say which
+	Max    *int `json:"max,omitempty"`    // how many at most
+}
+
+// Rebalanced is what was, or would be, moved.
+type Rebalanced struct {
+	Begun bool   `json:"begun"`
+	Moves []Move `json:"moves"`
+}
+
+// Move is a computer's way from one node to another.
+type Move struct {
+	ComputerID string `json:"computerId"`
+	From       string `json:"from"` // nodes' names
+	To         string `json:"to"`
+	Why        string `json:"why,omitempty"` // it was not begun
+}
+
 // Departure is a computer on its way off a node, or one that cannot go.
 type Departure struct {
 	ComputerID string `json:"computerId"`
