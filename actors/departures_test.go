@@ -28,7 +28,7 @@ func drained(t *testing.T, at, node *house, staying int) Drain {
 				stays++
 			}
 		}
-		if d.Computers == staying && stays == staying {
+		if d.Computers == staying && stays == staying && len(d.Departures) == staying {
 			return d
 		}
 		if time.Now().After(deadline) {
