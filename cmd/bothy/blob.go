@@ -25,10 +25,10 @@ type S3Config struct {
 	Bucket   string `yaml:"bucket"`   // which is there
 	Prefix   string `yaml:"prefix"`   // of all that is in it
 	Region   string `yaml:"region"`   // "" is asked of the service
-	// AccessKey and SecretKey may be variables instead; neither means AWS's own
-	// variables, its credentials file or this machine's role.
+	// AccessKey is the key's name (variable BOTHY_S3_ACCESS_KEY). Neither key means
+	// AWS's own variables, its credentials file or this machine's role.
 	AccessKey string `yaml:"accessKey"`
-	SecretKey string `yaml:"secretKey"`
+	SecretKey string `yaml:"secretKey"` // the key itself (variable BOTHY_S3_SECRET_KEY)
 	PathStyle bool   `yaml:"pathStyle"` // the bucket is in the path of URLs, not in the host name
 }
 
@@ -81,18 +81,24 @@ const minBandwidth = 64 << 10
 
 // openBlobs opens the blob store, nil where none is configured.
 func openBlobs(ctx context.Context, c BlobConfig, dataDir string) (*snapshot.Saver, error) {
-	o := snapshot.Options{IDFile: filepath.Join(dataDir, "store.json"), Uploads: c.Uploads, Bandwidth: int64(c.Bandwidth)}
+	store, err := c.store()
+	if store == nil || err != nil {
+		return nil, err
+	}
+	return snapshot.Open(ctx, snapshot.Options{Store: store, IDFile: filepath.Join(dataDir, "store.json"), Uploads: c.Uploads, Bandwidth: int64(c.Bandwidth)})
+}
+
+// store is the blob store, nil where none is configured. Nothing is asked of it yet.
+func (c BlobConfig) store() (blob.Store, error) {
 	switch {
 	case c.Directory != "":
-		o.Store = blob.NewDir(c.Directory)
+		return blob.NewDir(c.Directory), nil
 	case c.S3.Bucket != "":
 		store, err := c.S3.store()
 		if err != nil {
 			return nil, fmt.Errorf("blob.s3: %w", err)
 		}
-		o.Store = store
-	default:
-		return nil, nil
+		return store, nil
 	}
-	return snapshot.Open(ctx, o)
+	return nil, nil
 }

@@ -14,14 +14,16 @@ var errOtherBlob = errors.New("what was read is not what was written")
 
 // lookBlobs writes a blob to the store, reads it and deletes it, as saves do.
 func lookBlobs(ctx context.Context, d *doctor) []finding {
-	c := d.config.Blob
-	if c.Directory == "" {
+	store, err := d.config.Blob.store()
+	switch {
+	case err != nil:
+		return []finding{failed("Mend it in the file of the node.", "%v", err)}
+	case store == nil:
 		return []finding{warning("Name one that all nodes share: blob in the file of each node, or --blob-dir.",
 			"no blob store: a computer's files are on its node alone, and die with the node's disk")}
 	}
-	store := blob.NewDir(c.Directory)
 	if err := tryStore(ctx, store); err != nil {
-		return []finding{failed("Check that it is mounted and writable here, as on every other node, and not full.", "%s: %v", store, err)}
+		return []finding{failed("Check that it is there and may be written from here, as from every other node: a directory is mounted and not full, a bucket takes the keys.", "%s: %v", store, err)}
 	}
 	return []finding{good("%s takes and gives blobs", store)}
 }
