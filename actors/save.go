@@ -77,6 +77,9 @@ func (d *ownership) save(ctx context.Context, id state.ComputerID, sweep bool) e
 	if !ok {
 		return noStore()
 	}
+	if err := d.recordable(); err != nil {
+		return err
+	}
 	begun := d.now()
 	made, err := d.saveDisk(ctx, saver, store, c)
 	if !errors.Is(err, errNothingToSave) {
@@ -94,6 +97,18 @@ func (d *ownership) save(ctx context.Context, id state.ComputerID, sweep bool) e
 		return err
 	}
 	return d.sweepSaves(ctx, saver, c)
+}
+
+// recordable refuses to save while some members could not read the record.
+func (d *ownership) recordable() error {
+	c, err := applied(d.cluster, func(v *state.View) (state.Cluster, error) {
+		c, _, err := v.Cluster()
+		return c, err
+	})
+	if need := state.VersionOf(state.SaveDisk{}); err == nil && c.Version < need {
+		err = fault.New(fault.Unavailable, "computers are saved once all members of the cluster are upgraded").WithRetry(maxSaveRetry)
+	}
+	return err
 }
 
 // errNothingToSave ends a save that finds the record to be right.

@@ -96,6 +96,9 @@ func TestAStoppedComputerIsUsedElsewhere(t *testing.T) {
 	one.writes(t, c.ID, "f", "kept")
 	one.rests(t, c.ID)
 	one.falls(t, two)
+	if now, err := two.Computers.Save(t.Context(), two.caller, c.ID); err != nil || now.Node != c.Node {
+		t.Fatalf("it is saved whole, and asked for a save: %+v, %v", now, err)
+	}
 	two.takes(t, c.ID)
 	two.reads(t, c.ID, "f", "kept") // the first look has it restored
 	now := two.computer(t, c.ID)

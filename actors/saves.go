@@ -16,6 +16,10 @@ const savePath = "/computers/save/"
 // what its record then says. It is Unsupported with CodeNoStore where there is no
 // blob store.
 func (s *Computers) Save(ctx context.Context, c Caller, id state.ComputerID) (state.Computer, error) {
+	find := func(v *state.View) (state.Computer, error) { return v.Computer(c.Account, id) }
+	if now, err := view(ctx, s.cluster, find); err != nil || now.Saved.Clean {
+		return now, err // wherever its disk is: the save is all there is
+	}
 	_, err := anew(ctx, s, c.Account, id, func() (struct{}, error) {
 		owner, err := s.owner(ctx, c.Account, id)
 		if err != nil {
@@ -29,7 +33,7 @@ func (s *Computers) Save(ctx context.Context, c Caller, id state.ComputerID) (st
 	if err != nil {
 		return state.Computer{}, err
 	}
-	return view(ctx, s.cluster, func(v *state.View) (state.Computer, error) { return v.Computer(c.Account, id) })
+	return view(ctx, s.cluster, find)
 }
 
 // Recover takes the last save of a computer for its newest disk, whose node is
