@@ -120,7 +120,7 @@ func (r *replica) apply(by state.NodeID, incarnation uint64, cmds ...state.Comma
 // populate makes the nodes, leased, and computers enough to place for a time.
 func (r *replica) populate(ctx context.Context, during time.Duration) error {
 	first := state.Node{ID: simulatedID(0), Name: "node-0000", KeyHash: []byte{1}}
-	cmds := []state.Command{state.Bootstrap{Cluster: "bench", Node: first,
+	cmds := []state.Command{state.Bootstrap{Cluster: "bench", Version: state.CommandVersion, Node: first,
 		Account: state.Account{ID: house.CouncilAccount, Name: "bench", Unbilled: true},
 		User:    state.User{ID: "user_bench", Account: house.CouncilAccount, Role: "owner"},
 		Key:     state.Key{ID: "key_bench", Account: house.CouncilAccount, User: "user_bench", Hash: "bench"}}}

@@ -71,7 +71,7 @@ func (c *Cluster) firstRecords(ctx context.Context, first First) error {
 		if r := c.reign.Load(); r != nil && r.inOffice(ctx) == nil {
 			hash := c.identity.KeyHash()
 			a, err := r.decree(state.Bootstrap{
-				Cluster: uuid.NewString(), Account: first.Account, User: first.User, Key: first.Key,
+				Cluster: uuid.NewString(), Version: state.CommandVersion, Account: first.Account, User: first.User, Key: first.Key,
 				Node: state.Node{
 					ID: c.self, Name: c.identity.Name(), KeyHash: hash[:], PeerAddr: c.addrs.Peer, HTTPAddr: c.addrs.HTTP,
 					GossipAddr: c.addrs.Gossip, Version: c.addrs.Version, Commands: c.addrs.Commands,

@@ -72,7 +72,7 @@ func (r *Records) Join(name string) (*Node, error) {
 		account := state.Account{ID: "acct_admin", Name: "admin", Unbilled: true}
 		user := state.User{ID: "user_admin", Account: account.ID, Name: "admin", Role: "owner"}
 		key := state.Key{ID: "key_admin", Hash: "none", Account: account.ID, User: user.ID, Admin: true, NoLimit: true}
-		admit = []state.Command{state.Bootstrap{Cluster: "test", Node: record, Account: account, User: user, Key: key}}
+		admit = []state.Command{state.Bootstrap{Cluster: "test", Version: state.CommandVersion, Node: record, Account: account, User: user, Key: key}}
 	} else {
 		admit = []state.Command{state.CreateToken{Hash: name}, state.AdmitNode{Token: name, Node: record}}
 	}
@@ -147,7 +147,7 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage, e
 	if err != nil {
 		return nil, err
 	}
-	reply, err := n.records.apply(p)
+	reply, err := n.records.apply(p.For(state.CauseOf(ctx)))
 	if err == nil && n.Lose != nil {
 		err = n.Lose(cmd)
 	}

@@ -48,6 +48,7 @@ func auditIndexes(r Reader) error {
 		func() error { return expected(r, &images, want) },
 		func() error { return expected(r, &registries, want) },
 		func() error { return expected(r, &tallies, want) },
+		func() error { return expected(r, &audits, want) },
 	} {
 		errs = append(errs, expect())
 	}

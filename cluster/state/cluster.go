@@ -37,7 +37,13 @@ type Bootstrap struct {
 	Account Account `cbor:"3,keyasint"`
 	User    User    `cbor:"4,keyasint"`
 	Key     Key     `cbor:"5,keyasint"`
+	// Version is the proposer's CommandVersion: a node that joins applies the
+	// log from its beginning, with whatever build it has.
+	Version int `cbor:"6,keyasint,omitempty"`
 }
+
+// unversioned is the command version of clusters whose Bootstrap does not say it.
+const unversioned = 4
 
 func (cmd Bootstrap) apply(tx *Tx) error {
 	have, ok, err := tx.Cluster()
@@ -48,7 +54,11 @@ func (cmd Bootstrap) apply(tx *Tx) error {
 		tx.Reply(have.ID)
 		return nil
 	}
-	b, err := Encode(Cluster{ID: cmd.Cluster, Version: CommandVersion, CreatedAt: tx.now})
+	version := cmd.Version
+	if version == 0 {
+		version = unversioned
+	}
+	b, err := Encode(Cluster{ID: cmd.Cluster, Version: version, CreatedAt: tx.now})
 	if err != nil {
 		return err
 	}

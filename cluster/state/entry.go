@@ -37,6 +37,7 @@ type Proposal struct {
 	Acked uint64          `cbor:"2,keyasint"`
 	Kind  string          `cbor:"3,keyasint"`
 	Body  cbor.RawMessage `cbor:"4,keyasint"`
+	Cause *Cause          `cbor:"5,keyasint,omitempty"` // nil for what a node does by itself
 }
 
 // Entry is what one raft log entry holds. The leader makes it: Stamp is the
@@ -112,6 +113,16 @@ func Propose(id CommandID, acked uint64, cmd Command) (Proposal, error) {
 		return Proposal{}, fault.New(fault.Invalid, "%s cannot be stored: %w", kind, err)
 	}
 	return p, nil
+}
+
+// For is the proposal with what led to it. A cluster whose version is less than
+// CauseVersion is not sent one.
+func (p Proposal) For(c Cause) Proposal {
+	p.Cause = nil
+	if c != (Cause{}) {
+		p.Cause = &c
+	}
+	return p
 }
 
 // ErrUnknownKind means that an entry holds a command this build has no code
@@ -207,9 +218,13 @@ func applyOne(w Writer, now time.Time, p Proposal) (Result, []Change, error) {
 		return Result{}, nil, err
 	}
 	o := newOverlay(w)
-	tx := &Tx{View: View{r: o}, w: o, now: now, by: p.ID}
+	tx := &Tx{View: View{r: o}, w: o, now: now, by: p.ID, cause: p.Cause}
 	result := Result{ID: p.ID}
-	switch err := cmd.apply(tx); {
+	err = cmd.apply(tx)
+	if err == nil {
+		err = tx.audit(o, cmd)
+	}
+	switch {
 	case err == nil:
 		if err := o.flush(); err != nil {
 			return result, nil, err

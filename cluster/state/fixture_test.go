@@ -45,7 +45,7 @@ const (
 func newFixture(t tb) *fixture {
 	t.Helper()
 	f := &fixture{tb: t, store: statetest.New(), now: midday, life: map[NodeID]uint64{}, counter: map[NodeID]uint64{}}
-	f.do(Bootstrap{Cluster: "c1", Node: Node{ID: n1, Name: "one", KeyHash: []byte("k1")},
+	f.do(Bootstrap{Cluster: "c1", Version: CommandVersion, Node: Node{ID: n1, Name: "one", KeyHash: []byte("k1")},
 		Account: Account{ID: acct, Name: "a", Balance: start}, User: User{ID: "user_a", Account: acct, Role: "owner"},
 		Key: Key{ID: "key_a", Hash: "hash_a", Account: acct, User: "user_a", Admin: true}})
 	for _, n := range []NodeID{n2, n3} {

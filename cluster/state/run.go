@@ -36,6 +36,9 @@ type Run struct {
 	// Began is set once its executor was started, which happens once: what that
 	// had done by then nobody knows, so that it is never begun again.
 	Began bool `cbor:"25,keyasint"`
+	// Cause is the request that it was asked for with; nil where a schedule
+	// began it.
+	Cause *Cause `cbor:"26,keyasint,omitempty"`
 }
 
 // RunConfig is what a run was asked to do with, fixed when it began: later
@@ -241,7 +244,7 @@ func (cmd StartRun) begin(tx *Tx, t Thread) error {
 // run is the run that is asked for, in its thread.
 func (cmd StartRun) run(tx *Tx, t Thread) Run {
 	r := cmd.Run
-	r.Thread, r.Account, r.Computer, r.CreatedAt = t.ID, t.Account, t.Computer, tx.now
+	r.Thread, r.Account, r.Computer, r.CreatedAt, r.Cause = t.ID, t.Account, t.Computer, tx.now, tx.cause
 	return r
 }
 

@@ -9,7 +9,7 @@ const (
 )
 
 // Sweep removes what is past its time: idempotency keys, join tokens, request
-// windows, access sessions, shares, lines of bills, operations, builds and pulls of images (those still open fail first), revoked SSH keys, deleted computers
+// windows, access sessions, shares, lines of bills, audit records, operations, builds and pulls of images (those still open fail first), revoked SSH keys, deleted computers
 // with the records of disks they left, deleted threads with all they hold, and the text pieces of runs that ended long ago. The
 // leader sends it when Due says so. It replies with how many records it dealt
 // with: at MaxSweep or more there is more to do at once.
@@ -40,6 +40,7 @@ func (Sweep) apply(tx *Tx) error {
 		},
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &charges, "age", tx.now.Add(-RecordsKept), n) },
 		func(tx *Tx, n int) (int, error) { return sweep(tx, &tallies, "age", tx.now.Add(-RecordsKept), n) },
+		func(tx *Tx, n int) (int, error) { return sweep(tx, &audits, "age", tx.now.Add(-AuditKept), n) },
 		purgeComputers,
 		purgeThreads,
 		pruneRuns,
@@ -232,6 +233,7 @@ func (v *View) Due(now time.Time) (bool, error) {
 		func() (bool, error) { return some(v.r, &images, "failed", now.Add(-FailedImageLifetime)) },
 		func() (bool, error) { return some(v.r, &charges, "age", now.Add(-RecordsKept)) },
 		func() (bool, error) { return some(v.r, &tallies, "age", now.Add(-RecordsKept)) },
+		func() (bool, error) { return some(v.r, &audits, "age", now.Add(-AuditKept)) },
 		func() (bool, error) { return some(v.r, &computers, "gone", now.Add(-LeftDiskLifetime)) },
 		func() (bool, error) { return some(v.r, &threads, "deleted", now.Add(-PruneAfter)) },
 		func() (bool, error) { return some(v.r, &runs, "ended", now.Add(-PruneAfter)) },

@@ -17,6 +17,7 @@ type Tx struct {
 	w       Writer
 	now     time.Time
 	by      CommandID
+	cause   *Cause // nil where no request led to the command
 	reply   any
 	changes []Change
 }
@@ -35,7 +36,7 @@ func (tx *Tx) changed(c Change) { tx.changes = append(tx.changes, c) }
 // refusal, which it returns, leaves nothing of the part behind.
 func (tx *Tx) try(part func(*Tx) error) (refusal, err error) {
 	o := newOverlay(tx.w)
-	sub := &Tx{View: View{r: o}, w: o, now: tx.now, by: tx.by}
+	sub := &Tx{View: View{r: o}, w: o, now: tx.now, by: tx.by, cause: tx.cause}
 	if err := part(sub); err != nil {
 		if fault.Of(err) == fault.Internal {
 			return nil, err
@@ -178,6 +179,20 @@ func (o *overlay) Scan(from, to []byte, reverse bool, visit func(key, value []by
 	}
 	emitOwn(nil)
 	return nil
+}
+
+// changes reports whether the base would be another with the writes in it.
+func (o *overlay) changes() (bool, error) {
+	if len(o.ranges) > 0 {
+		return true, nil
+	}
+	for k, v := range o.writes {
+		have, err := o.base.Get([]byte(k))
+		if err != nil || !bytes.Equal(have, v) {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // flush moves the writes into the base, ranges first: a key written after its
