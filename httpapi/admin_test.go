@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/backup"
 	"github.com/bothy-computer/bothy/httpapi/doortest"
 	"github.com/bothy-computer/bothy/httpapi/wire"
@@ -197,4 +198,52 @@ func TestOnlyANodeThatCanBeSparedLeaves(t *testing.T) {
 	as(t, h, h.Key).do("POST", "/v1/admin/rebalance", nil).refused(403, "admin")
 	c.do("DELETE", "/v1/admin/nodes/n1", nil).refused(409, "the only one")
 	as(t, h, h.Key).do("DELETE", "/v1/admin/nodes/n1", nil).refused(403, "admin")
+}
+
+func TestWhatWasDoneIsAudited(t *testing.T) {
+	h := doortest.Open(t)
+	admin, own := as(t, h, h.AdminKey), as(t, h, h.Key)
+	path := "/v1/admin/accounts/" + string(h.Account.ID)
+	var made wire.NewKey
+	admin.do("POST", path+"/keys", `{"name":"ci","scopes":["threads:read"]}`).is(201).into(&made)
+	revoked := admin.do("DELETE", path+"/keys/"+made.Key.ID, nil).is(200)
+
+	var page wire.AuditPage
+	own.do("GET", "/v1/admin/audit?action=key.&resource="+made.Key.ID, nil).is(200).into(&page)
+	if len(page.Data) != 2 || page.Next != nil {
+		t.Fatalf("%+v", page)
+	}
+	last := page.Data[0]
+	if last.Action != "key.revoke" || *last.RequestID != revoked.header.Get("X-Request-Id") || *last.AccountID != string(h.Account.ID) ||
+		*last.Actor.AccountID == string(h.Account.ID) || *last.Actor.Node != "n1" || last.Actor.KeyID == nil {
+		t.Errorf("%+v", last)
+	}
+	if text := *page.Data[1].Detail; strings.Contains(text, made.Text) || !strings.Contains(text, "threads:read") {
+		t.Errorf("the making of a key says %q", text)
+	}
+
+	// Another account's and the cluster's are an admin's to see.
+	own.do("GET", "/v1/admin/audit?account=acct_other", nil).refused(403, "admin key")
+	own.do("GET", "/v1/admin/audit?account=cluster", nil).refused(403, "admin key")
+	as(t, h, made.Text).do("GET", "/v1/admin/audit", nil).refused(401, "key")
+	narrow := as(t, h, h.NewKey(actors.NewKey{Account: h.Account.ID, Scopes: []string{"threads:read"}}))
+	narrow.do("GET", "/v1/admin/audit", nil).refused(403, "audit:read")
+	admin.do("GET", "/v1/admin/audit?account=cluster&order=asc&limit=1", nil).is(200).into(&page)
+	if len(page.Data) != 1 || page.Data[0].Action != "cluster.create" || page.Next == nil {
+		t.Fatalf("%+v", page)
+	}
+	seen := 0
+	for cursor := "&limit=2"; ; cursor = "&limit=2&cursor=" + *page.Next {
+		admin.do("GET", "/v1/admin/audit?order=asc"+cursor, nil).is(200).into(&page)
+		if seen += len(page.Data); page.Next == nil {
+			break
+		}
+	}
+	admin.do("GET", "/v1/admin/audit?limit=1000", nil).is(200).into(&page)
+	if seen != len(page.Data) {
+		t.Errorf("%d records in pages of two, %d at once", seen, len(page.Data))
+	}
+	for _, bad := range []string{"order=up", "cursor=x", "cursor=0", "since=yesterday", "limit=1001", "account=..%2F", "actor=" + strings.Repeat("a", 129)} {
+		admin.do("GET", "/v1/admin/audit?"+bad, nil).is(400)
+	}
 }

@@ -45,7 +45,7 @@ BOTHY_API_KEY. Without them it asks this machine's node with its admin key.`,
 		groupNodes: {newUp(t), newJoin(t), newConfig(t), newToken(t), newStatus(t), newTop(t), newDoctor(t), newSecrets(t), newBackup(t), newRestore(t), newDrain(t), newUndrain(t), newRebalance(t), newLeave(t), newRemove(t), newWipe(t)},
 		groupWork: {newRun(t), newLogs(t), newExec(t), newCp(t), newThreads(t), newAgents(t), newSkills(t), newSchedules(t),
 			newTasks(t), newWebhooks(t), newEnvs(t), newComputers(t), newImages(t), newRegistries(t)},
-		groupTenants: {newAccounts(t), newUsers(t), newKeys(t), newBudget(t), newBilling(t)},
+		groupTenants: {newAccounts(t), newUsers(t), newKeys(t), newBudget(t), newBilling(t), newAudit(t)},
 	} {
 		for _, cmd := range commands {
 			cmd.GroupID = group

@@ -139,7 +139,7 @@ func (a *API) Routes() []door.Route {
 	for i := range routes {
 		routes[i].Access = door.ByAdmin
 	}
-	return routes
+	return append(routes, door.Route{Method: "GET", Path: "/admin/audit", Scopes: []string{"audit:read"}, Serve: a.Handle(a.listAudit)})
 }
 
 // Mount adds the routes to an engine.

@@ -16,7 +16,7 @@ import (
 
 // scopes are all that a key can have.
 var scopes = []string{"*", "threads:read", "threads:write", "agents:read", "agents:write", "environments:read",
-	"environments:write", "schedules:read", "schedules:write", "billing:read", "billing:write", "execute"}
+	"environments:write", "schedules:read", "schedules:write", "billing:read", "billing:write", "execute", "audit:read"}
 
 // maxKeyLife bounds how long an expiring key can live.
 const maxKeyLife = 10 * 365 * 24 * time.Hour
