@@ -9,6 +9,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 	"github.com/bothy-computer/bothy/runtime"
 )
 
@@ -118,6 +119,7 @@ type ownership struct {
 	savings  *savings
 	metrics  *metrics
 	log      *slog.Logger
+	tracer   *trace.Tracer
 	now      func() time.Time
 	// held reports whether this node may act just now; every action asks.
 	held func() error

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 // Bounds of what handoffs may bring into a run.
@@ -89,7 +90,9 @@ func (s *stint) delegate(name string) (state.Delegate, bool) {
 // stands, and commits its answer as the call's result.
 func (s *stint) handOff(next agent.RunTool, to state.Delegate) error {
 	begun := s.now()
-	result, batch, err := s.handed(next.Call, to)
+	ctx, span := trace.Start(s.inStep(next.Step), "handoff", "bothy.agent", to.Name)
+	result, batch, err := s.handed(ctx, next.Call, to)
+	span.End(err)
 	if err != nil {
 		return err
 	}
@@ -103,13 +106,13 @@ var errHandedTimeout = errors.New("the agent's time limit was reached")
 
 // handed does the other agent's part. Its last events are in the batch, to be
 // committed with the result.
-func (s *stint) handed(call agent.Call, to state.Delegate) (agent.Result, state.Append, error) {
+func (s *stint) handed(ctx context.Context, call agent.Call, to state.Delegate) (agent.Result, state.Append, error) {
 	task, err := taskOf(call)
 	if err != nil {
 		return agent.Result{Status: agent.Invalid, Text: "error: " + err.Error()}, state.Append{}, nil
 	}
 	v := voice{to.Agent, to.Name, call.ID}
-	ctx, expire := context.WithDeadlineCause(s.ctx, s.begunAt(call.ID).Add(to.Timeout), errHandedTimeout)
+	ctx, expire := context.WithDeadlineCause(ctx, s.begunAt(call.ID).Add(to.Timeout), errHandedTimeout)
 	defer expire()
 	sub, err := s.newStint(ctx, delegated(to), v, append(slices.Clip(s.path), to.Agent))
 	var unready *agent.Error

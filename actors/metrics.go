@@ -36,6 +36,7 @@ type metrics struct {
 	sent     prometheus.Counter
 	restores *prometheus.HistogramVec
 	foreign  prometheus.Gauge
+	cost     *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -43,7 +44,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	fast := prometheus.ExponentialBuckets(0.0001, 4, 10)
 	slow := prometheus.ExponentialBuckets(0.01, 2, 14)
 	kind := []string{"kind"}
-	return &metrics{
+	m := &metrics{
 		actors:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "bothy_actors", Help: "Live actors."}, kind),
 		panics:   f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_actor_panics_total", Help: "Panics that the guard kept inside an actor."}, kind),
 		full:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_actor_mailbox_full_total", Help: "Letters refused because a mailbox was full."}, kind),
@@ -67,11 +68,52 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		restores: f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_restore_seconds", Help: "Time to make computers' disks from the blob store, by how it ended.", Buckets: slow}, []string{"result"}),
 		foreign:  f.NewGauge(prometheus.GaugeOpts{Name: "bothy_saves_unknown_computers", Help: "Computers in the blob store that this cluster has no record of, as the leading node last saw."}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
+		cost:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_model_cost_usd_total", Help: "What model calls of this node cost, by vendor."}, []string{"vendor"}),
+	}
+	m.begin()
+	return m
+}
+
+// begin has what may come to pass begin at nothing, so that its first time is
+// seen as an increase.
+func (m *metrics) begin() {
+	for _, k := range []kindOf{threadKind, computerKind, buildKind, pullKind} {
+		m.panics.WithLabelValues(string(k))
+		m.full.WithLabelValues(string(k))
+		m.actors.WithLabelValues(string(k))
+	}
+	for _, word := range []string{"completed", "output_limit", "refused", "step_limit", "failed", "cancelled", "timeout", "budget", "computer", "internal"} {
+		m.runs.WithLabelValues(word)
+	}
+	for _, tier := range []string{"new", "restarted"} {
+		m.create.WithLabelValues(tier)
+	}
+	for _, result := range []string{"opened", "settled", "expired"} {
+		m.reserved.WithLabelValues(result)
+	}
+	for _, result := range []string{"fired", "missed", "refused"} {
+		m.ticks.WithLabelValues(result)
+	}
+	for _, result := range []string{"succeeded", "failed"} {
+		m.builds.WithLabelValues(result)
+	}
+	for _, result := range []string{"arrived", "failed"} {
+		m.webhooks.WithLabelValues(result)
 	}
 }
 
-// watch exports what the records know of money held.
-func (m *metrics) watch(reg prometheus.Registerer, c Cluster) {
+// maxWaitingBuilds bounds the builds that are counted.
+const maxWaitingBuilds = 1000
+
+// watch exports what the records know of money held and of builds.
+func (m *metrics) watch(reg prometheus.Registerer, c Cluster, now func() time.Time) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{Name: "bothy_builds_waiting", Help: "Builds that wait for a node, in the whole cluster; 1000 is as many or more."}, func() float64 {
+		waiting, err := applied(c, func(v *state.View) ([]state.Build, error) { return v.WaitingBuilds(now(), maxWaitingBuilds) })
+		if err != nil {
+			return -1
+		}
+		return float64(len(waiting))
+	})
 	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{Name: "bothy_reservations_open", Help: "Reservations not settled yet, in the whole cluster."}, func() float64 {
 		n, err := applied(c, (*state.View).OpenReservations)
 		if err != nil {
@@ -94,6 +136,11 @@ func (m *metrics) asked(k kindOf, d time.Duration) {
 }
 func (m *metrics) ended(outcome string)                 { m.runs.WithLabelValues(outcome).Inc() }
 func (m *metrics) reservation(result string, n float64) { m.reserved.WithLabelValues(result).Add(n) }
+
+// paid counts what a model call cost.
+func (m *metrics) paid(vendor string, cost state.MicroUSD) {
+	m.cost.WithLabelValues(vendor).Add(float64(cost) / 1e6)
+}
 
 // ticked notes what came of a schedule's ticks: one that fired, or was refused,
 // and those that passed before it.

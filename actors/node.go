@@ -17,6 +17,7 @@ import (
 	"github.com/bothy-computer/bothy/actors/modelgateway"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 	"github.com/bothy-computer/bothy/cluster/transport"
 	"github.com/bothy-computer/bothy/runtime"
 )
@@ -66,6 +67,7 @@ type Options struct {
 	// StartBalance is what a new account begins with.
 	StartBalance state.MicroUSD
 	Log          *slog.Logger
+	Tracer       *trace.Tracer // of runs; nil begins no spans
 	Registerer   prometheus.Registerer
 	Now          func() time.Time
 }
@@ -154,10 +156,10 @@ func Open(o Options) (*System, error) {
 	if s.system, err = newSystem(remote, o.Log, m, o.Now); err != nil {
 		return nil, err
 	}
-	m.watch(o.Registerer, o.Cluster)
+	m.watch(o.Registerer, o.Cluster, o.Now)
 	safe := vault{o.Sealer}
 	s.Registries, s.Certificates = &Registries{cluster: o.Cluster, vault: safe}, &Certificates{cluster: o.Cluster, sealer: o.Sealer}
-	own := &ownership{registries: s.Registries, pulls: make(chan struct{}, maxPulls), way: outside(o.Driver, o.Reach), cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, now: o.Now,
+	own := &ownership{registries: s.Registries, pulls: make(chan struct{}, maxPulls), way: outside(o.Driver, o.Reach), cluster: o.Cluster, driver: o.Driver, builder: o.Builder, remote: w, metrics: m, log: o.Log, tracer: o.Tracer, now: o.Now,
 		barriers: newBarriers(), held: o.Lease.Held, lease: o.Lease.Context,
 		savings: newSavings(func(id state.ComputerID) bool { return s.local.using(id) }),
 		meter:   &meter{cluster: o.Cluster, driver: o.Driver, price: o.Price, now: o.Now, log: o.Log}}

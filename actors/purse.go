@@ -87,6 +87,7 @@ func (h *heldMoney) Settle(u agent.Usage) error {
 		step.Cost = 0
 		batch.Step = &step
 		batch.Events = []state.Event{w.voice.said(state.Event{Kind: state.EventUsage, Usage: &used, Model: w.config.Model})}
+		w.metrics.paid(w.client.Vendor(), used.Cost)
 		w.metrics.tokens.WithLabelValues(w.client.Vendor(), "input").Add(float64(u.InputTokens))
 		w.metrics.tokens.WithLabelValues(w.client.Vendor(), "output").Add(float64(u.OutputTokens))
 	}

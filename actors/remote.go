@@ -17,6 +17,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 	"github.com/bothy-computer/bothy/cluster/transport"
 )
 
@@ -268,7 +269,7 @@ func (s *system) deliver(l *local, env *transport.Envelope, sender *actor.PID) e
 	s.foreign++
 	s.aside.Go(func() {
 		defer func() { s.mu.Lock(); s.foreign--; s.mu.Unlock() }()
-		ctx, cancel := context.WithTimeout(s.life, askDeadline)
+		ctx, cancel := context.WithTimeout(trace.Decode(s.life, env.Cause), askDeadline)
 		defer cancel()
 		load, err := l.Load(ctx, state.ComputerID(env.Key))
 		body, encodeErr := state.Encode(load)

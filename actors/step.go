@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/ledger"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 // callModel makes model call number step and commits its whole reply, and with
@@ -54,8 +56,10 @@ func (s *stint) call(req agent.Request, step int) (agent.Reply, error) {
 	}
 	watch := &watcher{of: s, seen: map[string]bool{}}
 	caller := agent.Caller{Model: s.client, Sleep: sleep, Jitter: jitter, Now: s.now, Taken: s.taken}
+	ctx, span := trace.Start(s.inStep(step), "model call", "bothy.model", s.config.Model, "bothy.vendor", s.client.Vendor())
 	begun := s.now()
-	reply, err := caller.Call(s.ctx, req, step, newID[string]("item"), watch)
+	reply, err := caller.Call(ctx, req, step, newID[string]("item"), watch)
+	defer func() { span.End(err) }()
 	result := "ok"
 	if err != nil {
 		result = string(agent.AsError(err).Kind)
@@ -63,6 +67,7 @@ func (s *stint) call(req agent.Request, step int) (agent.Reply, error) {
 	s.metrics.steps.WithLabelValues(s.client.Vendor(), result).Observe(s.now().Sub(begun).Seconds())
 	if err == nil {
 		reply.Usage = s.models.counter.Usage(s.client.Vendor(), req, reply)
+		span.Set("bothy.tokens.input", strconv.FormatInt(reply.Usage.InputTokens, 10), "bothy.tokens.output", strconv.FormatInt(reply.Usage.OutputTokens, 10))
 		s.metrics.tokens.WithLabelValues(s.client.Vendor(), "input").Add(float64(reply.Usage.InputTokens))
 		s.metrics.tokens.WithLabelValues(s.client.Vendor(), "output").Add(float64(reply.Usage.OutputTokens))
 		s.debug("model call %d took %s: %d tokens in, %d out", step, s.now().Sub(begun).Round(time.Millisecond), reply.Usage.InputTokens, reply.Usage.OutputTokens)
@@ -134,6 +139,7 @@ func (s *stint) pay(batch *state.Append, u agent.Usage) error {
 		used.Cost = state.MicroUSD(cost)
 		batch.Settle = s.settlement(used.Cost)
 	}
+	s.metrics.paid(s.client.Vendor(), used.Cost)
 	batch.Events = append(batch.Events, s.voice.said(state.Event{Kind: state.EventUsage, Usage: &used, Model: s.config.Model}))
 	return nil
 }
@@ -210,7 +216,9 @@ func (s *stint) runTool(next agent.RunTool) error {
 	}
 	s.debug("tool %s begins", next.Call.Name)
 	box := agent.Toolbox{Computer: s.computer, More: s.more(), Now: s.now}
-	entry, err := box.Run(s.ctx, next.Step, next.Call.ID+"_r", next.Call)
+	ctx, span := trace.Start(s.inStep(next.Step), "tool", "bothy.tool", next.Call.Name)
+	entry, err := box.Run(ctx, next.Step, next.Call.ID+"_r", next.Call)
+	span.End(err)
 	if err != nil {
 		return s.toolless(err)
 	}

@@ -3,12 +3,14 @@ package actors
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/actors/agent/mcp"
 	"github.com/bothy-computer/bothy/actors/agent/tokens"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 // stint is one agent's part in a run: that of the run's own agent, or of one
@@ -29,7 +31,25 @@ type stint struct {
 	grown    bool // what is held for the next call may be too little
 	computer func(context.Context) (agent.Computer, error)
 	// ctx is the run's own, or ends before it with the agent's time.
-	ctx context.Context
+	ctx  context.Context
+	step tracedStep
+}
+
+// tracedStep is the span of a model call and of the tools that it asked for.
+type tracedStep struct {
+	number int
+	ctx    context.Context // nil before the first
+	span   trace.Span
+}
+
+// inStep is ctx as part of a step, whose span begins with its first part.
+func (s *stint) inStep(step int) context.Context {
+	if s.step.ctx == nil || s.step.number != step {
+		s.step.span.End(nil)
+		ctx, span := trace.Start(s.ctx, "step", "bothy.step", strconv.Itoa(step), "bothy.agent", s.config.AgentName)
+		s.step = tracedStep{step, ctx, span}
+	}
+	return s.step.ctx
 }
 
 // voice marks events with the agent that they are of; the run's own agent has
@@ -86,6 +106,7 @@ func (s *stint) part() (outcome, error) {
 // turn is the loop: it asks what is next and does it, until the agent's work
 // has an outcome. An error means that it has none, or none here.
 func (s *stint) turn() (outcome, error) {
+	defer func() { s.step.span.End(nil) }()
 	for {
 		if stop := context.Cause(s.ctx); stop != nil {
 			return outcome{}, stop

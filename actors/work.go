@@ -15,6 +15,7 @@ import (
 	"github.com/bothy-computer/bothy/actors/modelgateway"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 // workshop is what runs are done with.
@@ -63,8 +64,20 @@ type work struct {
 }
 
 func newWork(w *workshop, j job, ctx context.Context, leaves <-chan struct{}) *work {
-	return &work{workshop: w, run: j.run, computer: j.computer, ctx: ctx, leaves: leaves,
-		log: w.log.With("thread", string(j.run.Thread), "run", string(j.run.ID))}
+	log := w.log.With("thread", string(j.run.Thread), "run", string(j.run.ID))
+	if c := j.run.Cause; c != nil {
+		log = log.With("request", c.Request)
+		ctx = state.WithCause(ctx, *c)
+	}
+	return &work{workshop: w, run: j.run, computer: j.computer, ctx: ctx, leaves: leaves, log: log}
+}
+
+// traced begins the run's span, below the command that the run was made by.
+func (w *work) traced() trace.Span {
+	ctx, span := w.tracer.Begin(w.ctx, state.CauseOf(w.ctx).Trace, "run", "bothy.run", string(w.run.ID), "bothy.thread", string(w.run.Thread),
+		"bothy.computer", string(w.run.Computer), "bothy.model", w.run.Config.Model)
+	w.ctx = ctx
+	return span
 }
 
 // commitGrace is how long what is known is still committed when the run's own
@@ -73,7 +86,9 @@ const commitGrace = 30 * time.Second
 
 // do works until the run ended, or cannot go on here; then it says why.
 func (w *work) do() (err error) {
-	leased, release := w.lease(context.Background())
+	span := w.traced()
+	defer func() { span.End(err) }()
+	leased, release := w.lease(context.WithoutCancel(w.ctx))
 	defer release()
 	w.commits = leased
 	ctx, stop := context.WithCancelCause(w.ctx)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 // Apply changes the records by one command and returns its reply, once this
@@ -17,8 +18,10 @@ import (
 // change. A refusal is the command's *fault.Error. Whatever happens to leaders
 // and connections, the command is applied at most once; after ErrUnclear or
 // the end of ctx it may have been, else a failure means that it was not.
-func (c *Cluster) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage, error) {
+func (c *Cluster) Apply(ctx context.Context, cmd state.Command) (reply cbor.RawMessage, err error) {
 	begun := time.Now()
+	ctx, span := trace.Start(ctx, "command", "bothy.command", state.KindOf(cmd))
+	defer func() { span.End(err) }()
 	if v := state.VersionOf(cmd); v > c.roster.version() && c.roster.version() != 0 {
 		return nil, fault.New(fault.Unsupported, "%s needs every node to run a newer build (command set %d; the cluster is at %d)",
 			state.KindOf(cmd), v, c.roster.version())
@@ -26,7 +29,7 @@ func (c *Cluster) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage
 	if c.full.Load() && !frees(cmd) {
 		return nil, ErrFull
 	}
-	p, err := state.Propose(state.CommandID{}, 0, cmd)
+	p, err := c.seal(ctx, state.CommandID{}, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +39,23 @@ func (c *Cluster) Apply(ctx context.Context, cmd state.Command) (cbor.RawMessage
 	}
 	c.metrics.command.Observe(time.Since(begun).Seconds())
 	return result.Reply, result.Err()
+}
+
+// countless are the commands that a request may have many of, and whose cause
+// nobody asks for: it would only fill the log.
+var countless = map[string]bool{
+	state.KindOf(state.Append{}): true, state.KindOf(state.AppendBuildLog{}): true,
+	state.KindOf(state.TakeRequests{}): true, state.KindOf(state.ReturnRequests{}): true,
+	state.KindOf(state.RecordUsage{}): true, state.KindOf(state.SetPhase{}): true, state.KindOf(state.RecordDiff{}): true,
+}
+
+// seal makes a proposal of a command, with what led to it.
+func (c *Cluster) seal(ctx context.Context, id state.CommandID, cmd state.Command) (state.Proposal, error) {
+	p, err := state.Propose(id, 0, cmd)
+	if err == nil && c.roster.version() >= state.CauseVersion && !countless[p.Kind] {
+		p = p.For(trace.Cause(ctx))
+	}
+	return p, err
 }
 
 // Apply is c.Apply with the reply read into a T.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -53,6 +54,13 @@ var decreed = map[string]bool{
 	state.KindOf(state.Sweep{}):           true,
 }
 
+// noted has the leader's log name the request that a command is of.
+func (c *Cluster) noted(ctx context.Context, from state.NodeID, p state.Proposal) {
+	if p.Cause != nil && c.log.Enabled(ctx, slog.LevelDebug) {
+		c.log.DebugContext(ctx, "command of a request", "command", p.Kind, "from", string(from), "request", p.Cause.Request)
+	}
+}
+
 // servePropose is the call of a node that sends commands. A node speaks only
 // for itself.
 func (c *Cluster) servePropose(ctx context.Context, r *reign, from state.NodeID, ps []state.Proposal) (placed, error) {
@@ -64,7 +72,8 @@ func (c *Cluster) servePropose(ctx context.Context, r *reign, from state.NodeID,
 		if decreed[p.Kind] {
 			return placed{}, fault.New(fault.Forbidden, "%s is the leader's to propose", p.Kind)
 		}
-		b.bytes += len(p.Body) + proposalBytes
+		b.bytes += sizeOf(p)
+		c.noted(ctx, from, p)
 	}
 	if len(ps) == 0 || len(ps) > 1 && b.bytes > state.MaxEntryBytes {
 		return placed{}, fault.New(fault.TooLarge, "a batch of %d commands and %d bytes", len(ps), b.bytes)

@@ -222,7 +222,7 @@ func (c *Cluster) leave(ctx context.Context, r *reign, cmd state.RemoveNode) err
 			return fault.New(fault.Unavailable, "node %s cannot be spared yet: no other node can take over its vote", node).WithRetry(retryAfter)
 		}
 	}
-	a, err := r.decree(cmd)
+	a, err := r.decreeFor(ctx, cmd)
 	if err != nil {
 		return err
 	}

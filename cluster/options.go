@@ -12,6 +12,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/placement"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/cluster/store"
+	"github.com/bothy-computer/bothy/cluster/trace"
 	"github.com/bothy-computer/bothy/cluster/transport"
 )
 
@@ -74,6 +75,8 @@ type Options struct {
 	Log *slog.Logger
 	// Registerer takes the metrics; nil keeps none.
 	Registerer prometheus.Registerer
+	// Tracer begins the spans of what other nodes ask; nil begins none.
+	Tracer *trace.Tracer
 
 	// CacheBytes bounds the store's block cache; 0 is store.DefaultCacheBytes.
 	CacheBytes int64

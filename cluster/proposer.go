@@ -13,8 +13,9 @@ const (
 	// maxQueued bounds the commands of this node that wait to be sent or to be
 	// applied; more are refused.
 	maxQueued = 16384
-	// proposalBytes is what a proposal adds to its command's bytes in an entry.
-	proposalBytes = 256
+	// proposalBytes is what a proposal adds to its command's bytes in an entry,
+	// and causeBytes what its cause does.
+	proposalBytes, causeBytes = 256, 320
 	// resendEvery is how often commands are looked over whose entry this
 	// replica has applied, and which have no result all the same: it came with
 	// a snapshot. Sent again they find what they did.
@@ -180,7 +181,7 @@ func (p *proposer) take() []*pending {
 			p.queue = p.queue[1:]
 			continue
 		}
-		size += len(c.proposal.Body) + proposalBytes
+		size += sizeOf(c.proposal)
 		if size > state.MaxEntryBytes && len(batch) > 0 {
 			break
 		}
@@ -200,6 +201,14 @@ func (p *proposer) take() []*pending {
 		}
 	}
 	return batch
+}
+
+// sizeOf is the most that a proposal takes of an entry.
+func sizeOf(p state.Proposal) int {
+	if p.Cause != nil {
+		return len(p.Body) + proposalBytes + causeBytes
+	}
+	return len(p.Body) + proposalBytes
 }
 
 // lowMark is the counter up to which no command of this life is open.

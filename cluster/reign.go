@@ -186,7 +186,12 @@ func raftFailure(err error) error {
 // decree commits one command of the leader's own, which is harmless when it is
 // applied twice, and returns its result.
 func (r *reign) decree(cmd state.Command) (answered, error) {
-	p, err := state.Propose(state.CommandID{Node: r.c.self}, 0, cmd)
+	return r.decreeFor(context.Background(), cmd)
+}
+
+// decreeFor is decree for a request, which ctx knows.
+func (r *reign) decreeFor(ctx context.Context, cmd state.Command) (answered, error) {
+	p, err := r.c.seal(ctx, state.CommandID{Node: r.c.self}, cmd)
 	if err != nil {
 		return answered{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 	"github.com/bothy-computer/bothy/httpapi/admin"
 	"github.com/bothy-computer/bothy/httpapi/agentcomputer"
 	"github.com/bothy-computer/bothy/httpapi/computeragents"
@@ -49,6 +50,7 @@ type Options struct {
 	Prober        Prober // nil keeps no probes
 	Registry      *prometheus.Registry
 	Log           *slog.Logger
+	Tracer        *trace.Tracer // nil begins no spans
 	Now           func() time.Time
 	Version       string
 	// PublicURL is where clients reach the cluster; "" is whatever they used.
@@ -97,7 +99,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	shared := door.Shared{Records: o.Records, Keys: o.Keys, Limits: o.Limits, Metrics: door.NewMetrics(o.Registry),
-		Log: o.Log, Now: o.Now, Drain: s.done, Streams: door.NewStreams(o.MaxStreams), Patience: o.Patience}
+		Log: o.Log, Tracer: o.Tracer, Now: o.Now, Drain: s.done, Streams: door.NewStreams(o.MaxStreams), Patience: o.Patience}
 	s.compose(shared, document)
 	s.http = &http.Server{
 		Handler: s.all, Protocols: protocols(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreamsPerConnection},

@@ -69,7 +69,7 @@ func (t *Transport) tryCall(ctx context.Context, lane laneName, node state.NodeI
 	if err != nil {
 		return nil, err
 	}
-	return l.call(ctx, method, body)
+	return l.call(ctx, t.cause(ctx), method, body)
 }
 
 func callOutcome(err error) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 const (
@@ -41,6 +42,8 @@ type Envelope struct {
 	Deadline time.Time    // by the local clock; zero when there is none
 	Fault    *fault.Error // on the answer to an ask that failed
 	Body     []byte       // at most MaxBodyBytes
+	// Cause is what an ask is made for, as trace.Encode has it; Ask sets it.
+	Cause []byte
 }
 
 // Answer is the envelope that answers this ask with a body.
@@ -71,6 +74,7 @@ type letterKind byte
 const (
 	letterMessage letterKind = 1
 	letterNack    letterKind = 2 // the body is the reason; kind, key and request are the lost message's
+	letterBy      letterKind = 3 // on the wire alone: a message with its cause before it
 )
 
 // letter is an envelope with its addresses, each the id of an actor on its node.
@@ -81,8 +85,13 @@ type letter struct {
 }
 
 func (l letter) encode(now time.Time) []byte {
-	b := newFrame(frameLetter, 64+len(l.to)+len(l.from)+len(l.env.Key)+len(l.env.Body))
-	b = append(b, byte(l.kind))
+	b := newFrame(frameLetter, 64+len(l.env.Cause)+len(l.to)+len(l.from)+len(l.env.Key)+len(l.env.Body))
+	if l.kind == letterMessage && l.env.Cause != nil {
+		b = append(b, byte(letterBy))
+		b = appendText(b, string(l.env.Cause))
+	} else {
+		b = append(b, byte(l.kind))
+	}
 	b = appendText(b, l.to)
 	b = appendText(b, l.from)
 	b = appendText(b, l.env.Kind)
@@ -108,6 +117,9 @@ func decodeLetter(payload []byte, now time.Time) (letter, error) {
 	}
 	l := letter{kind: letterKind(payload[0])}
 	f := fields{rest: payload[1:]}
+	if l.kind == letterBy {
+		l.kind, l.env.Cause = letterMessage, []byte(f.text(trace.MaxCauseBytes))
+	}
 	l.to, l.from = f.text(maxActorBytes), f.text(maxActorBytes)
 	l.env.Kind, l.env.Key = f.text(maxKindBytes), f.text(maxKeyBytes)
 	l.env.Epoch, l.env.Request = f.uint(), f.uint()

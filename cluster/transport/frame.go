@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 const (
@@ -32,6 +34,7 @@ const (
 	framePing   frameKind = 5 // asks for a pong
 	framePong   frameKind = 6
 	frameLetter frameKind = 7 // an envelope and its addresses
+	frameCallBy frameKind = 8 // cause, and then as frameCall
 )
 
 var (
@@ -121,6 +124,7 @@ func appendText(b []byte, s string) []byte {
 
 // callFrame is one call as it travels.
 type callFrame struct {
+	cause  []byte // as trace.Encode has it; nil is none
 	id     uint64
 	left   time.Duration
 	method string
@@ -128,16 +132,27 @@ type callFrame struct {
 }
 
 func (c callFrame) encode() []byte {
-	b := newFrame(frameCall, 32+len(c.method)+len(c.body))
+	kind := frameCall
+	if c.cause != nil {
+		kind = frameCallBy
+	}
+	b := newFrame(kind, 32+len(c.cause)+len(c.method)+len(c.body))
+	if c.cause != nil {
+		b = appendText(b, string(c.cause))
+	}
 	b = binary.AppendUvarint(b, c.id)
 	b = appendLeft(b, c.left)
 	b = appendText(b, c.method)
 	return finish(append(b, c.body...))
 }
 
-func decodeCall(payload []byte) (callFrame, error) {
+func decodeCall(kind frameKind, payload []byte) (callFrame, error) {
 	f := fields{rest: payload}
-	c := callFrame{id: f.uint(), left: f.left(), method: f.text(maxMethodBytes)}
+	var c callFrame
+	if kind == frameCallBy {
+		c.cause = []byte(f.text(trace.MaxCauseBytes))
+	}
+	c.id, c.left, c.method = f.uint(), f.left(), f.text(maxMethodBytes)
 	if f.bad || len(f.rest) > MaxBodyBytes {
 		return callFrame{}, errFrame
 	}

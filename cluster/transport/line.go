@@ -156,8 +156,8 @@ func (l *line) waiting() bool {
 	return len(l.pending) > 0
 }
 
-// call sends one call and waits for its answer.
-func (l *line) call(ctx context.Context, method string, body []byte) ([]byte, error) {
+// call sends one call, with its cause if it has one, and waits for its answer.
+func (l *line) call(ctx context.Context, cause []byte, method string, body []byte) ([]byte, error) {
 	deadline, _ := ctx.Deadline()
 	left := time.Until(deadline)
 	if left <= 0 {
@@ -167,7 +167,7 @@ func (l *line) call(ctx context.Context, method string, body []byte) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	frame := callFrame{id: id, left: left, method: method, body: body}.encode()
+	frame := callFrame{cause: cause, id: id, left: left, method: method, body: body}.encode()
 	if err := l.out.put(ctx, frame); err != nil {
 		return nil, l.unsent(ctx, id, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 // maxServing bounds the calls that run at once for one connection; more are
@@ -99,8 +100,8 @@ func (s *callServer) read(r *bufio.Reader) error {
 				return err
 			}
 			s.finished(id)
-		case frameCall:
-			call, err := decodeCall(payload)
+		case frameCall, frameCallBy:
+			call, err := decodeCall(kind, payload)
 			if err != nil {
 				return err
 			}
@@ -132,7 +133,9 @@ func (s *callServer) begin(call callFrame) {
 }
 
 func (s *callServer) serve(ctx context.Context, call callFrame) {
+	ctx, done := s.t.received(trace.Decode(ctx, call.cause), s.from, call.method)
 	answer, err := s.t.methods.run(ctx, s.t, s.from, call.method, call.body)
+	done(err)
 	if err != nil {
 		s.t.metrics.served.WithLabelValues(callFault).Inc()
 		s.reply(numbered(frameFault, call.id, encodeFault(err)))

@@ -159,7 +159,7 @@ func (r *Remoter) Ask(ctx context.Context, to *actor.PID, env Envelope) (*Envelo
 		return nil, r.t.metrics.nacked(nack(node, QueueFull, nil))
 	}
 	defer r.asks.end(id)
-	env.Request = id
+	env.Request, env.Cause = id, r.t.cause(ctx)
 	env.Deadline, _ = ctx.Deadline()
 	r.post(node, letter{kind: letterMessage, to: to.ID, from: askID(id), env: env})
 	select {

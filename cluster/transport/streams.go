@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 const (
@@ -46,7 +47,9 @@ func (t *Transport) Serve(h http.Handler) { t.streams.handler.Store(&h) }
 
 // RoundTripper sends HTTP/2 requests to nodes: the host of the URL is a node's
 // uuid, as in https://<uuid>/path. A node that cannot be reached is a *Nack.
-func (t *Transport) RoundTripper() http.RoundTripper { return t.streams.client }
+func (t *Transport) RoundTripper() http.RoundTripper {
+	return trace.Transport{RoundTripper: t.streams.client}
+}
 
 func newStreams(t *Transport) *streams {
 	s := &streams{t: t, incoming: make(chan *tls.Conn)}
@@ -71,7 +74,11 @@ func (s *streams) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this node does not take streams yet", http.StatusServiceUnavailable)
 		return
 	}
-	(*h).ServeHTTP(w, r)
+	r = trace.Received(r)
+	from, _ := CallerOf(r.Context())
+	ctx, done := s.t.received(r.Context(), from, r.Method+" "+r.URL.Path)
+	defer done(nil)
+	(*h).ServeHTTP(w, r.WithContext(ctx))
 }
 
 // take hands an accepted connection to the HTTP server, which closes it.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/identity"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 const (
@@ -54,6 +55,11 @@ type Options struct {
 	// Dial opens connections; nil is a plain net.Dialer. The accepting side is
 	// replaced by giving Open another listener.
 	Dial DialFunc
+	// Causes reports whether every node reads what calls and asks are made for:
+	// an older one ends the connection. Nil sends none.
+	Causes func() bool
+	// Tracer begins the spans of what other nodes ask; nil begins none.
+	Tracer *trace.Tracer
 	// Log is where connections are reported; nil discards.
 	Log *slog.Logger
 	// Registerer takes the metrics; nil keeps none.

@@ -153,6 +153,7 @@ var homes = map[string]struct {
 	"golang.org/x/crypto/ssh":                {[]string{"actors", "httpapi/sshgate"}, "who may log in, and the door"},
 	"github.com/pkg/sftp":                    {[]string{"runtime/guest/sftp"}, "files are served from inside"},
 	"github.com/adhocore/gronx":              {[]string{"actors/timetable"}, "cron expressions are read in one place"},
+	"go.opentelemetry.io/otel":               {[]string{"cluster/trace"}, "spans are made in one place"},
 	"gopkg.in/yaml.v3":                       {[]string{"cmd/bothy", "httpapi"}, "configuration, and the OpenAPI document"},
 }
 

@@ -46,6 +46,7 @@ type Config struct {
 	Build    BuildConfig          `yaml:"build"`
 	Outside  OutsideConfig        `yaml:"outside"`
 	Log      LogConfig            `yaml:"log"`
+	Tracing  TracingConfig        `yaml:"tracing"`
 }
 
 // NodeConfig says which node this is.
@@ -192,6 +193,13 @@ type LogConfig struct {
 	Format string `yaml:"format"` // text, json
 }
 
+// TracingConfig says where the spans of requests and runs are sent.
+type TracingConfig struct {
+	Endpoint string            `yaml:"endpoint"` // URL of a collector that takes OTLP over HTTP; "" traces nothing
+	Ratio    float64           `yaml:"ratio"`    // of the requests that are traced, 0 to 1, where their client does not say
+	Headers  map[string]string `yaml:"headers"`  // sent with the spans
+}
+
 // DefaultConfig is a node on this machine.
 func DefaultConfig() Config {
 	return Config{
@@ -217,6 +225,7 @@ func DefaultConfig() Config {
 		Volumes: VolumeConfig{Size: volume.DefaultSizeBytes, Grow: volume.DefaultGrowBytes},
 		Blob:    BlobConfig{Uploads: snapshot.DefaultUploads},
 		Log:     LogConfig{Level: "info", Format: "text"},
+		Tracing: TracingConfig{Ratio: 1},
 	}
 }
 

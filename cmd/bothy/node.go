@@ -20,6 +20,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/identity"
 	"github.com/bothy-computer/bothy/cluster/members"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 	"github.com/bothy-computer/bothy/httpapi"
 	"github.com/bothy-computer/bothy/httpapi/sshgate"
 )
@@ -41,7 +42,8 @@ type node struct {
 	actors   atomic.Pointer[actors.System]
 	server   *httpapi.Server
 	catalog  *catalog.Catalog
-	keyPath  string // of the admin key, where this node founded the cluster
+	tracer   *trace.Tracer // nil where nothing is traced
+	keyPath  string        // of the admin key, where this node founded the cluster
 
 	peer      net.Addr // that nodes reach this one at
 	http, ops net.Listener
@@ -57,7 +59,7 @@ func startNode(ctx context.Context, c Config, log *slog.Logger) (runner, error) 
 	n := &node{config: c, log: log, registry: prometheus.NewRegistry()}
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		n.openIdentity, n.openMachine, n.openDoors, n.openCluster, n.openGossip, n.openActors, n.openServer,
+		n.openIdentity, n.openTracing, n.openMachine, n.openDoors, n.openCluster, n.openGossip, n.openActors, n.openServer,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.close())
@@ -89,6 +91,31 @@ func (n *node) openIdentity(context.Context) (err error) {
 	return nil
 }
 
+// tracingPatience is how long a node that stops waits for its last spans to be
+// taken.
+const tracingPatience = 3 * time.Second
+
+func (n *node) openTracing(ctx context.Context) (err error) {
+	c := n.config.Tracing
+	if c.Endpoint == "" {
+		return nil
+	}
+	n.tracer, err = trace.Open(ctx, trace.Config{Endpoint: c.Endpoint, Headers: c.Headers, Ratio: c.Ratio,
+		Node: n.identity.Name(), Version: buildVersion()}, n.log)
+	if err != nil {
+		return err
+	}
+	n.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), tracingPatience)
+		defer cancel()
+		if err := n.tracer.Close(ctx); err != nil {
+			n.log.Warn("the last spans were lost", "err", err)
+		}
+		return nil
+	})
+	return nil
+}
+
 // openMachine makes this machine ready for computers.
 func (n *node) openMachine(ctx context.Context) (err error) {
 	n.machine, err = openMachine(ctx, n.config, n.identity.Node(), n.registry, n.log)
@@ -96,6 +123,7 @@ func (n *node) openMachine(ctx context.Context) (err error) {
 		return err
 	}
 	n.onClose(n.machine.close)
+	n.export()
 	return nil
 }
 
@@ -137,7 +165,7 @@ func (n *node) openCluster(ctx context.Context) error {
 	o := cluster.Options{
 		Identity: n.identity, Listener: listener, Addrs: addrs,
 		Warden: &wardenOf{client: n.machine.warden, froze: n.frozen}, OnExpired: n.reconcile, Capacity: n.capacity, ImageKey: imageKey, Resolve: n.resolve,
-		Log: n.log, Registerer: n.registry, Fatal: n.fatal,
+		Log: n.log, Registerer: n.registry, Tracer: n.tracer, Fatal: n.fatal,
 	}
 	if err := n.entry(ctx, &o); err != nil {
 		return errors.Join(err, listener.Close())
@@ -240,7 +268,7 @@ func (n *node) openActors(context.Context) error {
 		Shape: actors.Shape{Image: shape.Image, MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk),
 			EnvironmentIdle: shape.Idle.Environments, ComputerIdle: shape.Idle.Computers},
 		Reach: n.config.Outside.prefixes(), Version: buildVersion(),
-		StartBalance: state.MicroUSD(n.config.Accounts.StartBalance), Log: n.log, Registerer: n.registry, Now: time.Now,
+		StartBalance: state.MicroUSD(n.config.Accounts.StartBalance), Log: n.log, Registerer: n.registry, Tracer: n.tracer, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -255,7 +283,7 @@ func (n *node) openActors(context.Context) error {
 func (n *node) openServer(context.Context) (err error) {
 	sys, records, shape := n.actors.Load(), recordsOf{n.cluster}, n.config.Computer
 	o := httpapi.Stand(httpapi.Options{
-		Records: httpapi.RecordsOf(records, n.ready), Registry: n.registry, Log: n.log, Now: time.Now, Version: buildVersion(),
+		Records: httpapi.RecordsOf(records, n.ready), Registry: n.registry, Log: n.log, Tracer: n.tracer, Now: time.Now, Version: buildVersion(),
 		PublicURL: n.config.HTTP.PublicURL, Domain: n.config.HTTP.Domain, SSHAddr: n.sshAddr(),
 		Size:     state.Size{MemoryBytes: int64(shape.Memory), MilliCPU: shape.MilliCPU, DiskBytes: int64(shape.Disk)},
 		Requests: n.config.Limits.ComputerAgents,

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 // runner is a node that was opened.
@@ -162,7 +164,7 @@ func newLogger(c LogConfig, w io.Writer) *slog.Logger {
 		options.Level = level
 	}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, &options))
+		return trace.Logger(slog.New(slog.NewJSONHandler(w, &options)))
 	}
-	return slog.New(slog.NewTextHandler(w, &options))
+	return trace.Logger(slog.New(slog.NewTextHandler(w, &options)))
 }

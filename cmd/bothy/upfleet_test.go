@@ -18,7 +18,9 @@ import (
 func TestUpWithThreeNodes(t *testing.T) {
 	root := scratchDir(t)
 	config := filepath.Join(root, "bothy.yaml")
-	if err := os.WriteFile(config, []byte(smallNodes), 0o600); err != nil {
+	spans := newSpanCollector(t)
+	settings := strings.Replace(smallNodes, "level: info", "level: debug", 1) + "tracing: {endpoint: " + strconv.Quote(spans.url) + "}\n"
+	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	port := freePorts(t, 15)
@@ -49,6 +51,8 @@ func TestUpWithThreeNodes(t *testing.T) {
 			t.Errorf("node %d does not know what another made: %s", i+1, out)
 		}
 	}
+
+	followed(t, fleet, port, spans)
 
 	second := childOf(t, filepath.Join(root, "n2"))
 	kill(t, strconv.Itoa(second), syscall.SIGKILL)

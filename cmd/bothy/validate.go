@@ -35,7 +35,7 @@ var legalDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a
 
 // Validate reports every mistake at once, named as the operator wrote it.
 func (c Config) Validate() error {
-	return errors.Join(c.checkNode(), c.checkBootstrap(), c.checkAddresses(), c.checkTLS(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkBuild(), c.Blob.check(), c.checkOutside(), c.checkLog(), c.checkModels())
+	return errors.Join(c.checkNode(), c.checkBootstrap(), c.checkAddresses(), c.checkTLS(), c.checkSSH(), c.checkAmounts(), c.checkComputers(), c.checkBuild(), c.Blob.check(), c.checkOutside(), c.checkLog(), c.checkTracing(), c.checkModels())
 }
 
 func (c Config) checkNode() error {
@@ -267,4 +267,18 @@ func (c Config) checkModels() error {
 		err = executor.Check(models)
 	}
 	return err
+}
+
+func (c Config) checkTracing() error {
+	var errs []error
+	if at := c.Tracing.Endpoint; at != "" {
+		u, err := url.Parse(at)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			errs = append(errs, fmt.Errorf("tracing.endpoint: %q is not a URL such as http://127.0.0.1:4318", at))
+		}
+	}
+	if r := c.Tracing.Ratio; !(r >= 0 && r <= 1) {
+		errs = append(errs, fmt.Errorf("tracing.ratio: %v; it is 0 to 1", r))
+	}
+	return errors.Join(errs...)
 }

@@ -45,17 +45,18 @@ type failure struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 		Field   string `json:"field,omitempty"`
+		Request string `json:"request_id"`
 	} `json:"error"`
 }
 
 // refuse writes a failure as this dialect's clients read it.
-func refuse(_ *gin.Context, f *fault.Error) (int, any) {
+func refuse(c *gin.Context, f *fault.Error) (int, any) {
 	status, known := statusOfCode[f.Code]
 	if !known {
 		status = door.Statuses[f.Kind]
 	}
 	var body failure
-	body.Error.Code, body.Error.Message, body.Error.Field = strings.ToLower(f.Code), f.Message, f.Field
+	body.Error.Code, body.Error.Message, body.Error.Field, body.Error.Request = strings.ToLower(f.Code), f.Message, f.Field, door.RequestID(c)
 	if body.Error.Code == "" {
 		body.Error.Code = codeOfKind[f.Kind]
 	}

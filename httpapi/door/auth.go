@@ -36,6 +36,7 @@ func (d *Door) admit(c *gin.Context, r Route) error {
 		return err
 	}
 	c.Set(callerKey, actors.Caller{Account: key.Account, User: key.User, Key: key})
+	because(c, state.Cause{Request: RequestID(c), Account: key.Account, User: key.User, Key: key.ID})
 	if !key.NoLimit {
 		if err := d.take(c, d.Name+":key:"+string(key.ID)); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 )
 
 // Records is where doors read.
@@ -32,6 +33,7 @@ type Shared struct {
 	Limits  Limits
 	Metrics *Metrics
 	Log     *slog.Logger
+	Tracer  *trace.Tracer // nil begins no spans
 	Now     func() time.Time
 	// Drain is done when the node begins to drain: streams end.
 	Drain context.Context
@@ -59,6 +61,7 @@ type Door struct {
 // New makes a door.
 func New(s Shared, d Dialect) *Door {
 	s.Patience = s.Patience.OrDefault()
+	s.Metrics.begin(d.Name)
 	return &Door{Shared: s, Dialect: d, large: make(chan struct{}, maxLargeBodies)}
 }
 
@@ -90,7 +93,7 @@ const (
 func (d *Door) Mount(e *gin.Engine, prefixes []string, routes []Route) {
 	for _, prefix := range prefixes {
 		for _, r := range routes {
-			e.Handle(r.Method, prefix+r.Path, d.count(r.Path), d.bound(r), d.guard(r), r.Serve)
+			e.Handle(r.Method, prefix+r.Path, d.count(r.Path), d.follow(r), d.bound(r), d.guard(r), r.Serve)
 		}
 	}
 }

@@ -35,7 +35,7 @@ type Metrics struct {
 // NewMetrics registers the doors' metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	return &Metrics{
+	m := &Metrics{
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "bothy_http_requests_total", Help: "HTTP requests answered, by dialect, route and class of status.",
 		}, []string{"dialect", "route", "class"}),
@@ -55,6 +55,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		dropped: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "bothy_http_streams_ended_total", Help: "Event streams that ended, by why.",
 		}, []string{"dialect", "reason"}),
+	}
+	for _, code := range []string{state.CodeBudget, state.CodeDaily, state.CodeMonthly, ""} {
+		m.payment.WithLabelValues(reasonOf(code))
+	}
+	return m
+}
+
+// begin has what a dialect counts begin at nothing, so that its first time is
+// seen as an increase.
+func (m *Metrics) begin(dialect string) {
+	m.streams.WithLabelValues(dialect)
+	for _, result := range []string{limitAdmitted, limitRefused, limitUncounted} {
+		m.limiter.WithLabelValues(dialect, result)
 	}
 }
 
@@ -88,15 +101,17 @@ func class(status int) string {
 
 func (m *Metrics) limited(dialect, result string) { m.limiter.WithLabelValues(dialect, result).Inc() }
 
-func (m *Metrics) unpaid(code string) {
-	reason := "other"
+func (m *Metrics) unpaid(code string) { m.payment.WithLabelValues(reasonOf(code)).Inc() }
+
+// reasonOf is the bound that a code of a refusal for money names.
+func reasonOf(code string) string {
 	switch code {
 	case state.CodeBudget:
-		reason = "budget"
+		return "budget"
 	case state.CodeDaily:
-		reason = "daily_limit"
+		return "daily_limit"
 	case state.CodeMonthly:
-		reason = "monthly_limit"
+		return "monthly_limit"
 	}
-	m.payment.WithLabelValues(reason).Inc()
+	return "other"
 }

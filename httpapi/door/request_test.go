@@ -15,6 +15,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 type open struct{ asked []string }
@@ -105,3 +106,32 @@ func TestRequestsWithoutAKeyAreCountedByAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatARequestDoesKnowsIt(t *testing.T) {
+	var log strings.Builder
+	d, _, e := newDoor(t, io.Discard)
+	d.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	key := state.Key{ID: "key_a", Account: "acct_a", User: "user_a"}
+	d.Keys = oneKey{key}
+	got := make(chan state.Cause, 1)
+	serve := func(c *gin.Context) { got <- state.CauseOf(c.Request.Context()) }
+	d.Mount(e, []string{""}, []Route{{Method: "GET", Path: "/mine", Serve: serve}, {Method: "GET", Path: "/open", Access: Public, Serve: serve}})
+	for path, want := range map[string]state.Cause{
+		"/mine": {Request: "my-id", Account: "acct_a", User: "user_a", Key: "key_a"}, "/open": {Request: "my-id"},
+	} {
+		req := httptest.NewRequest("GET", path, nil)
+		req.Header.Set(HeaderRequestID, "my-id")
+		req.Header.Set("Authorization", "Bearer text")
+		e.ServeHTTP(httptest.NewRecorder(), req)
+		if cause := <-got; cause != want {
+			t.Errorf("%s: %+v", path, cause)
+		}
+		if line := log.String(); !strings.Contains(line, "route="+path) || !strings.Contains(line, "request=my-id") || !strings.Contains(line, "status=200") {
+			t.Errorf("the log says %q", line)
+		}
+	}
+}
+
+type oneKey struct{ key state.Key }
+
+func (k oneKey) Authenticate(context.Context, string) (state.Key, error) { return k.key, nil }

@@ -90,13 +90,14 @@ type failure struct {
 	Error struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
+		Request string `json:"requestId"`
 	} `json:"error"`
 }
 
 // refuse writes a failure as this dialect's clients read it.
 func refuse(c *gin.Context, f *fault.Error) (int, any) {
 	var body failure
-	body.Error.Code, body.Error.Message = codeOfKind[f.Kind], f.Message
+	body.Error.Code, body.Error.Message, body.Error.Request = codeOfKind[f.Kind], f.Message, door.RequestID(c)
 	status := door.Statuses[f.Kind]
 	switch {
 	case f.Kind == fault.Unauthorized && !door.ShowsKey(c):

@@ -16,6 +16,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "bothy_ssh_channels", Help: "Open SSH channels through this node, by kind.",
 		}, []string{"kind"}),
 	}
+	for _, result := range []string{"admitted", "refused", "crowded"} {
+		m.logins.WithLabelValues(result)
+	}
 	r.MustRegister(m.logins, m.channels)
 	return m
 }
