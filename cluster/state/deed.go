@@ -34,6 +34,8 @@ func clusterDeed(command Command) *deed {
 		return did("cluster.create", "", cmd.Cluster)
 	case RaiseVersion:
 		return did("cluster.raise", "", "").saying("command version %d", cmd.Version)
+	case Rebuild:
+		return did("cluster.rebuild", "", cmd.Node.ID).saying("from a backup, by node %s", cmd.Node.Name)
 	case CreateToken:
 		return did("token.create", "", clip(cmd.Hash, 12))
 	case AdmitNode:

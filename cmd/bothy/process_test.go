@@ -39,6 +39,7 @@ type process struct {
 	dir  string
 	url  string
 	ssh  string // host:port
+	ops  string // host:port
 	args []string
 	out  *screen
 	// founder keeps the cluster's first key; nil is the node itself.
@@ -80,7 +81,7 @@ func newProcess(t *testing.T, root, name string) *process {
 	}
 	port := freePorts(t, 5)
 	addr := func(i int) string { return "127.0.0.1:" + strconv.Itoa(port+i) }
-	p := &process{t: t, name: name, dir: filepath.Join(root, name), url: "http://" + addr(0), ssh: addr(4), out: &screen{}}
+	p := &process{t: t, name: name, dir: filepath.Join(root, name), url: "http://" + addr(0), ssh: addr(4), ops: addr(3), out: &screen{}}
 	p.args = []string{"up", "--config", config, "--id", name, "--data-dir", p.dir,
 		"--http", addr(0), "--peer", addr(1), "--gossip", addr(2), "--ops", addr(3), "--ssh", addr(4)}
 	t.Cleanup(p.destroy)

@@ -153,6 +153,24 @@ func TestTenantsAndMetrics(t *testing.T) {
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
+	audited(t, p, account.ID)
+	allSeen(t, p, p.ops)
+}
+
+// audited finds what was just done in the audit log, by the command line.
+func audited(t *testing.T, p *process, account string) {
+	out, code := p.bothy("audit", "export", "--account", account, "--action", "key.")
+	var made wire.AuditRecord
+	if err := json.Unmarshal([]byte(out), &made); err != nil || code != 0 {
+		t.Fatalf("audit export: exit %d: %s: %v", code, out, err)
+	}
+	if made.Action != "key.create" || made.Actor.KeyID == nil || made.RequestID == nil || made.Actor.Node == nil || *made.Actor.Node != p.name {
+		t.Errorf("%+v", made)
+	}
+	if out, code := p.bothy("audit", "ls", "--since", "1h", "--actor", *made.Actor.KeyID, "-o", "table"); code != 0 ||
+		!strings.Contains(out, "account.create") || !strings.Contains(out, *made.RequestID) {
+		t.Errorf("audit ls: exit %d:\n%s", code, out)
+	}
 }
 
 // askAs makes one request with another key.
