@@ -48,6 +48,10 @@ func clusterDeed(command Command) *deed {
 		return did("node.undrain", "", cmd.Node)
 	case SetSecret:
 		return did("secret.create", "", cmd.Secret.Name)
+	case ReplaceSecret:
+		return did("secret.set", "", cmd.Secret.Name)
+	case DropSecret:
+		return did("secret.delete", "", cmd.Name)
 	case RotateSecrets:
 		return did("secrets.rotate", "", cmd.New.ID)
 	}
