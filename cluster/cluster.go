@@ -120,7 +120,7 @@ func (c *Cluster) start() error {
 			return err
 		}
 	}
-	for _, f := range []func(context.Context){c.followLeader, c.reignNow, c.live, c.watchSpace, c.boundLog, c.severStrangers, c.followSecretsKeys, c.proposer.run} {
+	for _, f := range []func(context.Context){c.followLeader, c.reignNow, c.live, c.watchSpace, c.boundLog, c.severStrangers, c.watchRemoved, c.followSecretsKeys, c.proposer.run} {
 		c.work.Go(func() { f(c.ctx) })
 	}
 	c.work.Go(func() { c.hub.run(c.ctx.Done()) })

@@ -88,6 +88,9 @@ type Options struct {
 	// Fatal is called when this replica cannot go on; it must not return in
 	// production. Nil panics.
 	Fatal func(error)
+	// OnRemoved is called once when this node finds that it is no member of the
+	// cluster any more. Nil looks for no such thing.
+	OnRemoved func()
 	// Crash is called at each point between two durable steps; an error ends
 	// the step as a crash would. Nil in production.
 	Crash func(point string) error

@@ -3,7 +3,9 @@ package clustertest
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/bothy-computer/bothy/cluster"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
@@ -65,5 +67,31 @@ func TestElsewhere(t *testing.T) {
 	}
 	if _, err := c.Node(0).Elsewhere(within(t, Patience), "none"); !fault.Is(err, fault.NotFound) {
 		t.Fatal(err)
+	}
+}
+
+// TestARemovedNodeFindsOut removes one node that runs and one that is away, which
+// finds out when it comes back.
+func TestARemovedNodeFindsOut(t *testing.T) {
+	told := make(chan int, 4)
+	c := New(t, 4, Options{Node: func(i int, o *cluster.Options) { o.OnRemoved = func() { told <- i } }})
+	c.Voters(0, 3)
+	away := c.Follower()
+	here := c.Follower(away)
+	c.Stop(away)
+	at := c.Node(c.Leader(away))
+	for _, i := range []int{away, here} {
+		must(t, at.Remove(within(t, Patience), c.Node(i).ID))
+	}
+	must(t, c.open(c.Node(away), nil))
+	for range 2 {
+		select {
+		case i := <-told:
+			if i != away && i != here {
+				t.Fatalf("node %d is a member", i)
+			}
+		case <-time.After(Patience):
+			t.Fatal("a node that was removed does not find out")
+		}
 	}
 }

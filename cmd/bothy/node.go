@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,11 +53,12 @@ type node struct {
 	ssh       net.Listener  // nil where the door is off
 	gate      *sshgate.Gate
 	closers   []func() error // last first
+	removed   chan struct{}  // closed when this node is no member any more
 }
 
 // startNode opens the node that a configuration describes.
 func startNode(ctx context.Context, c Config, log *slog.Logger) (runner, error) {
-	n := &node{config: c, log: log, registry: prometheus.NewRegistry()}
+	n := &node{config: c, log: log, registry: prometheus.NewRegistry(), removed: make(chan struct{})}
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
 		n.openIdentity, n.openTracing, n.openMachine, n.openDoors, n.openCluster, n.openGossip, n.openActors, n.openServer,
@@ -166,6 +168,7 @@ func (n *node) openCluster(ctx context.Context) error {
 		Identity: n.identity, Listener: listener, Addrs: addrs,
 		Warden: &wardenOf{client: n.machine.warden, froze: n.frozen}, OnExpired: n.reconcile, Capacity: n.capacity, ImageKey: imageKey, Resolve: n.resolve,
 		Log: n.log, Registerer: n.registry, Tracer: n.tracer, Fatal: n.fatal,
+		OnRemoved: sync.OnceFunc(func() { close(n.removed) }),
 	}
 	if err := n.entry(ctx, &o); err != nil {
 		return errors.Join(err, listener.Close())
@@ -313,6 +316,13 @@ func (n *node) Run(ctx context.Context) error {
 		}
 	}()
 	go n.takeUp(ctx)
+	go func() {
+		select {
+		case <-n.removed:
+			stop(fmt.Errorf("node %s is no member of its cluster any more: it left or was removed. Clear it with `bothy wipe --data-dir %s --yes`; to come back it joins with a new token", n.identity.Name(), n.config.Node.Dir))
+		case <-ctx.Done():
+		}
+	}()
 	gate := n.serveSSH(ctx, stop)
 	n.serveTLS(ctx, stop)
 	// Streams end when their clients can go elsewhere, before the rest drains.
