@@ -38,6 +38,9 @@ type Index struct {
 type IndexStore interface {
 	Update(func(state.Writer) error) error
 	View() (r state.Reader, done func(), err error)
+	// Full reports whether there is no room to write; while there is none, nothing
+	// is tried.
+	Full() bool
 }
 
 // ThreadChanges are changes that can be waited for: after Settle, what a read
@@ -67,9 +70,15 @@ func (s *Search) run(ctx context.Context) {
 	if s.index == nil {
 		return
 	}
+	full := false
 	for {
-		if err := s.catchUp(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("bring the search index up to date", "err", err)
+		err := s.catchUp(ctx)
+		if was := full; err != nil && ctx.Err() == nil {
+			if full = fault.Is(err, fault.Full); !full || !was {
+				s.log.Warn("bring the search index up to date", "err", err)
+			}
+		} else {
+			full = false
 		}
 		select {
 		case <-time.After(indexEvery):
@@ -91,6 +100,9 @@ func (s *Search) catchUp(ctx context.Context) error {
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return fault.New(fault.Unavailable, "the search index is being made").WithRetry(retryMailbox)
+	}
+	if s.index.Store.Full() {
+		return fault.New(fault.Full, "the node's disk is full: what is new cannot be searched")
 	}
 	s.index.Changes.Settle()
 	changes, missed := s.index.Changes.Take()

@@ -72,3 +72,6 @@ func (w *Watch) Take() (changes []state.Change, missed bool) {
 	clear(w.changed)
 	return changes, false
 }
+
+// Full reports that there is room.
+func (*Index) Full() bool { return false }

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,18 +45,26 @@ func recall(dir, boot string) (fence, error) {
 	return m.Fence, nil
 }
 
-// remember writes the fence. It is not synced: only a process may be lost with
-// computers running, never the machine.
+// stateBytes is how long the state's file is, filled up with blanks.
+const stateBytes = 512
+
+// remember writes the fence, over what is there, in one write: a disk that is full
+// since must not cost a node its lease. It is not synced: only a process may be
+// lost with computers running, never the machine.
 func remember(dir string, m memory) error {
 	data, err := json.Marshal(m)
+	if err == nil && len(data) > stateBytes {
+		err = fmt.Errorf("it is %d bytes; the limit is %d", len(data), stateBytes)
+	}
 	if err != nil {
 		return fmt.Errorf("write the warden's state: %w", err)
 	}
-	path := filepath.Join(dir, stateName)
-	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+	f, err := os.OpenFile(filepath.Join(dir, stateName), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
 		return fmt.Errorf("write the warden's state: %w", err)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
+	_, err = f.WriteAt(append(data, bytes.Repeat([]byte(" "), stateBytes-len(data))...), 0)
+	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write the warden's state: %w", err)
 	}
 	return nil
