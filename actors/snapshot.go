@@ -228,11 +228,17 @@ func (s *System) sweepSnapshots(ctx context.Context, v *state.View) error {
 		if known && !run.Status.Over() {
 			continue
 		}
+		c, known, err := v.AnyComputer(state.ComputerID(one.Computer))
+		if err != nil {
+			return err
+		}
 		first, seen := s.strays[one.Source]
 		if !seen {
 			first = now
 		}
-		if here[one.Source] = first; now.Sub(first) < orphanAge {
+		// No record is on its way any more about a computer that is deleted.
+		deleted := known && c.Phase == state.Deleted
+		if here[one.Source] = first; !deleted && now.Sub(first) < orphanAge {
 			continue
 		}
 		s.log.Info("removing a snapshot that no record promises", "computer", string(one.Computer), "snapshot", one.Name)

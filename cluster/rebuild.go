@@ -115,13 +115,13 @@ func rebuildIn(dir string, h backup.Header, records io.Reader, r Rebuilding) (do
 	if err := unpackInto(st, shelf, records); err != nil {
 		return done, err
 	}
+	if err := done.count(st); err != nil {
+		return done, err
+	}
 	hash := id.KeyHash()
 	cmd := state.Rebuild{Key: r.Key, Node: state.Node{ID: id.Node(), Name: id.Name(), KeyHash: hash[:], Commands: state.CommandVersion}}
 	index, err := rebuildRecords(st, cmd, r.Now)
 	if err != nil {
-		return done, err
-	}
-	if err := done.count(st); err != nil {
 		return done, err
 	}
 	if err := beginAfter(shelf, id.Node(), index); err != nil {

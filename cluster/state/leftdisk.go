@@ -67,6 +67,26 @@ func (tx *Tx) dropDisks(c ComputerID, node NodeID) error {
 	return err
 }
 
+// dropKept has nodes delete the disks that they keep of a computer which its user
+// has deleted: nobody asked for those, and they hold what was to go.
+func (tx *Tx) dropKept(c ComputerID) error {
+	var kept []Snapshot
+	err := snapshots.each(tx.w, "computer", []string{string(c)}, true, func(s Snapshot) bool {
+		if s.Kept && s.Phase == SnapshotReady {
+			kept = append(kept, s)
+		}
+		return true
+	})
+	for _, s := range kept {
+		if err == nil {
+			s.Phase, s.UpdatedAt = SnapshotDeleting, tx.now
+			tx.changed(Change{Noun: ChangedSnapshot, ID: string(s.ID), Node: s.Node})
+			err = snapshots.put(tx.w, s)
+		}
+	}
+	return err
+}
+
 // KeepDisk records that a node still holds the disk of a computer that moved
 // away. The same node and epoch are recorded once; the disk in use is refused,
 // for a record of it would let it expire.

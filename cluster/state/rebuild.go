@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
@@ -14,7 +13,7 @@ const rebuiltText = "the cluster was restored from a backup"
 // nodes that it had are gone, with their leases, their builds and their join
 // tokens; runs that were under way are over, for they would do again what they
 // did since; computers begin from their last save when somebody uses them, and
-// one that was never saved waits for its node. It is applied once, outside of any
+// one that was never saved has failed. It is applied once, outside of any
 // log, to records that nobody serves.
 type Rebuild struct {
 	Node Node `cbor:"1,keyasint"`
@@ -28,11 +27,11 @@ func (cmd Rebuild) apply(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.homeless(); err != nil {
+	if err := tx.orphanAll(gone); err != nil {
 		return err
 	}
 	for _, n := range gone {
-		if err := tx.forgetNode(n); err != nil {
+		if err := errors.Join(releaseBuilds(tx, n.ID), tx.forgetNode(n)); err != nil {
 			return err
 		}
 	}
@@ -75,60 +74,29 @@ func (tx *Tx) firstAdmin() (found Key, err error) {
 	return found, nil
 }
 
-// homeless takes every computer's owner away.
-func (tx *Tx) homeless() error {
-	var all []ComputerID
-	err := tx.EveryComputer(func(c Computer) bool { all = append(all, c.ID); return true })
-	for _, id := range all {
+// orphanAll ends every run, and takes every computer's owner away.
+func (tx *Tx) orphanAll(gone []Node) error {
+	lost := map[NodeID]string{}
+	for _, n := range gone {
+		lost[n.ID] = n.Name
+	}
+	var all []Computer
+	if err := tx.EveryComputer(func(c Computer) bool { all = append(all, c); return true }); err != nil {
+		return err
+	}
+	for _, c := range all {
+		if err := tx.abandonRuns(c, rebuiltText); err != nil {
+			return err
+		}
+		c, _, err := tx.AnyComputer(c.ID) // as its runs left it
 		if err == nil {
-			err = tx.unhouse(id)
+			err = errors.Join(tx.failSnapshots(c), tx.orphan(c, lost))
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return err
-}
-
-func (tx *Tx) unhouse(id ComputerID) error {
-	c, ok, err := tx.AnyComputer(id)
-	if err != nil || !ok {
-		return err
-	}
-	if err := tx.abandonRuns(c, rebuiltText); err != nil {
-		return err
-	}
-	if c, _, err = tx.AnyComputer(id); err != nil { // as its runs left it
-		return err
-	}
-	if _, err := tx.releaseComputer(&c); err != nil {
-		return err
-	}
-	if err := errors.Join(tx.failSnapshots(c), tx.dropDisks(c.ID, "")); err != nil {
-		return err
-	}
-	c.idle()
-	if c.Phase.Up() || c.Phase == Stopping {
-		c.Phase = Stopped
-		c.Wish, c.IdleStopped = WishStopped, true // a request wakes it
-	}
-	if c.Saved.Name != "" {
-		c.DataNode = ""
-	}
-	c.Node, c.RunFrom, c.RunImage = "", time.Time{}, ""
-	return tx.putComputer(c)
-}
-
-// forgetNode ends what a node that is gone for ever was doing.
-func (tx *Tx) forgetNode(n Node) error {
-	if err := releaseBuilds(tx, n.ID); err != nil {
-		return err
-	}
-	if err := tx.failPulls(n.ID); err != nil {
-		return err
-	}
-	if err := forgetIncarnation(tx.w, n.ID, n.Incarnation); err != nil {
-		return err
-	}
-	tx.changed(Change{Noun: ChangedNode, ID: string(n.ID), Node: n.ID})
-	return nodes.remove(tx.w, string(n.ID))
+	return nil
 }
 
 func (tx *Tx) forgetTokens() error {

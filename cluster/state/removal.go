@@ -32,6 +32,11 @@ func (cmd RemoveNode) apply(tx *Tx) error {
 	if err := tx.orphanComputers(n); err != nil {
 		return err
 	}
+	return tx.forgetNode(n)
+}
+
+// forgetNode ends what a node that is gone for ever had besides computers.
+func (tx *Tx) forgetNode(n Node) error {
 	if err := tx.loseSnapshots(n); err != nil {
 		return err
 	}
@@ -53,33 +58,38 @@ func (tx *Tx) orphanComputers(n Node) error {
 	var owned []Computer
 	err := tx.ComputersOn(n.ID, func(c Computer) bool { owned = append(owned, c); return true })
 	for _, c := range owned {
-		if err != nil {
-			return err
+		if err == nil {
+			err = tx.orphan(c, map[NodeID]string{n.ID: n.Name})
 		}
-		if _, err = tx.releaseComputer(&c); err != nil {
-			return err
-		}
-		if c.Phase.Up() || c.Phase == Stopping {
-			c.Phase = Stopped
-		}
-		if c.Wish == WishDeleted {
-			c.Node = ""
-			if err = tx.endComputer(&c); err == nil {
-				err = tx.putComputer(c)
-			}
-			continue
-		}
-		switch {
-		case c.DataNode != n.ID:
-		case c.Saved.Name != "":
-			c.DataNode = ""
-		case c.Live == 0: // a run is told when it goes on
-			c.DataNode, c.Phase, c.Wish = "", Failed, WishStopped
-			c.Error = "its disk was lost with node " + n.Name + "; started again it begins with an empty one"
-		}
-		err = tx.give(c, "")
 	}
 	return err
+}
+
+// orphan takes the owner from one computer; lost are the names of nodes that are
+// gone for ever.
+func (tx *Tx) orphan(c Computer, lost map[NodeID]string) error {
+	if _, err := tx.releaseComputer(&c); err != nil {
+		return err
+	}
+	if c.Phase.Up() || c.Phase == Stopping {
+		c.Phase = Stopped
+	}
+	if c.Wish == WishDeleted {
+		c.Node = ""
+		if err := tx.endComputer(&c); err != nil {
+			return err
+		}
+		return tx.putComputer(c)
+	}
+	switch name, gone := lost[c.DataNode]; {
+	case !gone:
+	case c.Saved.Name != "":
+		c.DataNode = ""
+	case c.Live == 0: // a run is told when it goes on
+		c.DataNode, c.Phase, c.Wish = "", Failed, WishStopped
+		c.Error = "its disk was lost with node " + name + "; started again it begins with an empty one"
+	}
+	return tx.give(c, "")
 }
 
 // endComputer makes a computer a deleted one, of which nothing is left.
@@ -89,7 +99,7 @@ func (tx *Tx) endComputer(c *Computer) error {
 	}
 	c.Wish, c.Phase, c.DeletedAt = WishDeleted, Deleted, tx.now
 	c.idle()
-	return errors.Join(tx.stored(c, 0), tx.failSnapshots(*c))
+	return errors.Join(tx.stored(c, 0), tx.failSnapshots(*c), tx.dropKept(c.ID))
 }
 
 // loseSnapshots says of the snapshots that lay on a node alone that they are gone.

@@ -142,6 +142,26 @@ func TestADiskThatWasLeftBecomesASnapshot(t *testing.T) {
 	f.check()
 }
 
+func TestADiskThatWasLeftGoesWithItsComputer(t *testing.T) {
+	f := newFixture(t)
+	epoch := f.aloneWithData()
+	f.snap("snap_asked")
+	f.ok(n1, SnapshotMade{ID: "snap_asked", Epoch: epoch, Bytes: 7})
+	f.do(ExpireLease{Node: n1, Renewal: f.node(n1).Renewal})
+	f.do(Claim{Computer: lone, Node: n2, Seen: epoch})
+	f.do(KeepDisk{ID: "snap_left", Computer: lone, Node: n1, Epoch: epoch})
+	f.ok(n2, SetPhase{Computer: lone, Epoch: epoch + 1, Phase: Running, HasData: true})
+	f.do(DiskKept{ID: "snap_left", Node: n1})
+	f.do(SetWish{Account: acct, Computer: lone, Wish: WishDeleted})
+	f.ok(n2, SetPhase{Computer: lone, Epoch: epoch + 1, Phase: Deleted})
+	if left, asked := f.snapshot("snap_left"), f.snapshot("snap_asked"); left.Phase != SnapshotDeleting || asked.Phase != SnapshotReady {
+		t.Fatalf("%+v, %+v", left, asked)
+	}
+	f.begin(n1)
+	f.ok(n1, SnapshotGone{ID: "snap_left", Node: n1})
+	f.check()
+}
+
 func TestSnapshotsTellHowDurableTheyAre(t *testing.T) {
 	f := newFixture(t)
 	epoch := f.aloneWithData()
