@@ -91,3 +91,46 @@ func TestReadmeNamesWhatIsThere(t *testing.T) {
 		}
 	}
 }
+
+// TestThePromisesAreHeld looks for each test that SPEC.md names, where it says.
+func TestThePromisesAreHeld(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/SPEC.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| [^|]* \\| ([^|]*) \\|$").FindAllStringSubmatch(string(text), -1) {
+		dir := ""
+		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[1], -1) {
+			if !strings.HasPrefix(name[1], "Test") {
+				dir = name[1]
+				continue
+			}
+			found++
+			if !hasTest(t, filepath.Join("../..", dir), name[1]) {
+				t.Errorf("%s has no %s", dir, name[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Fatalf("SPEC.md names %d tests", found)
+	}
+}
+
+func hasTest(t *testing.T, dir, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(source), "\nfunc "+name+"(") {
+			return true
+		}
+	}
+	return false
+}
