@@ -26,6 +26,7 @@ type bench struct {
 	during  time.Duration // of each measurement that has no fixed count
 	n       int           // of those that have one
 	most    int           // subscribers, of fanout
+	seed    uint64        // of nemesis; 0 is any
 	profile string        // file for a processor profile; "" is none
 }
 
@@ -55,6 +56,7 @@ var scenarios = []scenario{
 	{"placement", "placements per second with 1,000 nodes", (*bench).placement},
 	{"leader", "leader killed to first write, beside bare raft", (*bench).leader},
 	{"schedules", "1,000 schedules due in one second, also while the leader dies", (*bench).schedules},
+	{"nemesis", "clients at work while nodes are killed, stopped, cut off and filled up", (*bench).nemesis},
 	{"takeover", "owner killed to its thread going on, beside the lease", (*bench).takeover},
 }
 
@@ -84,6 +86,7 @@ func newRoot() *cobra.Command {
 	f.StringVar(&b.base, "dir", os.TempDir(), "where nodes keep their data: on the disk that is measured, passable for others")
 	f.DurationVar(&b.during, "for", 5*time.Second, "how long a rate is measured")
 	f.IntVar(&b.n, "n", 0, "how often something is timed (0: what the scenario finds enough)")
+	f.Uint64Var(&b.seed, "seed", 0, "what nemesis does to whom (0: anything)")
 	f.StringVar(&b.profile, "profile", "", "write a processor profile here: of this process (commands, placement) or of a node (records, fanout)")
 	f.IntVar(&b.most, "subscribers", 10_000, "the most subscribers of fanout")
 	for _, s := range scenarios {

@@ -14,13 +14,21 @@ type Shape struct {
 	Warm   int   // blank computers that each node keeps
 	Memory int64 // of a computer, in bytes
 	Disk   int64 // of a computer, in bytes; 0 is smallDisk
+	// Apart has each node in a network namespace and on a file system of its own.
+	Apart bool
+	// Saves is a directory that all nodes save computers to; "" is none.
+	Saves string
 	// Vendor is the base URL of a server that speaks Chat Completions, for
 	// VendorModel; "" is none.
 	Vendor string
 }
 
-// VendorModel is the model of a Shape's Vendor. It is free.
-const VendorModel = "lab-model"
+// VendorModel is the model of a Shape's Vendor. It is free; PricedModel costs a
+// dollar for a million tokens read, and two for written ones.
+const (
+	VendorModel = "lab-model"
+	PricedModel = "lab-priced"
+)
 
 // smallDisk is a computer's storage where the scenario needs none, and smallPool
 // holds many of them.
@@ -36,7 +44,11 @@ func (s Shape) config() string {
 	disk := cmp.Or(s.Disk, smallDisk)
 	models := ""
 	if s.Vendor != "" {
-		models = fmt.Sprintf("models:\n  vendors:\n    - {name: lab, protocol: openai-chat, baseURL: %q}\n  models:\n    - {name: %s, vendor: lab, free: true}\n", s.Vendor, VendorModel)
+		models = fmt.Sprintf("models:\n  vendors:\n    - {name: lab, protocol: openai-chat, baseURL: %q}\n  models:\n    - {name: %s, vendor: lab, free: true}\n"+
+			"    - {name: %s, vendor: lab, price: {input: 1000000, output: 2000000}}\n", s.Vendor, VendorModel, PricedModel)
+	}
+	if s.Saves != "" {
+		models += fmt.Sprintf("blob: {directory: %q}\n", s.Saves)
 	}
 	return models + fmt.Sprintf(`computer:
   memory: %dMiB

@@ -32,7 +32,10 @@ type House struct {
 	Key   string // of an admin, without limits
 	dir   string
 	shape Shape
-	http  *http.Client
+	town  *town // nil where nodes are not kept apart
+	// bothy and config are the files that nodes are started with.
+	bothy, config string
+	http          *http.Client
 }
 
 // Open starts nodes in a new directory below base, and returns when all are
@@ -59,36 +62,53 @@ func (h *House) open(ctx context.Context, bothy string) error {
 	if err != nil {
 		return fmt.Errorf("find bothy: %w", err)
 	}
+	if h.shape.Apart {
+		if h.town, err = openTown(); err != nil {
+			return err
+		}
+		h.shape.Vendor = strings.ReplaceAll(h.shape.Vendor, ThisMachine, h.town.at(machineHost).String())
+	}
 	config, err := h.shape.write(h.dir)
 	if err != nil {
 		return err
 	}
-	for i := range h.shape.Nodes {
-		n, err := newNode(bothy, h.dir, fmt.Sprintf("n%d", i+1), config)
-		if err != nil {
+	h.bothy, h.config = bothy, config
+	for range h.shape.Nodes {
+		if _, err := h.Add(ctx); err != nil {
 			return err
-		}
-		if i > 0 {
-			token, err := h.Client(0).Token(ctx)
-			if err != nil {
-				return fmt.Errorf("let %s join: %w", n.Name, err)
-			}
-			n.env = []string{"BOTHY_JOIN=" + token.Token}
-		}
-		h.Nodes = append(h.Nodes, n)
-		if err := n.Start(ctx); err != nil {
-			return err
-		}
-		n.env = nil
-		if i == 0 {
-			key, err := os.ReadFile(filepath.Join(n.Dir, "admin.key"))
-			if err != nil {
-				return fmt.Errorf("read the admin key: %w", err)
-			}
-			h.Key = strings.TrimSpace(string(key))
 		}
 	}
 	return h.Settle(ctx)
+}
+
+// Add starts one more node. The first founds the cluster, and others join it.
+func (h *House) Add(ctx context.Context) (*Node, error) {
+	i := len(h.Nodes)
+	n, err := h.newNode(fmt.Sprintf("n%d", i+1))
+	if err != nil {
+		return nil, err
+	}
+	if i > 0 {
+		token, err := h.Alive().Token(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("let %s join: %w", n.Name, err)
+		}
+		n.env = []string{"BOTHY_JOIN=" + token.Token}
+	}
+	h.Nodes = append(h.Nodes, n)
+	if err := n.Start(ctx); err != nil {
+		return nil, err
+	}
+	n.env = nil
+	if i > 0 {
+		return n, nil
+	}
+	key, err := os.ReadFile(filepath.Join(n.Dir, "admin.key"))
+	if err != nil {
+		return nil, fmt.Errorf("read the admin key: %w", err)
+	}
+	h.Key = strings.TrimSpace(string(key))
+	return n, nil
 }
 
 // Client calls the cluster through one node only.
@@ -106,6 +126,28 @@ func (h *House) ClientOf(nodes ...*Node) *client.Client {
 	}
 	c.HTTP = h.http
 	return c
+}
+
+// HTTP is what clients of the house send by.
+func (h *House) HTTP() *http.Client { return h.http }
+
+// Keep copies the nodes' logs to a new directory below base, for whoever looks
+// for what went wrong.
+func (h *House) Keep(base string) error {
+	to, err := os.MkdirTemp(base, "bothy-logs-")
+	if err != nil {
+		return fmt.Errorf("keep the nodes' logs: %w", err)
+	}
+	for _, n := range h.Nodes {
+		text, err := os.ReadFile(n.log)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, n.Name+".log"), text, 0o600)
+		}
+		if err != nil {
+			return fmt.Errorf("keep the nodes' logs: %w", err)
+		}
+	}
+	return fmt.Errorf("the nodes' logs are in %s", to)
 }
 
 // Do sends a request as it is, once.
@@ -212,6 +254,9 @@ func (h *House) Close() error {
 	}
 	for _, n := range h.Nodes {
 		errs = append(errs, n.clear(ctx))
+	}
+	if h.town != nil {
+		errs = append(errs, h.town.close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("clear %s: %w", h.dir, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,19 +29,31 @@ type Node struct {
 	env                 []string
 	log                 string // file of its output
 
+	lot   *lot // nil outside of towns
 	cmd   *exec.Cmd
 	ended chan error
 }
 
 // newNode chooses addresses; nothing runs yet.
-func newNode(bothy, dir, name, config string) (*Node, error) {
-	at, err := freeAddresses(5)
+func (h *House) newNode(name string) (*Node, error) {
+	n := &Node{Name: name, Dir: filepath.Join(h.dir, name), log: filepath.Join(h.dir, name+".log")}
+	var at []string
+	var err error
+	if h.town == nil {
+		at, err = freeAddresses(5)
+	} else if n.lot, err = h.town.settle(h.dir); err == nil {
+		n.Dir = filepath.Join(n.lot.disk, name)
+		n.argv = []string{"nsenter", "--net=/run/netns/" + n.lot.name, "--"}
+		for _, port := range []string{"8080", "7080", "7180", "7280", "2222"} {
+			at = append(at, net.JoinHostPort(n.lot.addr.String(), port))
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Name: name, Dir: filepath.Join(dir, name), URL: "http://" + at[0], Ops: "http://" + at[3], log: filepath.Join(dir, name+".log")}
-	n.argv = []string{bothy, "up", "--id", name, "--data-dir", n.Dir, "--config", config,
-		"--http", at[0], "--peer", at[1], "--gossip", at[2], "--ops", at[3], "--ssh", at[4]}
+	n.URL, n.Ops = "http://"+at[0], "http://"+at[3]
+	n.argv = append(n.argv, h.bothy, "up", "--id", name, "--data-dir", n.Dir, "--config", h.config,
+		"--http", at[0], "--peer", at[1], "--gossip", at[2], "--ops", at[3], "--ssh", at[4])
 	return n, nil
 }
 
@@ -49,6 +62,14 @@ func (n *Node) PID() int { return n.cmd.Process.Pid }
 
 // Start starts the process, again after a kill, and waits until it is ready.
 func (n *Node) Start(ctx context.Context) error {
+	if err := n.Launch(); err != nil {
+		return err
+	}
+	return n.Ready(ctx)
+}
+
+// Launch starts the process and waits for nothing.
+func (n *Node) Launch() error {
 	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", n.Name, err)
@@ -64,10 +85,11 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.cmd, n.ended = cmd, make(chan error, 1)
 	go func() { n.ended <- cmd.Wait() }()
-	return n.ready(ctx)
+	return nil
 }
 
-func (n *Node) ready(ctx context.Context) error {
+// Ready waits until a node that was launched answers that it is.
+func (n *Node) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
 	for {

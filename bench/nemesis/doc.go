@@ -1,0 +1,18 @@
+// Package nemesis plays against a cluster of real nodes: clients work through all
+// of them, while nodes are killed, stopped, cut off, deafened, filled up, restarted
+// and drained, and at the end every client's witness says whether what it was told
+// has held.
+//
+//	play.go       one play: a house, witnesses at work, faults in turn, the judgement
+//	faults.go     what is done to nodes, and undone
+//	registers.go  records are linearizable (porcupine)
+//	threads.go    a thread's events come once, in order, to whoever follows anywhere
+//	files.go      files are as they were last saved, or newer
+//	money.go      the bill is the sum of its lines, and nothing stays held
+//	schedules.go  each tick makes one run
+//	builds.go     a build ends, and the next one is right
+//	orphans.go    what was deleted leaves nothing on any node
+//
+// What is random comes from the seed that a play prints; when a process is hit by
+// it is up to the machine.
+package nemesis

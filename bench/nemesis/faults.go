@@ -1,0 +1,89 @@
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bothy-computer/bothy/bench/house"
+)
+
+// fault is something that happens to the first of some nodes, or to several.
+type fault struct {
+	name        string
+	least, most time.Duration // that it lasts
+	do          func(ctx context.Context, p *game, nodes []*house.Node) (undo func() error, err error)
+}
+
+// faults are those that a cluster of three survives, and two that it waits for.
+var faults = []fault{
+	{"kill -9", 2 * time.Second, 25 * time.Second, kill},
+	{"kill -9 and at once start", time.Millisecond, 10 * time.Millisecond, kill},
+	{"SIGSTOP", 2 * time.Second, 25 * time.Second, pause},
+	{"cut off", 5 * time.Second, 25 * time.Second, cut},
+	{"hears nothing of the others:", 5 * time.Second, 20 * time.Second, deafen},
+	{"full disk of", 5 * time.Second, 15 * time.Second, fill},
+	{"restart", time.Millisecond, 3 * time.Second, restart},
+	{"drain", 5 * time.Second, 25 * time.Second, drain},
+	{"kill -9 of all, first", time.Second, 5 * time.Second, killAll},
+	{"two SIGSTOPs, first", 2 * time.Second, 15 * time.Second, pauseTwo},
+}
+
+func start(ctx context.Context, nodes ...*house.Node) func() error {
+	return func() (err error) {
+		for _, n := range nodes {
+			err = errors.Join(err, n.Launch())
+		}
+		for _, n := range nodes {
+			err = errors.Join(err, n.Ready(ctx))
+		}
+		return err
+	}
+}
+
+func kill(ctx context.Context, _ *game, nodes []*house.Node) (func() error, error) {
+	return start(ctx, nodes[0]), nodes[0].Kill()
+}
+
+func killAll(ctx context.Context, _ *game, nodes []*house.Node) (func() error, error) {
+	var err error
+	for _, n := range nodes {
+		err = errors.Join(err, n.Kill())
+	}
+	return start(ctx, nodes...), err
+}
+
+func restart(ctx context.Context, _ *game, nodes []*house.Node) (func() error, error) {
+	return start(ctx, nodes[0]), nodes[0].End()
+}
+
+func pause(_ context.Context, _ *game, nodes []*house.Node) (func() error, error) {
+	return nodes[0].Resume, nodes[0].Pause()
+}
+
+func pauseTwo(_ context.Context, _ *game, nodes []*house.Node) (func() error, error) {
+	undo := func() error { return errors.Join(nodes[0].Resume(), nodes[1].Resume()) }
+	return undo, errors.Join(nodes[0].Pause(), nodes[1].Pause())
+}
+
+func cut(_ context.Context, _ *game, nodes []*house.Node) (func() error, error) {
+	undo := func() error { return errors.Join(nodes[0].Deafen(), nodes[1].Deafen(), nodes[2].Deafen()) }
+	return undo, errors.Join(nodes[0].Deafen(nodes[1], nodes[2]), nodes[1].Deafen(nodes[0]), nodes[2].Deafen(nodes[0]))
+}
+
+func deafen(_ context.Context, _ *game, nodes []*house.Node) (func() error, error) {
+	return func() error { return nodes[0].Deafen() }, nodes[0].Deafen(nodes[1], nodes[2])
+}
+
+func drain(ctx context.Context, p *game, nodes []*house.Node) (func() error, error) {
+	undo := func() error {
+		_, err := p.admin.UndrainNode(ctx, nodes[0].Name)
+		return err
+	}
+	_, err := p.admin.DrainNode(ctx, nodes[0].Name)
+	return undo, err
+}
+
+func fill(_ context.Context, _ *game, nodes []*house.Node) (func() error, error) {
+	return nodes[0].Empty, nodes[0].Fill()
+}

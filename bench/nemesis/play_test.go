@@ -1,0 +1,42 @@
+package nemesis
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// ciPlay is how long the faults of a play last in tests.
+const ciPlay = 3 * time.Minute
+
+// TestPlay plays with the seed in BOTHY_NEMESIS_SEED, or any. The binary is the one
+// in BOTHY_TEST_BINARY, as make test builds it.
+func TestPlay(t *testing.T) {
+	binary := os.Getenv("BOTHY_TEST_BINARY")
+	if binary == "" {
+		t.Skip("BOTHY_TEST_BINARY names no binary; make test does")
+	}
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("BOTHY_NEMESIS_SEED"), "0"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	base, err := os.MkdirTemp("", "bothytest-nemesis-") // computers' users walk through it, and not through t.TempDir
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(base, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := Play(t.Context(), Game{Bothy: binary, Base: base, Seed: seed, During: ciPlay, Out: t.Output()}); err != nil {
+		t.Fatal(err) // base keeps the logs
+	}
+	if err := os.RemoveAll(base); err != nil {
+		t.Error(err)
+	}
+}
