@@ -119,12 +119,13 @@ func TestComputersOutliveTheirNode(t *testing.T) {
 	}
 }
 
-// restsOn makes a computer with files on a node, stopped and saved.
+// restsOn makes an environment's computer with files on a node, stopped and saved.
 func (p *product) restsOn(node string) string {
 	p.t.Helper()
 	for range 6 {
-		c := p.computer(p.call("POST", "/v1/computers", "{}", 202))
-		id := c.text("id")
+		env := p.call("POST", "/v1/environments", `{"name":"rests"}`, 201).in(p.t, "environment")
+		id := env.text("computerId")
+		p.call("POST", "/v1/environments/"+env.text("id")+"/start", "", 200)
 		one, err := clientOf(p.t, p.nodes...).Computers().Get(p.t.Context(), id)
 		if err != nil {
 			p.t.Fatal(err)
