@@ -1,7 +1,11 @@
 package clustertest
 
 import (
+	"context"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,4 +98,60 @@ func TestARemovedNodeFindsOut(t *testing.T) {
 			t.Fatal("a node that was removed does not find out")
 		}
 	}
+}
+
+// TestNodesThatJoinGetComputers has a fourth and a fifth node join a cluster that
+// is written to all the time: they get their share of new computers, and no vote,
+// since three are enough; a seventh member makes it five.
+func TestNodesThatJoinGetComputers(t *testing.T) {
+	c := New(t, 3, Options{})
+	c.Voters(0, 3)
+	at, made := c.Node(0), 0
+	place := func(n int) map[state.NodeID]int {
+		t.Helper()
+		on := map[state.NodeID]int{}
+		for range n {
+			made++
+			id := fmt.Sprintf("comp-%d", made)
+			newEnvironment(t, at, "env_"+id, id)
+			p, err := at.Place(within(t, Patience), state.ComputerID(id))
+			must(t, err)
+			on[p.Node]++
+		}
+		return on
+	}
+	place(9)
+	stop := make(chan struct{})
+	var wrote, failed atomic.Int64
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if newAgent(context.Background(), at, fmt.Sprint("agent_", i)) != nil {
+				failed.Add(1)
+			}
+			wrote.Add(1)
+		}
+	})
+	for i := range 2 {
+		c.Add()
+		c.WaitReady(3 + i)
+	}
+	c.Eventually("the new nodes hold leases", func() bool {
+		return c.Record(0, c.Node(3).ID).Leased() && c.Record(0, c.Node(4).ID).Leased()
+	})
+	on := place(25)
+	close(stop)
+	writing.Wait()
+	if on[c.Node(3).ID] < 3 || on[c.Node(4).ID] < 3 {
+		t.Fatalf("placed %v", on)
+	}
+	if wrote.Load() == 0 || failed.Load() > 0 {
+		t.Fatalf("%d of %d writes failed while nodes joined", failed.Load(), wrote.Load())
+	}
+	c.Voters(0, 3)
 }
