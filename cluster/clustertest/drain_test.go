@@ -102,7 +102,7 @@ func TestARemovedNodeFindsOut(t *testing.T) {
 
 // TestNodesThatJoinGetComputers has a fourth and a fifth node join a cluster that
 // is written to all the time: they get their share of new computers, and no vote,
-// since three are enough; a seventh member makes it five.
+// since three are enough.
 func TestNodesThatJoinGetComputers(t *testing.T) {
 	c := New(t, 3, Options{})
 	c.Voters(0, 3)
