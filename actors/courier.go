@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,31 +125,72 @@ func (k *courier) deliver(ctx context.Context, hook state.Webhook) error {
 	return err
 }
 
-// taskNews is what a webhook is told.
-type taskNews struct {
-	Event     state.TaskEvent `json:"event"`
-	TaskID    state.ThreadID  `json:"taskId"`
-	PromptID  state.RunID     `json:"promptId,omitempty"`
-	Title     string          `json:"title,omitempty"`
-	Computer  string          `json:"workspaceId,omitempty"`
-	Executor  string          `json:"executor,omitempty"`
-	Timestamp time.Time       `json:"timestamp"`
+// hookNews is what a webhook is told. Of a task taskId and promptId are set, of a
+// run threadId and runId; the others where the event has them.
+type hookNews struct {
+	Event       state.WebhookEvent  `json:"event"`
+	TaskID      state.ThreadID      `json:"taskId,omitempty"`
+	PromptID    state.RunID         `json:"promptId,omitempty"`
+	ThreadID    state.ThreadID      `json:"threadId,omitempty"`
+	RunID       state.RunID         `json:"runId,omitempty"`
+	Title       string              `json:"title,omitempty"`
+	Workspace   state.ComputerID    `json:"workspaceId,omitempty"`
+	Executor    string              `json:"executor,omitempty"`
+	ComputerID  state.ComputerID    `json:"computerId,omitempty"`
+	Handle      string              `json:"handle,omitempty"`
+	Environment state.EnvironmentID `json:"environmentId,omitempty"`
+	BuildID     state.BuildID       `json:"buildId,omitempty"`
+	Error       string              `json:"error,omitempty"`
+	Timestamp   time.Time           `json:"timestamp"`
+}
+
+// newsOf completes a delivery by what the records have now.
+func newsOf(v *state.View, d state.Delivery) (l hookNews, err error) {
+	l = hookNews{Event: d.Event, ComputerID: d.Computer, BuildID: d.Build, Error: d.Reason, Timestamp: d.At.UTC()}
+	if strings.HasPrefix(string(d.Event), "task.") {
+		l.TaskID, l.PromptID = d.Thread, d.Run
+	} else {
+		l.ThreadID, l.RunID = d.Thread, d.Run
+	}
+	if d.Thread != "" {
+		t, ok, err := v.AnyThread(d.Thread)
+		if err != nil {
+			return l, err
+		}
+		if ok {
+			l.Title = t.Title
+		}
+		if ok && l.TaskID != "" && t.Task != nil {
+			l.Workspace, l.Executor = t.Computer, t.Task.Executor
+		}
+	}
+	if d.Computer != "" {
+		c, _, err := v.AnyComputer(d.Computer)
+		if err != nil {
+			return l, err
+		}
+		l.Handle, l.Environment = c.Handle, c.Environment
+	}
+	if d.Build != "" {
+		b, _, err := v.AnyBuild(d.Build)
+		if err != nil {
+			return l, err
+		}
+		l.Environment = b.Environment
+	}
+	return l, nil
 }
 
 // news is the first thing that waits for a webhook; Number is 0 when nothing does
 // any more.
 func (k *courier) news(ctx context.Context, hook state.Webhook) (d state.Delivery, message []byte, err error) {
-	var l taskNews
+	var l hookNews
 	d, err = view(ctx, k.cluster, func(v *state.View) (state.Delivery, error) {
 		d, ok, err := v.NextDelivery(hook.ID)
 		if err != nil || !ok {
 			return state.Delivery{}, err
 		}
-		l = taskNews{Event: d.Event, TaskID: d.Task, PromptID: d.Run, Timestamp: d.At.UTC()}
-		t, ok, err := v.AnyThread(d.Task)
-		if ok && t.Task != nil {
-			l.Title, l.Computer, l.Executor = t.Title, string(t.Computer), t.Task.Executor
-		}
+		l, err = newsOf(v, d)
 		return d, err
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ type Webhooks struct {
 // NewWebhook asks for one.
 type NewWebhook struct {
 	URL         string
-	Events      []state.TaskEvent
+	Events      []state.WebhookEvent
 	Description string
 	Secret      string // sent with each delivery; "" is none
 }

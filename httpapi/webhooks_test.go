@@ -51,7 +51,7 @@ func openMailbox(t *testing.T) *mailbox {
 	return m
 }
 
-func (m *mailbox) next(t *testing.T) (l letter, said struct{ Event, TaskID, PromptID string }) {
+func (m *mailbox) next(t *testing.T) (l letter, said struct{ Event, TaskID, PromptID, ThreadID, RunID string }) {
 	t.Helper()
 	select {
 	case l = <-m.letters:
@@ -69,7 +69,7 @@ func TestWebhooksAreToldOfTasks(t *testing.T) {
 	c := as(t, h, h.Key)
 	m := openMailbox(t)
 	var hook, got webhook
-	c.do("POST", "/v1/webhooks", map[string]any{"url": m.URL, "events": state.TaskEvents(), "secret": "hush", "description": "ours"}).is(201).into(&hook)
+	c.do("POST", "/v1/webhooks", map[string]any{"url": m.URL, "events": []string{"task.created", "task.running", "task.completed", "task.failed", "task.canceled"}, "secret": "hush", "description": "ours"}).is(201).into(&hook)
 	if !hook.HasSecret || !hook.IsActive || hook.LastTriggeredAt != nil || len(hook.Events) != 5 {
 		t.Fatalf("%+v", hook)
 	}
@@ -77,6 +77,9 @@ func TestWebhooksAreToldOfTasks(t *testing.T) {
 	if got.ID != hook.ID {
 		t.Fatalf("the same address again is another webhook: %+v", got)
 	}
+	runs := openMailbox(t)
+	var ofRuns webhook
+	c.do("POST", "/v1/webhooks", map[string]any{"url": runs.URL, "events": []string{"run.started", "run.completed"}}).is(201).into(&ofRuns)
 	var key struct{ PublicKey string }
 	c.do("GET", "/v1/webhooks/public_key", nil).is(200).into(&key)
 	block, _ := pem.Decode([]byte(key.PublicKey))
@@ -97,8 +100,14 @@ func TestWebhooksAreToldOfTasks(t *testing.T) {
 			t.Fatalf("%s is signed %q: %v", signed, l.Get("Webhook-Signature"), err)
 		}
 	}
+	for _, want := range []string{"run.started", "run.completed"} {
+		if l, said := runs.next(t); said.Event != want || said.TaskID != "" || said.ThreadID != made.ID || said.RunID == "" {
+			t.Fatalf("%s: %s", want, l.body)
+		}
+	}
 	c.do("GET", "/v1/webhooks/"+hook.ID, nil).is(200).into(&got)
 	c.do("DELETE", "/v1/webhooks/"+hook.ID, nil).is(200)
+	c.do("DELETE", "/v1/webhooks/"+ofRuns.ID, nil).is(200)
 	c.do("GET", "/v1/webhooks/"+hook.ID, nil).fails(404, "not_found", "")
 	var list struct{ Webhooks, Data []webhook }
 	if c.do("GET", "/v1/webhooks", nil).is(200).into(&list); len(list.Webhooks)+len(list.Data) != 0 {

@@ -40,10 +40,13 @@ func (tx *Tx) finishRun(t *Thread, r *Run, f Finish) error {
 	if err := tx.runEnded(*r); err != nil {
 		return err
 	}
+	if err := tx.announceRunEnd(*t, *r); err != nil {
+		return err
+	}
 	if err := tx.beginNext(t); err != nil || t.Run != "" {
 		return err
 	}
-	return tx.announce(*t, afterTask[r.Status], r.ID)
+	return tx.announceTaskEnd(*t, *r)
 }
 
 // afterRun is what a thread is once its run has ended.

@@ -102,6 +102,9 @@ func (cmd BeginBuild) apply(tx *Tx) error {
 		}
 	}
 	tx.Reply(b)
+	if err := tx.announceBuild(b); err != nil {
+		return err
+	}
 	return tx.putBuild(b)
 }
 
@@ -191,6 +194,9 @@ func (tx *Tx) endBuild(b Build, to BuildPhase, digest, reason string) (err error
 		return err
 	}
 	b.Digest, b.Error, b.EndedAt = digest, reason, tx.now
+	if err := tx.announceBuild(b); err != nil {
+		return err
+	}
 	if err := tx.putBuild(b); err != nil || b.Test {
 		return err
 	}

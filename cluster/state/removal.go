@@ -81,6 +81,7 @@ func (tx *Tx) orphan(c Computer, lost map[NodeID]string) error {
 		}
 		return tx.putComputer(c)
 	}
+	was := c.Phase
 	switch name, gone := lost[c.DataNode]; {
 	case !gone:
 	case c.Saved.Name != "":
@@ -88,6 +89,11 @@ func (tx *Tx) orphan(c Computer, lost map[NodeID]string) error {
 	case c.Live == 0: // a run is told when it goes on
 		c.DataNode, c.Phase, c.Wish = "", Failed, WishStopped
 		c.Error = "its disk was lost with node " + name + "; started again it begins with an empty one"
+	}
+	if c.Phase == Failed {
+		if err := tx.announceComputer(c, was); err != nil {
+			return err
+		}
 	}
 	return tx.give(c, "")
 }
@@ -99,6 +105,9 @@ func (tx *Tx) endComputer(c *Computer) error {
 	}
 	c.Wish, c.Phase, c.DeletedAt = WishDeleted, Deleted, tx.now
 	c.idle()
+	if err := tx.announceComputer(*c, ""); err != nil {
+		return err
+	}
 	return errors.Join(tx.stored(c, 0), tx.failSnapshots(*c), tx.dropKept(c.ID))
 }
 

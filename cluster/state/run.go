@@ -265,7 +265,7 @@ func (tx *Tx) beginRun(t *Thread, r Run, store func(Writer, Run) error) error {
 	}
 	t.Run, t.LastRun, t.Status, t.UpdatedAt = r.ID, r.ID, ThreadRunning, tx.now
 	tx.changed(Change{Noun: ChangedThread, ID: string(t.ID)})
-	if err := tx.announce(*t, TaskRunning, r.ID); err != nil {
+	if err := tx.announceRun(*t, r); err != nil {
 		return err
 	}
 	return tx.runBegan(r)

@@ -70,8 +70,8 @@ func (cmd StartTask) apply(tx *Tx) error {
 		}
 	}
 	t, err := start.admitted(tx)
-	if err == nil && start.Create != nil {
-		err = tx.announce(t, TaskCreated, "")
+	if err == nil && start.Create != nil && t.Task != nil {
+		err = tx.announce(t.Account, Delivery{Event: TaskCreated, Thread: t.ID})
 	}
 	switch {
 	case err != nil:

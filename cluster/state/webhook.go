@@ -23,41 +23,23 @@ const (
 // CodeLimit marks what an account has as many of as it may.
 const CodeLimit = "LIMIT_EXCEEDED"
 
-// TaskEvent is what a webhook can be told of a task.
-type TaskEvent string
-
-const (
-	TaskCreated   TaskEvent = "task.created"
-	TaskRunning   TaskEvent = "task.running" // a prompt of it has begun
-	TaskCompleted TaskEvent = "task.completed"
-	TaskFailed    TaskEvent = "task.failed"
-	TaskCanceled  TaskEvent = "task.canceled"
-)
-
-// TaskEvents lists every event of a task.
-func TaskEvents() []TaskEvent {
-	return []TaskEvent{TaskCreated, TaskRunning, TaskCompleted, TaskFailed, TaskCanceled}
-}
-
-// afterTask is the event of a run's end.
-var afterTask = map[RunStatus]TaskEvent{RunSuccess: TaskCompleted, RunFailed: TaskFailed, RunCancelled: TaskCanceled}
-
-// Webhook is an address that is told what an account's tasks do.
+// Webhook is an address that is told what becomes of an account's tasks, runs,
+// computers and builds.
 type Webhook struct {
-	ID          WebhookID   `cbor:"1,keyasint"`
-	Account     AccountID   `cbor:"2,keyasint"`
-	URL         string      `cbor:"3,keyasint"`
-	Events      []TaskEvent `cbor:"4,keyasint"`
-	Description string      `cbor:"5,keyasint"`
-	Sealed      []byte      `cbor:"6,keyasint"`  // the secret it is sent with; nil is none
-	Disabled    bool        `cbor:"7,keyasint"`  // by MaxWebhookFailures
-	Failures    int         `cbor:"8,keyasint"`  // deliveries given up since the last that arrived
-	Dropped     int64       `cbor:"9,keyasint"`  // for which there was no room
-	Sent        uint64      `cbor:"10,keyasint"` // numbers its deliveries
-	CreatedAt   time.Time   `cbor:"11,keyasint"`
-	LastAt      time.Time   `cbor:"12,keyasint"` // of the last try; zero is never
-	Waiting     int         `cbor:"13,keyasint"` // deliveries that it is still to get, in turn
-	NextAt      time.Time   `cbor:"14,keyasint"` // when the first of them is tried next
+	ID          WebhookID      `cbor:"1,keyasint"`
+	Account     AccountID      `cbor:"2,keyasint"`
+	URL         string         `cbor:"3,keyasint"`
+	Events      []WebhookEvent `cbor:"4,keyasint"`
+	Description string         `cbor:"5,keyasint"`
+	Sealed      []byte         `cbor:"6,keyasint"`  // the secret it is sent with; nil is none
+	Disabled    bool           `cbor:"7,keyasint"`  // by MaxWebhookFailures
+	Failures    int            `cbor:"8,keyasint"`  // deliveries given up since the last that arrived
+	Dropped     int64          `cbor:"9,keyasint"`  // for which there was no room
+	Sent        uint64         `cbor:"10,keyasint"` // numbers its deliveries
+	CreatedAt   time.Time      `cbor:"11,keyasint"`
+	LastAt      time.Time      `cbor:"12,keyasint"` // of the last try; zero is never
+	Waiting     int            `cbor:"13,keyasint"` // deliveries that it is still to get, in turn
+	NextAt      time.Time      `cbor:"14,keyasint"` // when the first of them is tried next
 }
 
 var webhooks = table[Webhook]{
@@ -76,13 +58,16 @@ var webhooks = table[Webhook]{
 
 // Delivery is something that a webhook is still to be told.
 type Delivery struct {
-	Webhook WebhookID `cbor:"1,keyasint"`
-	Number  uint64    `cbor:"2,keyasint"` // of the webhook's, from 1
-	Event   TaskEvent `cbor:"3,keyasint"`
-	Task    ThreadID  `cbor:"4,keyasint"`
-	Run     RunID     `cbor:"5,keyasint"` // the prompt; "" where the event is of none
-	At      time.Time `cbor:"6,keyasint"` // when it happened
-	Tries   int       `cbor:"7,keyasint"`
+	Webhook  WebhookID    `cbor:"1,keyasint"`
+	Number   uint64       `cbor:"2,keyasint"` // of the webhook's, from 1
+	Event    WebhookEvent `cbor:"3,keyasint"`
+	Thread   ThreadID     `cbor:"4,keyasint"` // the task, or the run's; "" where the event is of none
+	Run      RunID        `cbor:"5,keyasint"` // "" where the event is of none
+	At       time.Time    `cbor:"6,keyasint"` // when it happened
+	Tries    int          `cbor:"7,keyasint"`
+	Computer ComputerID   `cbor:"8,keyasint,omitempty"`
+	Build    BuildID      `cbor:"9,keyasint,omitempty"`
+	Reason   string       `cbor:"10,keyasint,omitempty"` // of a failure
 }
 
 // ID names a delivery, the same at each try.
@@ -156,7 +141,7 @@ func (cmd CreateWebhook) apply(tx *Tx) error {
 		return err // the same address again is the same webhook
 	}
 	for _, e := range w.Events {
-		if !slices.Contains(TaskEvents(), e) {
+		if !slices.Contains(WebhookEvents(), e) {
 			return fault.New(fault.Invalid, "events has %.40q, which is no event", e).WithField("events")
 		}
 	}
@@ -199,22 +184,19 @@ func (tx *Tx) dropDeliveries(id WebhookID) error {
 	return err
 }
 
-// announce has the account's webhooks told of a task.
-func (tx *Tx) announce(t Thread, e TaskEvent, run RunID) error {
-	if t.Task == nil {
-		return nil
-	}
-	have, err := tx.Webhooks(t.Account)
+// announce has the account's webhooks told of something.
+func (tx *Tx) announce(account AccountID, d Delivery) error {
+	have, err := tx.Webhooks(account)
 	if err != nil {
 		return err
 	}
 	for _, w := range have.Items {
-		if w.Disabled || !slices.Contains(w.Events, e) {
+		if w.Disabled || !slices.Contains(w.Events, d.Event) {
 			continue
 		}
 		if w.Waiting >= MaxDeliveries {
 			w.Dropped++
-		} else if err := tx.await(&w, Delivery{Event: e, Task: t.ID, Run: run}); err != nil {
+		} else if err := tx.await(&w, d); err != nil {
 			return err
 		}
 		if err := webhooks.put(tx.w, w); err != nil {

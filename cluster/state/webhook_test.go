@@ -8,12 +8,12 @@ import (
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
 
-func hook(id WebhookID, url string, events ...TaskEvent) CreateWebhook {
+func hook(id WebhookID, url string, events ...WebhookEvent) CreateWebhook {
 	return CreateWebhook{Webhook: Webhook{ID: id, Account: acct, URL: url, Events: events}}
 }
 
 // toldOf are the events that wait for a webhook.
-func (f *fixture) toldOf(id WebhookID) (events []TaskEvent) {
+func (f *fixture) toldOf(id WebhookID) (events []WebhookEvent) {
 	f.tb.Helper()
 	waiting := got(f, func(*View) ([]Delivery, error) { return all(f.store, &deliveries) })
 	for _, d := range waiting {
@@ -24,9 +24,38 @@ func (f *fixture) toldOf(id WebhookID) (events []TaskEvent) {
 	return events
 }
 
+func TestWebhooksAreToldOfComputersAndBuilds(t *testing.T) {
+	f := newFixture(t)
+	f.do(hook("hook_all", "https://a.example/", WebhookEvents()...))
+	epoch := f.aloneWithData()
+	told := func(want ...WebhookEvent) {
+		t.Helper()
+		if got := f.toldOf("hook_all"); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("told %v, not %v", got, want)
+		}
+	}
+	before := f.toldOf("hook_all")
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Starting})
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Running})
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Running}) // nothing new
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Failed, Error: "no"})
+	f.do(SetWish{Account: acct, Computer: lone, Wish: WishDeleted})
+	f.ok(n1, SetPhase{Computer: lone, Epoch: epoch, Phase: Deleted})
+	told(append(before, ComputerRunning, ComputerFailed, ComputerDeleted)...)
+	before = f.toldOf("hook_all")
+	f.becomes(recipe(1, "one"))
+	f.pass(BuildDelay)
+	f.made(n1, "build_1", "sha256:one")
+	f.becomes(recipe(2, "two"))
+	f.pass(BuildDelay)
+	f.made(n1, "build_2", "")
+	told(append(before, BuildStarted, BuildCompleted, BuildStarted, BuildDidFail)...)
+	f.check()
+}
+
 func TestWebhooksAreToldWhatTasksDo(t *testing.T) {
 	f := newFixture(t)
-	f.do(hook("hook_all", "https://a.example/", TaskEvents()...))
+	f.do(hook("hook_all", "https://a.example/", WebhookEvents()...))
 	f.do(hook("hook_end", "https://b.example/", TaskCompleted, TaskFailed, TaskCanceled))
 	f.do(startTask("task_1", "run_1"))
 	epoch := f.claim(alone, n1)
@@ -34,8 +63,8 @@ func TestWebhooksAreToldWhatTasksDo(t *testing.T) {
 	f.finish(epoch, "task_1", "run_1", RunFailed)
 	f.finish(epoch, "task_1", "run_2", RunSuccess)
 	f.startRun("thread_1", "run_t", 0) // no task
-	for id, want := range map[WebhookID][]TaskEvent{
-		"hook_all": {TaskCreated, TaskRunning, TaskRunning, TaskCompleted},
+	for id, want := range map[WebhookID][]WebhookEvent{
+		"hook_all": {TaskCreated, TaskRunning, RunBegan, RunDidFail, TaskRunning, RunBegan, RunCompleted, TaskCompleted, RunBegan},
 		"hook_end": {TaskCompleted}, // what waited kept the task going
 	} {
 		if told := f.toldOf(id); fmt.Sprint(told) != fmt.Sprint(want) {

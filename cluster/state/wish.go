@@ -165,6 +165,11 @@ func (cmd SetPhase) apply(tx *Tx) error {
 			return err
 		}
 	}
+	if c.Phase != Deleted { // that is told where it ends
+		if err := tx.announceComputer(c, was); err != nil {
+			return err
+		}
+	}
 	return tx.putComputer(c)
 }
 

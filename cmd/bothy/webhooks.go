@@ -39,7 +39,7 @@ func newWebhooks(t *terminal) *cobra.Command {
 func newCreateWebhook(t *terminal) *cobra.Command {
 	var w wire.WriteWebhook
 	cmd := &cobra.Command{
-		Use: "create URL", Short: "Have an https address told what tasks do", Args: cobra.ExactArgs(1),
+		Use: "create URL", Short: "Have an https address told what becomes of tasks, runs, computers and builds", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client()
 			if err != nil {
@@ -54,7 +54,7 @@ func newCreateWebhook(t *terminal) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&w.Events, "events", []string{"task.completed", "task.failed", "task.canceled"}, "what it is told of; also task.created and task.running")
+	flags.StringSliceVar(&w.Events, "events", []string{"task.completed", "task.failed", "task.canceled"}, "what it is told of; others are task.created, task.running, and those of run., computer. and build.")
 	flags.StringVar(&w.Description, "description", "", "what it is for")
 	flags.StringVar(&w.Secret, "secret", "", "sent in the header X-Webhook-Secret")
 	return cmd

@@ -14,7 +14,7 @@ import (
 	"github.com/bothy-computer/bothy/httpapi/wire"
 )
 
-// Webhooks are told what tasks do.
+// Webhooks are told what becomes of an account's things.
 type Webhooks interface {
 	// Create finds the webhook that an address has already.
 	Create(context.Context, actors.Caller, actors.NewWebhook) (state.Webhook, error)
@@ -63,21 +63,21 @@ func (a *API) createWebhook(c *gin.Context) error {
 	case req.URL == "" || len(req.URL) > maxURLBytes:
 		return invalid("url", "url must be 1 to %d bytes", maxURLBytes)
 	case len(req.Events) == 0:
-		return invalid("events", "events must name at least one of %v", state.TaskEvents())
+		return invalid("events", "events must name at least one of %v", state.WebhookEvents())
 	case len(req.Secret) > maxWebhookSecretSize || !printable(req.Secret):
 		return invalid("secret", "secret must be at most %d printable ASCII characters: it is sent in a header", maxWebhookSecretSize)
 	case utf8.RuneCountInString(req.Description) > maxDescriptionRunes:
 		return invalid("description", "description must be at most %d characters", maxDescriptionRunes)
 	}
-	var events []state.TaskEvent
-	for _, e := range state.TaskEvents() {
+	var events []state.WebhookEvent
+	for _, e := range state.WebhookEvents() {
 		if slices.Contains(req.Events, string(e)) {
 			events = append(events, e)
 		}
 	}
 	for _, e := range req.Events {
-		if !slices.Contains(events, state.TaskEvent(e)) {
-			return invalid("events", "events has %.40q; there are %v", e, state.TaskEvents())
+		if !slices.Contains(events, state.WebhookEvent(e)) {
+			return invalid("events", "events has %.40q; there are %v", e, state.WebhookEvents())
 		}
 	}
 	caller, err := a.Caller(c)

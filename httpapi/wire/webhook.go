@@ -1,10 +1,11 @@
 package wire
 
-// Webhook is an address that is told what tasks do. Its secret is never shown.
+// Webhook is an address that is told what becomes of tasks, runs, computers and
+// builds. Its secret is never shown.
 type Webhook struct {
 	ID              string   `json:"id"`
 	URL             string   `json:"url"`
-	Events          []string `json:"events"` // task.created, .running, .completed, .failed, .canceled
+	Events          []string `json:"events"` // such as task.completed, run.failed, computer.stopped, build.completed
 	Description     *string  `json:"description"`
 	HasSecret       bool     `json:"hasSecret"`
 	IsActive        bool     `json:"isActive"`
