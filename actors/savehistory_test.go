@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,9 +47,12 @@ func newLives(t *testing.T, seed uint64) *lives {
 	for i := range 3 {
 		h := openHouse(t, records, l.world, fmt.Sprint("n", i+1), nil)
 		dice := rand.New(rand.NewPCG(seed, uint64(i)))
+		var rolling sync.Mutex // commands are answered side by side
 		h.node.Lose = func(cmd state.Command) error {
 			switch cmd.(type) {
 			case state.SaveDisk, state.DirtyDisk, state.RestoreDisk, state.KeepDisk, state.DiskKept:
+				rolling.Lock()
+				defer rolling.Unlock()
 				if l.lossy.Load() && dice.IntN(4) == 0 {
 					return errLostAnswer
 				}
