@@ -56,6 +56,7 @@ var scenarios = []scenario{
 	{"placement", "placements per second with 1,000 nodes", (*bench).placement},
 	{"leader", "leader killed to first write, beside bare raft", (*bench).leader},
 	{"schedules", "1,000 schedules due in one second, also while the leader dies", (*bench).schedules},
+	{"drain", "a node drains under 50 streaming threads and 20 busy terminals", (*bench).drain},
 	{"nemesis", "clients at work while nodes are killed, stopped, cut off and filled up", (*bench).nemesis},
 	{"takeover", "owner killed to its thread going on, beside the lease", (*bench).takeover},
 }

@@ -15,6 +15,9 @@ type fault struct {
 	do          func(ctx context.Context, p *game, nodes []*house.Node) (undo func() error, err error)
 }
 
+// drainFor is how long a node drains before it is restarted, done or not.
+const drainFor = 5 * time.Second
+
 // faults are those that a cluster of three survives, and two that it waits for.
 var faults = []fault{
 	{"kill -9", 2 * time.Second, 25 * time.Second, kill},
@@ -25,6 +28,7 @@ var faults = []fault{
 	{"full disk of", 5 * time.Second, 15 * time.Second, fill},
 	{"restart", time.Millisecond, 3 * time.Second, restart},
 	{"drain", 5 * time.Second, 25 * time.Second, drain},
+	{"rolling restart of all, first", time.Millisecond, 10 * time.Millisecond, roll},
 	{"kill -9 of all, first", time.Second, 5 * time.Second, killAll},
 	{"two SIGSTOPs, first", 2 * time.Second, 15 * time.Second, pauseTwo},
 }
@@ -82,6 +86,30 @@ func drain(ctx context.Context, p *game, nodes []*house.Node) (func() error, err
 	}
 	_, err := p.admin.DrainNode(ctx, nodes[0].Name)
 	return undo, err
+}
+
+// roll is an upgrade as an operator does it: each node in turn drains for a while,
+// ends, starts, and takes work again.
+func roll(ctx context.Context, p *game, nodes []*house.Node) (func() error, error) {
+	for _, n := range nodes {
+		undrain, err := drain(ctx, p, []*house.Node{n})
+		if err == nil {
+			err = sleep(ctx, drainFor)
+		}
+		if err == nil {
+			err = n.End()
+		}
+		if err == nil {
+			err = start(ctx, n)()
+		}
+		if err = errors.Join(err, undrain()); err != nil {
+			return nil, err
+		}
+		if err := p.house.Settle(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 func fill(_ context.Context, _ *game, nodes []*house.Node) (func() error, error) {
