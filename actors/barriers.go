@@ -23,6 +23,7 @@ type barriers struct {
 type barrier struct {
 	inside map[*visit]struct{}
 	shut   chan struct{} // closed when it is
+	calm   chan struct{} // closed when it is shut and no run is behind it
 	empty  chan struct{} // closed when it is shut and nobody is behind it
 	open   chan struct{} // closed when it opens again
 }
@@ -37,10 +38,28 @@ func newBarriers() *barriers { return &barriers{of: map[state.ComputerID]*barrie
 func (g *barriers) barrier(id state.ComputerID) *barrier {
 	at := g.of[id]
 	if at == nil {
-		at = &barrier{inside: map[*visit]struct{}{}, shut: make(chan struct{}), empty: make(chan struct{}), open: make(chan struct{})}
+		at = &barrier{inside: map[*visit]struct{}{}, shut: make(chan struct{}), calm: make(chan struct{}), empty: make(chan struct{}), open: make(chan struct{})}
 		g.of[id] = at
 	}
 	return at
+}
+
+// settled closes calm and empty once they are true of a barrier that is shut.
+func (g *barrier) settled() {
+	runs := false
+	for v := range g.inside {
+		runs = runs || v.evict != nil
+	}
+	select {
+	case <-g.calm:
+	default:
+		if !runs {
+			close(g.calm)
+		}
+	}
+	if len(g.inside) == 0 {
+		close(g.empty)
+	}
 }
 
 func (g *barrier) isShut() bool {
@@ -92,28 +111,25 @@ func (g *barriers) leave(id state.ComputerID, at *barrier, v *visit) {
 	defer g.mu.Unlock()
 	delete(at.inside, v)
 	switch {
-	case len(at.inside) > 0:
 	case at.isShut():
-		close(at.empty)
-	case g.of[id] == at:
+		at.settled()
+	case len(at.inside) == 0 && g.of[id] == at:
 		delete(g.of, id)
 	}
 }
 
-// close shuts the barrier of a computer; empty is closed once nobody is behind it.
-// False: it is shut already.
-func (g *barriers) close(id state.ComputerID) (empty <-chan struct{}, ok bool) {
+// close shuts the barrier of a computer; calm is closed once no run is behind it,
+// and empty once nobody is. False: it is shut already.
+func (g *barriers) close(id state.ComputerID) (calm, empty <-chan struct{}, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at := g.barrier(id)
 	if at.isShut() {
-		return nil, false
+		return nil, nil, false
 	}
 	close(at.shut)
-	if len(at.inside) == 0 {
-		close(at.empty)
-	}
-	return at.empty, true
+	at.settled()
+	return at.calm, at.empty, true
 }
 
 // evict ends those behind a barrier that can be ended.

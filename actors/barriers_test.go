@@ -26,14 +26,14 @@ func TestBarriersWaitForThoseBehind(t *testing.T) {
 	if !ok || !ok2 || isClosed(leaves) {
 		t.Fatal("an open barrier keeps somebody out")
 	}
-	empty, ok := b.close("c")
+	_, empty, ok := b.close("c")
 	if !ok || isClosed(empty) || !isClosed(leaves) {
 		t.Fatal("those behind it are not told to leave")
 	}
 	if _, _, ok := b.enter("c", nil); ok {
 		t.Fatal("a shut barrier lets somebody in")
 	}
-	if _, ok := b.close("c"); ok {
+	if _, _, ok := b.close("c"); ok {
 		t.Fatal("it was shut twice")
 	}
 	leave()

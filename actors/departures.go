@@ -15,10 +15,12 @@ import (
 const (
 	// maxDepartures bounds the computers that leave a node at once.
 	maxDepartures = 4
-	// departGrace is how long runs may take to come to the end of a step, and
-	// commands to their end, before a computer leaves. What goes on for longer is
-	// cut: a run's tool is told as interrupted.
-	departGrace = 5 * time.Minute
+	// departGrace is how long runs may take to come to the end of a step before a
+	// computer leaves, and commandGrace how long commands and terminals are waited
+	// for where no run is. What goes on for longer is cut: a run's tool is told as
+	// interrupted.
+	departGrace  = 5 * time.Minute
+	commandGrace = 10 * time.Second
 	// evictGrace is how long those that are cut may take to let go.
 	evictGrace = 10 * time.Second
 	// departRetry is after how long a computer that could not leave is tried again.
@@ -52,13 +54,15 @@ type departures struct {
 	now   func() time.Time
 	grace time.Duration // departGrace
 	retry time.Duration // departRetry
+	// commands is commandGrace.
+	commands time.Duration
 
 	going  sync.WaitGroup
 	closed bool
 }
 
 func newDepartures(now func() time.Time) *departures {
-	return &departures{turns: make(chan struct{}, maxDepartures), of: map[state.ComputerID]*Departure{}, now: now, grace: departGrace, retry: departRetry}
+	return &departures{turns: make(chan struct{}, maxDepartures), of: map[state.ComputerID]*Departure{}, now: now, grace: departGrace, retry: departRetry, commands: commandGrace}
 }
 
 // begin takes a computer in that does not leave already, and has move see to it.
@@ -210,13 +214,13 @@ func (s *System) depart(ctx context.Context, id state.ComputerID, to state.NodeI
 			return err
 		}
 	}
-	empty, ok := s.shop.barriers.close(id)
+	calm, empty, ok := s.shop.barriers.close(id)
 	if !ok {
 		return fault.New(fault.Conflict, "computer %s is being given away already", id)
 	}
 	defer s.reopen(id)
 	s.departures.step(id, DepartureSettles, "")
-	if err := s.settleVisits(ctx, id, empty); err != nil {
+	if err := s.settleVisits(ctx, id, calm, empty); err != nil {
 		return err
 	}
 	s.departures.step(id, DepartureMoves, "")
@@ -234,11 +238,18 @@ func (s *System) draining() bool {
 }
 
 // settleVisits waits until nothing is under way in a computer whose barrier is shut,
-// and cuts what takes too long.
-func (s *System) settleVisits(ctx context.Context, id state.ComputerID, empty <-chan struct{}) error {
+// and cuts what takes too long. What still goes on at the end ends with the computer.
+func (s *System) settleVisits(ctx context.Context, id state.ComputerID, calm, empty <-chan struct{}) error {
+	select {
+	case <-empty:
+		return nil
+	case <-time.After(s.departures.commands):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for _, grace := range []time.Duration{s.departures.grace, evictGrace} {
 		select {
-		case <-empty:
+		case <-calm: // only commands are left, which have had their time
 			return nil
 		case <-time.After(grace):
 			s.shop.barriers.evict(id)
@@ -246,7 +257,7 @@ func (s *System) settleVisits(ctx context.Context, id state.ComputerID, empty <-
 			return ctx.Err()
 		}
 	}
-	return nil // what still goes on ends with the computer
+	return nil
 }
 
 // reopen lets work go on with a computer, wherever it is now.

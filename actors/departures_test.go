@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,7 +106,7 @@ func TestARunMovesBetweenTwoSteps(t *testing.T) {
 // TestWhatTakesTooLongIsCut drains a node with a command that does not end.
 func TestWhatTakesTooLongIsCut(t *testing.T) {
 	one, two, _ := stored(t)
-	one.departures.grace = 100 * time.Millisecond
+	one.departures.grace, one.departures.commands = 100*time.Millisecond, time.Millisecond
 	began := filepath.Join(t.TempDir(), "began")
 	s := send(t, one, "```bash retry\nif [ -e "+began+" ]; then echo again; else touch "+began+"; sleep 600; fi\n```\n")
 	waitFor(t, func() bool { _, err := os.Stat(began); return err == nil })
@@ -118,6 +119,41 @@ func TestWhatTakesTooLongIsCut(t *testing.T) {
 	if last(events).Status != string(state.RunSuccess) || !interrupted {
 		t.Fatalf("interrupted %v: %+v", interrupted, last(events))
 	}
+}
+
+// TestACommandHoldsNoDrainUp drains a node with a terminal that nobody closes.
+func TestACommandHoldsNoDrainUp(t *testing.T) {
+	one, two, _ := stored(t)
+	one.departures.commands = 100 * time.Millisecond
+	c := one.running(t)
+	cut := make(chan error, 1)
+	heard := &herald{heard: make(chan struct{}, 1)}
+	go func() {
+		exit, err := one.Computers.Exec(t.Context(), one.caller, c.ID, Command{Argv: []string{"sh", "-c", "echo here; sleep 600"}, Stdout: heard})
+		if err == nil && exit.Code != 0 {
+			err = fmt.Errorf("exit code %d, signal %s", exit.Code, exit.Signal)
+		}
+		cut <- err
+	}()
+	<-heard.heard
+	drained(t, two, one, 0)
+	if err := <-cut; err == nil {
+		t.Fatal("a command that was cut ended well")
+	}
+	if exit, err := two.Computers.Exec(t.Context(), two.caller, c.ID, Command{Argv: []string{"true"}}); err != nil || exit.Code != 0 {
+		t.Fatalf("the next command: %+v, %v", exit, err)
+	}
+}
+
+// herald says when something was written to it.
+type herald struct{ heard chan struct{} }
+
+func (l *herald) Write(p []byte) (int, error) {
+	select {
+	case l.heard <- struct{}{}:
+	default:
+	}
+	return len(p), nil
 }
 
 // TestAComputerThatCannotLeaveGoesOn has the store go away in the middle.
