@@ -43,7 +43,8 @@ type Transport struct{ http.RoundTripper }
 // RoundTrip is http.RoundTripper's.
 func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if b := Encode(r.Context()); b != nil {
-		r = r.Clone(r.Context())
+		r = r.WithContext(r.Context()) // its trailers are the caller's own map, which is filled in later
+		r.Header = r.Header.Clone()
 		r.Header.Set(headerCause, base64.RawURLEncoding.EncodeToString(b))
 	}
 	return t.RoundTripper.RoundTrip(r)

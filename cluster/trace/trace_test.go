@@ -3,6 +3,7 @@ package trace
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -151,6 +152,40 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%x", b)
 		}
 	})
+}
+
+// A request that says something at its end must not lose it.
+func TestTrailersAreSent(t *testing.T) {
+	got := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		got <- r.Trailer.Get("Last")
+	}))
+	defer server.Close()
+	trailer := http.Header{"Last": nil}
+	body, write := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(write, "first")
+		trailer.Set("Last", "word")
+		write.Close()
+	}()
+	ctx := state.WithCause(t.Context(), state.Cause{Request: "req_1"})
+	if Encode(ctx) == nil {
+		t.Fatal("the request has no cause, so nothing is tried")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, server.URL, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Trailer = trailer
+	resp, err := Transport{server.Client().Transport}.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if last := <-got; last != "word" {
+		t.Fatalf("the trailer is %q", last)
+	}
 }
 
 func TestACollectorsURL(t *testing.T) {

@@ -235,6 +235,7 @@ func (p *product) resolve(identifier string) object {
 // TestTheProductsClientAgainstThreeNodes plays the calls that Agent Computer's
 // own command line makes.
 func TestTheProductsClientAgainstThreeNodes(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, "n1", "n2", "n3")
 	p := &product{t: t, nodes: nodes, key: nodes[0].key()}
 

@@ -22,6 +22,7 @@ const chosenKey = "0123456789abcdef0123456789abcdef0123456789abcdef"
 // key: they become one cluster. One that then loses its disk, the first, joins
 // it again and makes no second one.
 func TestNodesBootstrapTogether(t *testing.T) {
+	t.Parallel()
 	root := scratchDir(t)
 	keyFile := filepath.Join(root, "key")
 	if err := os.WriteFile(keyFile, []byte(chosenKey+"\n"), 0o600); err != nil {

@@ -48,6 +48,7 @@ func says(all []finding, verdict, text string) bool {
 // TestDoctorAndTop look at a node that runs, then at its machine without it,
 // then at a machine that lacks something.
 func TestDoctorAndTop(t *testing.T) {
+	t.Parallel()
 	vendor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/models" || r.Header.Get("Authorization") != "Bearer good" {
 			w.WriteHeader(http.StatusUnauthorized)

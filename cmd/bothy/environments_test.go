@@ -162,6 +162,7 @@ func (g page) ready(id string) wire.BuildStatus {
 // The page of environments, request by request, with builds that really build:
 // every one ends ready, and what was installed runs in the computer.
 func TestThePageOfEnvironments(t *testing.T) {
+	t.Parallel()
 	nodes := launchWith(t, newIndex(t).config(), "n1", "n2")
 	g := page{t, nodes[1], clientOf(t, nodes[1])}
 	g.quickStart()

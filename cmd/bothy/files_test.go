@@ -60,6 +60,7 @@ func (p *process) get(path string, headers ...string) (*http.Response, []byte) {
 // TestFilesAcrossNodes: what is uploaded through a node that does not own the
 // computer is in it, and comes back through another when it is stopped.
 func TestFilesAcrossNodes(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, "n1", "n2", "n3")
 	env, err := clientOf(t, nodes[1]).Environments().Create(t.Context(), wire.WriteEnvironment{Name: wire.Some("files")})
 	if err != nil {

@@ -27,6 +27,7 @@ type gatewayHouse struct {
 
 // TestTheGateway reaches into a computer through a node that does not own it.
 func TestTheGateway(t *testing.T) {
+	t.Parallel()
 	h := &gatewayHouse{nodes: launch(t, "n1", "n2", "n3")}
 	_, owner := h.nodes[0].makeComputer("box")
 	for _, p := range h.nodes {

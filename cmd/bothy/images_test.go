@@ -16,6 +16,7 @@ import (
 )
 
 func TestImagesComeAndGoAsFiles(t *testing.T) {
+	t.Parallel()
 	image := wire.Image{ID: "img_1", DisplayName: "docker.io/x:1", Status: "active", CreatedAt: time.Now()}
 	a := newAPI(t, map[string]http.HandlerFunc{
 		"GET /v1/computer-images": reply(wire.Images{Images: []wire.Image{{ID: "host", DisplayName: "host", Status: "active"}, image}}),

@@ -185,6 +185,7 @@ var moments = []time.Duration{2 * time.Millisecond, 25 * time.Millisecond, 100 *
 // does to computers: once it is back nothing is lost, doubled or left behind,
 // and a computer that nobody stopped has run on.
 func TestKilledAtEachStep(t *testing.T) {
+	t.Parallel()
 	root := scratchDir(t)
 	v := &victim{process: newProcess(t, root, "hut")}
 	if err := os.WriteFile(filepath.Join(root, "bothy.yaml"), []byte(coldNodes), 0o600); err != nil {

@@ -47,6 +47,7 @@ type pageHouse struct {
 
 // TestThePageOfAComputer uses a computer as a person does, in Chromium.
 func TestThePageOfAComputer(t *testing.T) {
+	t.Parallel()
 	h := &pageHouse{t: t, nodes: launch(t, "n1", "n2", "n3")}
 	id, owner := h.nodes[0].makeComputer("box")
 	h.farFrom(owner)

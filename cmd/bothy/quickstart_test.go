@@ -20,6 +20,7 @@ const helloMessage = "Here is a file:\n```python file=hello.py\nprint('hello fro
 // TestQuickStart is what a newcomer does first: one node, one request, an
 // agent at work in a computer, and its files there afterwards.
 func TestQuickStart(t *testing.T) {
+	t.Parallel()
 	p := launch(t, "hut")[0]
 	p.out.shows(t, "is up: node hut at "+p.url, 1)
 
@@ -128,6 +129,7 @@ func (p *process) ask(method, path, body string) *http.Response {
 // TestTenantsAndMetrics makes a second account with the command line, keeps it
 // apart from the first, and has the metrics of all that checked.
 func TestTenantsAndMetrics(t *testing.T) {
+	t.Parallel()
 	p := launch(t, "hut")[0]
 	first := p.postThread("```bash\necho mine\n```")[0].Thread.ID
 

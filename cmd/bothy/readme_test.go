@@ -30,6 +30,7 @@ func fences(t *testing.T, language string) []string {
 
 // TestReadmeCommandsWork runs what the README tells a newcomer to run.
 func TestReadmeCommandsWork(t *testing.T) {
+	t.Parallel()
 	p := launch(t, "data")[0]
 	root := filepath.Dir(p.dir)
 	if err := os.Mkdir(filepath.Join(root, "bin"), 0o755); err != nil {

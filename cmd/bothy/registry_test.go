@@ -63,6 +63,7 @@ func serveRegistry(t *testing.T) string {
 // An image of a registry that asks for a login is pulled by one node, built on by
 // whichever builds, and run by the other; who has no login has nothing of it.
 func TestAnImageOfARegistryOnRealNodes(t *testing.T) {
+	t.Parallel()
 	reference := serveRegistry(t)
 	host, _, _ := strings.Cut(reference, "/")
 	nodes := launchWith(t, "outside: {allow: [127.0.0.1]}\n", "n1", "n2")

@@ -42,6 +42,7 @@ const toTheByte = `test "$(` + digest + `)" = "$(cat /workspace/digest)" && pyth
 // one rests, and one has a run in progress. Both come back from their saves at
 // other nodes, and what the node had besides is offered when it is back.
 func TestComputersOutliveTheirNode(t *testing.T) {
+	t.Parallel()
 	nodes := launchWith(t, "blob: {directory: "+scratchDir(t)+"}\n", "n1", "n2", "n3")
 	p := &product{t: t, nodes: nodes, key: nodes[0].key()}
 	calls := clientOf(t, nodes...)

@@ -60,6 +60,7 @@ func openSSHHouse(t *testing.T) *sshHouse {
 // TestSSH has OpenSSH's own programs log in to a computer through nodes that do
 // not own it.
 func TestSSH(t *testing.T) {
+	t.Parallel()
 	h := openSSHHouse(t)
 	for _, tt := range []struct {
 		name string

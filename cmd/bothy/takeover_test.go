@@ -297,6 +297,7 @@ func loseOwner(t *testing.T, lose func(*process)) (nodes []*process, owner *proc
 // TestRunOutlivesItsNode kills the node that owns a running thread. The run
 // goes on at another, and its client sees every event once, in order.
 func TestRunOutlivesItsNode(t *testing.T) {
+	t.Parallel()
 	loseOwner(t, (*process).kill)
 }
 
@@ -304,6 +305,7 @@ func TestRunOutlivesItsNode(t *testing.T) {
 // owns a running thread: to the others it is as dead, and when it goes on it
 // does nothing in its old epoch.
 func TestStoppedNodeLosesItsComputers(t *testing.T) {
+	t.Parallel()
 	nodes, owner, thread, w, c := loseOwner(t, func(p *process) { p.signal(syscall.SIGSTOP) })
 	counted, told := c.count(), len(w.seen())
 	owner.signal(syscall.SIGCONT)
@@ -335,6 +337,7 @@ func without(nodes []*process, gone *process) []*process {
 // TestKilledNodeComesBack kills each node in turn, the founder first, which
 // knows no others but by its records, and starts it again by its own command.
 func TestKilledNodeComesBack(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, "n1", "n2", "n3")
 	for _, p := range nodes {
 		p.kill()

@@ -16,6 +16,7 @@ import (
 // TestUpWithThreeNodes runs one command that makes a cluster of three, loses
 // one of its processes to kill -9, and starts that again by its own command.
 func TestUpWithThreeNodes(t *testing.T) {
+	t.Parallel()
 	root := scratchDir(t)
 	config := filepath.Join(root, "bothy.yaml")
 	spans := newSpanCollector(t)
