@@ -45,9 +45,9 @@ const (
 	lotBytes = 8 << 30
 )
 
-// townNets are where towns are looked for an unused network: documentation's, so
-// that nobody routes there.
-var townNets = []string{"198.51.100.0", "203.0.113.0", "192.0.2.0"}
+// townNets are where towns are looked for an unused network: of those for
+// benchmarks (RFC 2544), where nobody routes.
+var townNets = []string{"198.18.203.0", "198.18.204.0", "198.18.205.0"}
 
 // openTown makes the bridge.
 func openTown() (*town, error) {
