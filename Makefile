@@ -55,12 +55,12 @@ $(PAGES)/web/node_modules/.package-lock.json: $(PAGES)/web/package.json $(PAGES)
 	cd $(PAGES)/web && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
-# The tests and the bothy that they start are one -race build. The package that
-# takes longest begins first, and one more at a time than the two cores that CI
-# has, since many wait for nodes.
+# The tests and the bothy that they start are one -race build. The packages that
+# take longest begin first, and one more at a time than the two cores that CI has,
+# since many wait for nodes.
 test: guest assets format
 	$(GO) build -race -o bin/bothy-race ./cmd/bothy
-	BOTHY_TEST_BINARY=$(CURDIR)/bin/bothy-race $(GO) test -race -vet=all -timeout $(TEST_TIMEOUT) -p 3 ./cmd/bothy ./...
+	BOTHY_TEST_BINARY=$(CURDIR)/bin/bothy-race $(GO) test -race -vet=all -timeout $(TEST_TIMEOUT) -p 3 ./cmd/bothy ./runtime/container ./bench/nemesis ./...
 
 format:
 	@changed=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$changed" ] || { echo "gofmt would change:"; echo "$$changed"; exit 1; }
