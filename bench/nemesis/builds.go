@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	buildPace     = 10 * time.Second
+	buildPace     = 25 * time.Second
 	buildPatience = 2 * time.Minute
 )
 

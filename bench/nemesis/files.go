@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	filePace = 500 * time.Millisecond
+	filePace = time.Second
 	// saveEvery is after how many writes a computer is saved on demand.
 	saveEvery = 10
 	// execPatience bounds one command in a computer.

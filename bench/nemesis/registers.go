@@ -22,7 +22,7 @@ import (
 
 const (
 	registerClients = 4
-	registerPace    = 100 * time.Millisecond
+	registerPace    = 250 * time.Millisecond
 	// registerLife is how long one agent is written to: porcupine judges agent by
 	// agent, and each write whose end nobody knows makes that harder.
 	registerLife = 20 * time.Second

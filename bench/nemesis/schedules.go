@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	schedulePace = 3 * time.Second
+	schedulePace = 5 * time.Second
 	// scheduleLead is how far ahead each is due.
 	scheduleLead = 6 * time.Second
 	dueText      = "say hello" // needs no computer

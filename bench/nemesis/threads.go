@@ -15,6 +15,8 @@ import (
 
 const (
 	threadSteps = 12
+	// threadPace is between two runs of a home.
+	threadPace = time.Second
 	// threadPatience bounds one run, with every fault that may fall into it.
 	threadPatience = 3 * time.Minute
 )
@@ -38,7 +40,7 @@ func (w *threads) work(ctx context.Context) {
 	var all sync.WaitGroup
 	for i, at := range w.homes {
 		all.Go(func() {
-			for n := i; ctx.Err() == nil; n++ {
+			for n := i; sleep(ctx, threadPace) == nil; n++ {
 				w.one(n, at)
 			}
 		})
