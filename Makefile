@@ -60,7 +60,7 @@ $(PAGES)/web/node_modules/.package-lock.json: $(PAGES)/web/package.json $(PAGES)
 # many wait for nodes.
 test: guest assets format
 	$(GO) build -race -o bin/bothy-race ./cmd/bothy
-	BOTHY_TEST_BINARY=$(CURDIR)/bin/bothy-race $(GO) test -race -vet=all -timeout $(TEST_TIMEOUT) -p 4 ./cmd/bothy ./runtime/container ./bench/nemesis ./...
+	BOTHY_TEST_BINARY=$(CURDIR)/bin/bothy-race $(GO) test -race -vet=all -timeout $(TEST_TIMEOUT) -p 3 ./cmd/bothy ./runtime/container ./bench/nemesis ./...
 
 format:
 	@changed=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$changed" ] || { echo "gofmt would change:"; echo "$$changed"; exit 1; }
