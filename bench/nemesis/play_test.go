@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -13,11 +15,14 @@ import (
 const ciPlay = 100 * time.Second
 
 // TestPlay plays with the seed in BOTHY_NEMESIS_SEED, or any. The binary is the one
-// in BOTHY_TEST_BINARY, as make test builds it.
+// in BOTHY_TEST_BINARY, as make test builds it, or is built here.
 func TestPlay(t *testing.T) {
 	binary := os.Getenv("BOTHY_TEST_BINARY")
 	if binary == "" {
-		t.Skip("BOTHY_TEST_BINARY names no binary; make test does")
+		binary = filepath.Join(t.TempDir(), "bothy")
+		if out, err := exec.Command("go", "build", "-race", "-o", binary, "github.com/bothy-computer/bothy/cmd/bothy").CombinedOutput(); err != nil {
+			t.Fatalf("build bothy: %v\n%s", err, out)
+		}
 	}
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("BOTHY_NEMESIS_SEED"), "0"), 10, 64)
 	if err != nil {

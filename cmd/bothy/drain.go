@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,10 +28,11 @@ type draining struct {
 	wait    bool
 	stay    bool
 	timeout time.Duration
+	hint    string // what to do about computers that stay
 }
 
 func newDrain(t *terminal) *cobra.Command {
-	var how draining
+	how := draining{hint: "\nGive --stay-ok if they may: they outlive a restart of the node"}
 	cmd := &cobra.Command{
 		Use: "drain NODE", Short: "Move a node's computers to others, and place nothing new on it", Args: cobra.ExactArgs(1),
 		Long: `Have a node give away what it has and take nothing new, by its name, and wait
@@ -86,7 +88,7 @@ func (how draining) await(ctx context.Context, t *terminal, c *client.Client, no
 			if how.stay {
 				return d, nil
 			}
-			return d, fmt.Errorf("%d computers stay on %s:\n%s\nGive --stay-ok if they may: they outlive a restart of the node", d.Computers, d.Node, reasons(d))
+			return d, fmt.Errorf("%d computers stay on %s:\n%s%s", d.Computers, d.Node, reasons(d), how.hint)
 		}
 		select {
 		case <-time.After(drainLook):
@@ -173,8 +175,8 @@ func newLeave(t *terminal) *cobra.Command {
 drained, another node takes over its vote where one is needed, and its record goes.
 Its process then ends by itself, and "bothy wipe" clears its data directory.
 
-It is refused while computers are left whose data no other node can reach. To give
-them up, end the node's process and use "bothy remove NODE --force".`,
+It is refused while computers are left whose data no other node can reach; the node
+then takes new work again. To give them up, end the node's process and use "bothy remove NODE --force".`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client()
 			if err != nil {
@@ -190,12 +192,9 @@ them up, end the node's process and use "bothy remove NODE --force".`,
 				}
 				node = status.Node
 			}
-			d, err := c.DrainNode(cmd.Context(), node)
+			before, err := c.Drain(cmd.Context(), node)
 			if err == nil {
-				_, err = how.await(cmd.Context(), t, c, node, d)
-			}
-			if err == nil {
-				err = c.RemoveNode(cmd.Context(), node)
+				err = how.leave(cmd.Context(), c, t, node, !before.Draining)
 			}
 			if err != nil {
 				return fmt.Errorf("%s did not leave: %w", node, err)
@@ -277,4 +276,21 @@ does not wait for them; "bothy status" shows how many each node has.`,
 	cmd.Flags().BoolVar(&ask.DryRun, "dry-run", false, "only say what would move")
 	cmd.Flags().IntVar(&most, "max", 0, "how many at most (default 20)")
 	return cmd
+}
+
+// leave drains a node and takes it out. With undo, one whose computers cannot all
+// go takes new work again, as it did before.
+func (how draining) leave(ctx context.Context, c *client.Client, t *terminal, node string, undo bool) error {
+	d, err := c.DrainNode(ctx, node)
+	if err == nil {
+		d, err = how.await(ctx, t, c, node, d)
+	}
+	if err == nil {
+		return c.RemoveNode(ctx, node)
+	}
+	if undo && stays(d) {
+		_, undone := c.UndrainNode(ctx, node)
+		err = errors.Join(err, undone)
+	}
+	return err
 }

@@ -113,7 +113,7 @@ func topComputerColumns(now time.Time) []column[wire.Computer] {
 		{head: "node", cell: func(c wire.Computer) string { return or(c.Node) }},
 		{head: "runs", cell: func(c wire.Computer) string { return fmt.Sprint(c.Runs) }},
 		{head: "up", cell: func(c wire.Computer) string { return age(now, c.StartedAt) }},
-		{head: "memory", cell: func(c wire.Computer) string { return Bytes(c.MemoryBytes).String() }},
+		{head: "memory", cell: memoryOf},
 		{head: "cores", cell: func(c wire.Computer) string { return fmt.Sprintf("%g", float64(c.MilliCPU)/1000) }},
 		{head: "image", cell: func(c wire.Computer) string { return c.Image }},
 		{head: "name", cell: func(c wire.Computer) string { return c.Name }},
@@ -186,4 +186,12 @@ func clip(lines []string, most int) []string {
 		return lines
 	}
 	return append(append([]string(nil), lines[:most-1]...), fmt.Sprintf("… %d more", len(lines)-most+1))
+}
+
+// memoryOf is what a computer may use; - is the node's default.
+func memoryOf(c wire.Computer) string {
+	if c.MemoryBytes == 0 {
+		return "-"
+	}
+	return Bytes(c.MemoryBytes).String()
 }
