@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,10 +64,10 @@ func (d *Driver) Start(ctx context.Context, epoch runtime.Epoch, id runtime.ID) 
 	}
 	if f.pid != 0 && r.Started {
 		err := d.goOn(ctx, id, r, f)
-		if !errors.Is(err, syscall.ECONNREFUSED) {
+		if !errors.Is(err, runtime.ErrNotRunning) {
 			return err
 		}
-		f.pid = 0 // its guest has closed its socket: that life is ending, whoever asked it to
+		f.pid = 0 // its guest is gone or going: that life is ending, whoever asked it to
 	}
 	begun, from := time.Now(), startWarm
 	if f.pid == 0 {

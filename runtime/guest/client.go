@@ -106,7 +106,8 @@ func isGRPC(kind string) bool {
 
 // Health returns when the guest answers. A socket that listens already, as
 // one that the guest inherits does, makes it wait for the guest until ctx is
-// done; one that does not exist is runtime.ErrNotRunning at once.
+// done; one that does not exist, and a guest that ends, is runtime.ErrNotRunning
+// at once.
 func (c *Client) Health(ctx context.Context) error {
 	return c.plain(ctx, http.MethodGet, "/health", nil)
 }
@@ -147,8 +148,11 @@ func (c *Client) plain(ctx context.Context, method, path string, body []byte) er
 		return fmt.Errorf("ask the guest for %s: %w", path, err)
 	}
 	failure := fmt.Errorf("the guest answers %s with %s: %s", path, res.Status, bytes.TrimSpace(text))
-	if res.StatusCode == http.StatusBadRequest {
+	switch res.StatusCode {
+	case http.StatusBadRequest:
 		return fmt.Errorf("%w: %w", runtime.ErrInvalid, failure)
+	case http.StatusServiceUnavailable:
+		return fmt.Errorf("%w: %w", runtime.ErrNotRunning, failure)
 	}
 	return failure
 }

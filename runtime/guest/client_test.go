@@ -62,6 +62,50 @@ func TestHealthWaitsForTheGuest(t *testing.T) {
 	}
 }
 
+// TestAGuestThatEndsIsNotWell asks while the guest waits for a process that takes
+// its time to end.
+func TestAGuestThatEndsIsNotWell(t *testing.T) {
+	dir := t.TempDir()
+	ln, err := net.Listen("unix", filepath.Join(dir, "guest.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server.New(server.Options{User: "root", Workdir: dir, Log: slog.New(slog.DiscardHandler)})
+	served, closed, ran := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	c := guest.Dial(filepath.Join(dir, "guest.sock"))
+	defer c.Close()
+	begun, says := io.Pipe()
+	go func() {
+		_, err := c.Exec(t.Context(), runtime.Cmd{Argv: sh("trap '' TERM; echo on; while [ ! -e end ]; do sleep 0.01; done"), Stdout: says})
+		ran <- err
+	}()
+	if _, err := begun.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, begun)
+	go func() { closed <- s.Close(time.Minute) }()
+	for err = c.Health(t.Context()); err == nil; err = c.Health(t.Context()) {
+	}
+	if !errors.Is(err, runtime.ErrNotRunning) || !strings.Contains(err.Error(), "stopping") {
+		t.Errorf("got %v, want that it is stopping", err)
+	}
+	select {
+	case <-closed:
+		t.Error("it ended before its process")
+	default:
+	}
+	if err := os.WriteFile(filepath.Join(dir, "end"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, end := range map[string]chan error{"the command": ran, "the guest": closed, "its socket": served} {
+		if err := <-end; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	says.Close()
+}
+
 func TestInitSetsDefaults(t *testing.T) {
 	c, _ := serve(t)
 	dir := t.TempDir()

@@ -89,6 +89,13 @@ func (t *Table) Close(grace time.Duration) {
 	t.wg.Wait()
 }
 
+// Closed reports whether Close has begun.
+func (t *Table) Closed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
 // killPatience bounds the wait for processes that SIGKILL has not ended, such
 // as those in an uninterruptible system call.
 const killPatience = 2 * time.Second

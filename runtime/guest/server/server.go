@@ -85,7 +85,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle(path, bare(processes))
 	path, files := filesystemconnect.NewFilesystemHandler(fileService{s}, options)
 	mux.Handle(path, files)
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /metrics", s.load)
 	mux.HandleFunc("GET /envs", s.envs)
 	mux.HandleFunc("POST /init", s.init)
@@ -93,6 +93,15 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /files", s.upload)
 	mux.HandleFunc("POST /files/compose", s.compose)
 	return mux
+}
+
+// health is well until the computer begins to stop.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	if s.table.Closed() {
+		http.Error(w, proc.ErrClosed.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // Serve answers on ln until Close. It returns nil after Close.
