@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -84,7 +86,26 @@ func wipe(ctx context.Context, t *terminal, config Config) error {
 	if err := unmounted(config.Node.Dir); err != nil {
 		return err
 	}
-	return os.RemoveAll(config.Node.Dir)
+	return remove(config.Node.Dir)
+}
+
+// remove takes a directory away, or, where a disk of its own is mounted at it, all
+// that is in it.
+func remove(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(dir); !errors.Is(err, syscall.EBUSY) {
+		return err
+	}
+	return nil
 }
 
 // empty ends and removes every computer of the machine.
@@ -105,7 +126,7 @@ func (m *machine) empty(ctx context.Context) error {
 	}
 }
 
-// unmounted refuses a directory in which something is mounted: deleting would
+// unmounted refuses a directory below which something is mounted: deleting would
 // reach through it.
 func unmounted(dir string) error {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -114,7 +135,7 @@ func unmounted(dir string) error {
 	}
 	for line := range strings.Lines(string(mounts)) {
 		fields := strings.Fields(line)
-		if len(fields) > 4 && strings.HasPrefix(fields[4]+"/", dir+"/") {
+		if len(fields) > 4 && strings.HasPrefix(fields[4], dir+"/") {
 			return fmt.Errorf("%s is still mounted; unmount it and wipe again", fields[4])
 		}
 	}
