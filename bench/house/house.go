@@ -88,20 +88,12 @@ func (h *House) Add(ctx context.Context) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if i > 0 {
-		token, err := h.Alive().Token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("let %s join: %w", n.Name, err)
-		}
-		n.env = []string{"BOTHY_JOIN=" + token.Token}
-	}
 	h.Nodes = append(h.Nodes, n)
+	if i > 0 {
+		return n, h.join(ctx, n)
+	}
 	if err := n.Start(ctx); err != nil {
 		return nil, err
-	}
-	n.env = nil
-	if i > 0 {
-		return n, nil
 	}
 	key, err := os.ReadFile(filepath.Join(n.Dir, "admin.key"))
 	if err != nil {
@@ -109,6 +101,17 @@ func (h *House) Add(ctx context.Context) (*Node, error) {
 	}
 	h.Key = strings.TrimSpace(string(key))
 	return n, nil
+}
+
+// join starts a node for the first time, as one more of the cluster.
+func (h *House) join(ctx context.Context, n *Node) error {
+	token, err := h.Alive().Token(ctx)
+	if err != nil {
+		return fmt.Errorf("let %s join: %w", n.Name, err)
+	}
+	n.env = []string{"BOTHY_JOIN=" + token.Token}
+	defer func() { n.env = nil }()
+	return n.Start(ctx)
 }
 
 // Client calls the cluster through one node only.
@@ -204,7 +207,7 @@ func settled(s wire.ClusterStatus, nodes int) bool {
 	if nodes >= 3 {
 		want = 3
 	}
-	return s.Leader != "" && well == nodes && voters == want
+	return s.Leader != "" && len(s.Nodes) == nodes && well == nodes && voters == want
 }
 
 // Leader is the node that leads, and the others.
@@ -250,6 +253,9 @@ func (h *House) Close() error {
 	defer cancel()
 	var errs []error
 	for _, n := range h.Nodes {
+		if n.lot != nil {
+			errs = append(errs, n.Quicken())
+		}
 		errs = append(errs, n.end())
 	}
 	for _, n := range h.Nodes {

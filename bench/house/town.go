@@ -31,7 +31,6 @@ type lot struct {
 	name string // of its namespace
 	addr netip.Addr
 	disk string // where its file system is mounted
-	dev  string // the loop device below it
 }
 
 // ThisMachine in a Shape's Vendor is where nodes of a town reach this process.
@@ -112,7 +111,7 @@ func (t *town) settle(dir string) (l *lot, err error) {
 }
 
 func (l *lot) mount() error {
-	file := l.disk + ".img"
+	file := l.image()
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -127,6 +126,28 @@ func (l *lot) mount() error {
 	}
 	return os.Chmod(l.disk, 0o711) // computers' users walk through it
 }
+
+func (l *lot) unmount() error {
+	if err := syscall.Unmount(l.disk, 0); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
+		return fmt.Errorf("unmount %s: %w", l.disk, err)
+	}
+	return nil
+}
+
+// renew puts an empty disk in the place of the one there was.
+func (l *lot) renew() error {
+	err := l.unmount()
+	if err == nil {
+		err = os.Remove(l.image())
+	}
+	if err == nil {
+		err = l.mount()
+	}
+	return err
+}
+
+// image is the file that the disk is.
+func (l *lot) image() string { return l.disk + ".img" }
 
 // connect makes the namespace and a link from it to the bridge.
 func (l *lot) connect(t *town, i int) error {
@@ -228,9 +249,7 @@ func (t *town) close() error {
 		if err := netns.DeleteNamed(l.name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove the namespace %s: %w", l.name, err))
 		}
-		if err := syscall.Unmount(l.disk, 0); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
-			errs = append(errs, fmt.Errorf("unmount %s: %w", l.disk, err))
-		}
+		errs = append(errs, l.unmount())
 	}
 	return errors.Join(append(errs, netlink.LinkDel(t.links))...)
 }

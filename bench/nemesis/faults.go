@@ -15,6 +15,13 @@ type fault struct {
 	do          func(ctx context.Context, p *game, nodes []*house.Node) (undo func() error, err error)
 }
 
+// leastOperations and mostOperations are bounds of what a slow disk does in a second,
+// reads and writes each. A write that is synced takes two of them or more.
+const (
+	leastOperations = 2
+	mostOperations  = 20
+)
+
 // drainFor is how long a node drains before it is restarted, done or not.
 const drainFor = 5 * time.Second
 
@@ -26,6 +33,8 @@ var faults = []fault{
 	{"cut off", 5 * time.Second, 25 * time.Second, cut},
 	{"hears nothing of the others:", 5 * time.Second, 20 * time.Second, deafen},
 	{"full disk of", 5 * time.Second, 15 * time.Second, fill},
+	{"slow disk of", 5 * time.Second, 25 * time.Second, slow},
+	{"lost, and replaced by a new one:", time.Second, 20 * time.Second, lose},
 	{"restart", time.Millisecond, 3 * time.Second, restart},
 	{"drain", 5 * time.Second, 25 * time.Second, drain},
 	{"rolling restart of all, first", time.Millisecond, 10 * time.Millisecond, roll},
@@ -114,4 +123,13 @@ func roll(ctx context.Context, p *game, nodes []*house.Node) (func() error, erro
 
 func fill(_ context.Context, _ *game, nodes []*house.Node) (func() error, error) {
 	return nodes[0].Empty, nodes[0].Fill()
+}
+
+func slow(_ context.Context, p *game, nodes []*house.Node) (func() error, error) {
+	return nodes[0].Quicken, nodes[0].Slow(leastOperations + p.random.IntN(mostOperations-leastOperations))
+}
+
+func lose(ctx context.Context, p *game, nodes []*house.Node) (func() error, error) {
+	undo := func() error { return p.house.Replace(ctx, nodes[0]) }
+	return undo, nodes[0].Lose(ctx)
 }

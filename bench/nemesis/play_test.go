@@ -12,7 +12,7 @@ import (
 )
 
 // ciPlay is how long the faults of a play last in tests.
-const ciPlay = 100 * time.Second
+const ciPlay = 3 * time.Minute
 
 // TestPlay plays with the seed in BOTHY_NEMESIS_SEED, or any. The binary is the one
 // in BOTHY_TEST_BINARY, as make test builds it, or is built here.
