@@ -83,6 +83,6 @@ bench: build
 	$(GO) run ./bench $(ARGS)
 
 generate:
+	BOTHY_TEST_BINARY=none $(GO) test ./cmd/bothy -run TestReferenceIsOfThisConfig -update
 	GOBIN=$(CURDIR)/bin/tools $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go connectrpc.com/connect/cmd/protoc-gen-connect-go
 	PATH=$(CURDIR)/bin/tools:$$PATH $(GO) generate ./...
-	BOTHY_TEST_BINARY=none $(GO) test ./cmd/bothy -run TestReferenceIsOfThisConfig -update

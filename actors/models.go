@@ -83,10 +83,14 @@ func (m Models) estimate(config state.RunConfig, k kit, entries []agent.Entry) (
 
 // request is a model call for a transcript.
 func request(config state.RunConfig, model catalog.Model, k kit, entries []agent.Entry) agent.Request {
-	return agent.Request{
+	req := agent.Request{
 		Model: model.VendorName, Instructions: instructions(config, k), Entries: agent.View(entries), Tools: k.tools,
 		MaxOutputTokens: model.MaxOutputTokens, Reasoning: model.Reasoning, Effort: agent.Effort(config.ReasoningEffort),
 	}
+	if !model.Pictures {
+		return req.WithPictures(func(agent.Picture) ([]byte, bool) { return nil, false })
+	}
+	return req
 }
 
 // standing is what every model is told of where it works.

@@ -24,7 +24,8 @@ func (s *stint) callModel(step int) error {
 	if err := s.equip(); err != nil {
 		return err
 	}
-	reply, err := s.call(request(s.config, s.model, s.kit, s.entries), step)
+	req := request(s.config, s.model, s.kit, s.entries).WithPictures(s.look)
+	reply, err := s.call(req, step)
 	if err != nil {
 		return s.uncalled(err)
 	}
@@ -47,6 +48,23 @@ func (s *stint) callModel(step int) error {
 		return o
 	}
 	return s.commit(batch)
+}
+
+// look reads a picture's file again: it is in the workspace still, or it is not
+// shown.
+func (s *stint) look(p agent.Picture) ([]byte, bool) {
+	computer, err := s.computer(s.ctx)
+	if err != nil {
+		s.log.Warn("a picture is not shown: its computer could not be had", "err", err)
+		return nil, false
+	}
+	file, err := computer.ReadFile(s.ctx, p.Path, agent.MaxPictureBytes)
+	if err != nil || file.Bytes != p.Bytes {
+		s.debug("the picture %s is not shown: its file is gone or was changed", p.Path)
+		return nil, false
+	}
+	now, ok := agent.PictureOf(p.Path, file.Content)
+	return file.Content, ok && now.Type == p.Type
 }
 
 // call calls the model with its streamed pieces going into the log.

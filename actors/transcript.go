@@ -25,6 +25,8 @@ type kept struct {
 	Cut    bool               `json:"cut,omitempty"`
 	Result agent.ResultStatus `json:"result,omitempty"`
 	Saved  string             `json:"saved,omitempty"`
+	// Pictures are files of the workspace.
+	Pictures []agent.Picture `json:"pictures,omitempty"`
 }
 
 // itemOf says under which type an entry is streamed. User entries are messages.
@@ -52,7 +54,7 @@ func eventsOf(e agent.Entry, status string) ([]state.Event, error) {
 		event.Tool = &state.ToolCall{ID: e.Call.ID, Name: e.Call.Name, Arguments: e.Call.Arguments}
 	}
 	if r := e.Result; r != nil {
-		k.Result, k.Saved = r.Status, r.Saved
+		k.Result, k.Saved, k.Pictures = r.Status, r.Saved, r.Pictures
 		event.Tool = &state.ToolCall{ID: r.Call, Output: r.Text, ExitCode: r.ExitCode, Failed: r.Status != agent.Done, Millis: r.Duration.Milliseconds()}
 		event.Status = resultStatus(r.Status)
 	}
@@ -99,7 +101,7 @@ func entryOf(e state.Event) (entry agent.Entry, ok bool, err error) {
 		entry.Call = &agent.Call{ID: e.Tool.ID, Name: e.Tool.Name, Arguments: e.Tool.Arguments, Cut: k.Cut}
 	case kind == agent.ToolResult:
 		entry.Result = &agent.Result{Call: e.Tool.ID, Status: k.Result, Text: e.Tool.Output, ExitCode: e.Tool.ExitCode,
-			Saved: k.Saved, Duration: time.Duration(e.Tool.Millis) * time.Millisecond}
+			Saved: k.Saved, Pictures: k.Pictures, Duration: time.Duration(e.Tool.Millis) * time.Millisecond}
 	}
 	return entry, true, nil
 }

@@ -88,8 +88,10 @@ type Result struct {
 	// ExitCode is set when a command ran and ended by itself.
 	ExitCode *int `json:"exit_code,omitempty"`
 	// Saved is the workspace file that holds the whole output, when Text does not.
-	Saved    string        `json:"saved,omitempty"`
-	Changes  []Change      `json:"changes,omitempty"`
+	Saved   string   `json:"saved,omitempty"`
+	Changes []Change `json:"changes,omitempty"`
+	// Pictures are shown to models that can see, beside Text.
+	Pictures []Picture     `json:"pictures,omitempty"`
 	Duration time.Duration `json:"duration,omitempty"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,13 +17,16 @@ const (
 	maxWriteBytes = 8 << 20
 )
 
-// read shows a text file, its head and tail when it is long.
+// read shows a text file, its head and tail when it is long, or a picture.
 func (w work) read(ctx context.Context, args ReadFileArgs) (Result, error) {
 	file, err := w.computer.ReadFile(ctx, args.Path, maxReadBytes)
 	if err != nil {
 		return Result{}, err
 	}
 	if isBinary(file.Content) {
+		if r, ok, err := w.picture(ctx, args.Path, file); ok || err != nil {
+			return r, err
+		}
 		return Result{Status: Failed, Text: fmt.Sprintf("error: %s is not text (%d bytes); use shell to look at it", args.Path, file.Bytes)}, nil
 	}
 	if file.Bytes > int64(len(file.Content)) {
@@ -32,6 +36,27 @@ func (w work) read(ctx context.Context, args ReadFileArgs) (Result, error) {
 	}
 	return Result{Status: Done, Text: headAndTail(string(file.Content), MaxToolOutputBytes,
 		fmt.Sprintf("the file has %d bytes; use shell, such as sed -n '100,200p', for other parts", file.Bytes))}, nil
+}
+
+// picture is a file as a picture, if it is one.
+func (w work) picture(ctx context.Context, path string, file File) (r Result, ok bool, err error) {
+	if !strings.HasPrefix(http.DetectContentType(file.Content), "image/") || file.Bytes > MaxPictureBytes {
+		return r, false, nil
+	}
+	if file.Bytes > int64(len(file.Content)) {
+		if file, err = w.computer.ReadFile(ctx, path, MaxPictureBytes); err != nil {
+			return r, false, err
+		}
+	}
+	p, ok := PictureOf(path, file.Content)
+	if !ok {
+		return r, false, nil
+	}
+	text := fmt.Sprintf("[%s is a picture, %s, %d bytes", path, p.Type, p.Bytes)
+	if p.Width > 0 {
+		text += fmt.Sprintf(", %d x %d pixels", p.Width, p.Height)
+	}
+	return Result{Status: Done, Text: text + "]", Pictures: []Picture{p}}, true, nil
 }
 
 // write replaces a file.

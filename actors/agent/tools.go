@@ -61,7 +61,7 @@ func Tools() []Tool {
 				"timeout_ms": map[string]any{"type": "integer", "minimum": 1, "maximum": MaxToolTimeout.Milliseconds(),
 					"description": fmt.Sprintf("Time limit in milliseconds; %d when left out.", DefaultToolTimeout.Milliseconds())},
 			})},
-		{ReadFileTool, "Read a text file.", object([]string{"path"}, map[string]any{"path": path})},
+		{ReadFileTool, "Read a text file, or look at a picture (PNG, JPEG, GIF or WebP).", object([]string{"path"}, map[string]any{"path": path})},
 		{WriteFileTool, "Write a text file, replacing what was there; directories are made as needed.",
 			object([]string{"path", "content"}, map[string]any{"path": path, "content": text("The whole new content.")})},
 		{EditFileTool, "Replace one piece of a text file. find must occur in the file exactly once.",

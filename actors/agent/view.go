@@ -37,7 +37,8 @@ func Interrupted(entries []Entry) []Entry {
 // View returns what a model is shown of a transcript: the last summary and
 // what came after it, with each reply followed at once by the results of all
 // its calls, which is what every vendor demands. A call without a result is
-// shown as interrupted; a result without its call is left out.
+// shown as interrupted; a result without its call is left out. Pictures are the
+// newest of the run under way, within what a call may hold.
 func View(entries []Entry) []Entry {
 	results := map[string]Entry{}
 	for _, e := range slices.Concat(entries, Interrupted(entries)) {
@@ -67,7 +68,7 @@ func View(entries []Entry) []Entry {
 		}
 	}
 	flush()
-	return view
+	return pictured(view)
 }
 
 // afterSummary returns the entries after the last summary, and the message

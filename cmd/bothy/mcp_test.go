@@ -134,6 +134,9 @@ mcpServers:
 			t.Errorf("no %q in:\n%s", want, said)
 		}
 	}
+	if after := vendor.Requests()[4].Raw; !strings.Contains(after, `"image_url":"data:image/png;base64,iVBORw0KGgo`) {
+		t.Errorf("the model was not shown the picture:\n%s", after)
+	}
 	for _, never := range []string{token, "MCP server off"} {
 		if strings.Contains(said, never) || strings.Contains(p.out.String(), never) {
 			t.Errorf("%q is told:\n%s", never, said)

@@ -219,3 +219,15 @@ func TestFailures(t *testing.T) {
 		})
 	}
 }
+
+func TestResultsShowPictures(t *testing.T) {
+	s := agenttest.Serve(t, reply("end_turn", text("ok")...))
+	p := agenttest.Picture("a.png", 3, 2)
+	if _, _, err := call(t, s, request("claude-haiku-4-5", agenttest.Look(p)...)); err != nil {
+		t.Fatal(err)
+	}
+	want := `"content":[{"text":"a picture","type":"text"},{"source":{"data":"` + p.Base64() + `","media_type":"image/png","type":"base64"},"type":"image"}]`
+	if raw := s.Requests()[0].Raw; !strings.Contains(raw, want) {
+		t.Errorf("no %s in %s", want, raw)
+	}
+}

@@ -137,6 +137,10 @@ func contentOf(e agent.Entry, reasoning bool) (*sdk.ContentBlockParamUnion, sdk.
 	case agent.ToolResult:
 		role = sdk.MessageParamRoleUser
 		content = sdk.NewToolResultBlock(e.Result.Call, orBlank(e.Result.Text), e.Result.Status != agent.Done)
+		for _, p := range e.Result.Pictures {
+			image := sdk.NewImageBlockBase64(p.Type, p.Base64())
+			content.OfToolResult.Content = append(content.OfToolResult.Content, sdk.ToolResultBlockParamContentUnion{OfImage: image.OfImage})
+		}
 	case agent.Reasoning:
 		if !reasoning || e.Vendor != vendor || len(e.State) == 0 || e.Stop != "" {
 			return nil, role, nil

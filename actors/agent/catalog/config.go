@@ -56,6 +56,7 @@ type Model struct {
 	WindowTokens    int64 `yaml:"windowTokens"`
 	MaxOutputTokens int64 `yaml:"maxOutputTokens"` // of one reply; 0 is 32768
 	Reasoning       bool  `yaml:"reasoning"`       // it thinks, and takes an effort
+	Pictures        bool  `yaml:"pictures"`        // it can be shown pictures
 }
 
 // Bounds of a model that names none.
@@ -95,7 +96,7 @@ func price(input, cached, written, output int64) ledger.ModelPrice {
 // them.
 func builtinModels(getenv func(string) string) []Model {
 	gpt := func(name string, p ledger.ModelPrice) Model {
-		return Model{Name: name, Vendor: "openai", Price: p, WindowTokens: 400_000, Reasoning: true}
+		return Model{Name: name, Vendor: "openai", Price: p, WindowTokens: 400_000, Reasoning: true, Pictures: true}
 	}
 	list := []Model{
 		gpt("gpt-5.2", price(1750, 175, 0, 14_000)),
@@ -108,7 +109,7 @@ func builtinModels(getenv func(string) string) []Model {
 	}
 	if getenv(anthropicKey) != "" {
 		claude := func(name string, p ledger.ModelPrice) Model {
-			return Model{Name: name, Vendor: "anthropic", Price: p, WindowTokens: 200_000, Reasoning: true}
+			return Model{Name: name, Vendor: "anthropic", Price: p, WindowTokens: 200_000, Reasoning: true, Pictures: true}
 		}
 		list = append(list,
 			claude("claude-sonnet-4-6", price(3000, 300, 3750, 15_000)),
@@ -118,7 +119,7 @@ func builtinModels(getenv func(string) string) []Model {
 	}
 	if getenv(googleKey) != "" {
 		gemini := func(name string, p ledger.ModelPrice) Model {
-			return Model{Name: name, Vendor: "google", Price: p, WindowTokens: 1_048_576, Reasoning: true}
+			return Model{Name: name, Vendor: "google", Price: p, WindowTokens: 1_048_576, Reasoning: true, Pictures: true}
 		}
 		list = append(list,
 			gemini("gemini-2.5-pro", long(price(1250, 125, 0, 10_000), price(2500, 250, 0, 15_000))),

@@ -167,3 +167,22 @@ func TestFailures(t *testing.T) {
 		})
 	}
 }
+
+// TestResultsShowPictures within the result where the model takes them there, and
+// beside it where it does not.
+func TestResultsShowPictures(t *testing.T) {
+	p := agenttest.Picture("a.png", 3, 2)
+	inline := `{"inlineData":{"mimeType":"image/png","data":"` + p.Base64() + `"}}`
+	for name, want := range map[string]string{
+		"gemini-2.5-flash":       `"response":{"output":"a picture"}}},` + inline + `]`,
+		"gemini-3-flash-preview": `"response":{"output":"a picture"},"parts":[` + inline + `]}}]`,
+	} {
+		s := agenttest.Serve(t, agenttest.Google(agenttest.GoogleText("ok")))
+		if _, _, err := call(t, s, request(name, agenttest.Look(p)...)); err != nil {
+			t.Fatal(err)
+		}
+		if raw := s.Requests()[0].Raw; !strings.Contains(raw, want) {
+			t.Errorf("%s: no %s in %s", name, want, raw)
+		}
+	}
+}

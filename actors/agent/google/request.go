@@ -28,6 +28,12 @@ type part struct {
 	Signature []byte    `json:"thoughtSignature,omitempty"`
 	Call      *call     `json:"functionCall,omitempty"`
 	Response  *response `json:"functionResponse,omitempty"`
+	Data      *data     `json:"inlineData,omitempty"`
+}
+
+type data struct {
+	Type    string `json:"mimeType"`
+	Content []byte `json:"data"`
 }
 
 type call struct {
@@ -38,6 +44,7 @@ type call struct {
 type response struct {
 	Name     string            `json:"name"`
 	Response map[string]string `json:"response"`
+	Parts    []part            `json:"parts,omitempty"` // not text
 }
 
 type tools struct {
@@ -67,7 +74,8 @@ var budgets = map[agent.Effort]int64{agent.Minimal: 512, agent.Low: 2048, agent.
 // levels are the same for newer ones, of which only some know one between.
 var levels = map[agent.Effort]string{agent.Minimal: "low", agent.Low: "low", agent.High: "high"}
 
-// byBudget begins the names of models whose thinking is bounded in tokens.
+// byBudget begins the names of models whose thinking is bounded in tokens, and
+// whose results of functions hold text alone.
 const byBudget = "gemini-2.5"
 
 // Thinking is how much a model is asked to think: a bound in tokens for the
@@ -80,7 +88,7 @@ func Thinking(model string, effort agent.Effort) (budget int64, level string) {
 }
 
 func params(req agent.Request) request {
-	p := request{Contents: conversation(req.Entries), Config: config{MaxOutputTokens: req.MaxOutputTokens}}
+	p := request{Contents: conversation(req), Config: config{MaxOutputTokens: req.MaxOutputTokens}}
 	if req.Instructions != "" {
 		p.Instructions = &content{Parts: []part{{Text: req.Instructions}}}
 	}
@@ -103,24 +111,43 @@ var foreignSignature = []byte("skip_thought_signature_validator")
 
 // conversation is the transcript as contents that alternate: results belong to
 // the user's side, everything of one reply to one content.
-func conversation(entries []agent.Entry) []content {
+func conversation(req agent.Request) []content {
 	var list []content
 	names := map[string]string{} // of tools, by the ids of their calls
-	for _, e := range entries {
+	for _, e := range req.Entries {
 		if e.Call != nil {
 			names[e.Call.ID] = e.Call.Name
 		}
 		role, p := partOf(e, names)
-		switch {
-		case role == "":
-		case len(list) > 0 && list[len(list)-1].Role == role:
+		if role == "" {
+			continue
+		}
+		parts := illustrated(p, e, req.Model)
+		if len(list) > 0 && list[len(list)-1].Role == role {
 			last := &list[len(list)-1]
-			last.Parts = append(last.Parts, p)
-		default:
-			list = append(list, content{role, []part{p}})
+			last.Parts = append(last.Parts, parts...)
+		} else {
+			list = append(list, content{role, parts})
 		}
 	}
 	return list
+}
+
+// illustrated is a part with the pictures of its entry: within the result for
+// models that take them there, else beside it.
+func illustrated(p part, e agent.Entry, model string) []part {
+	if e.Result == nil {
+		return []part{p}
+	}
+	var shown []part
+	for _, picture := range e.Result.Pictures {
+		shown = append(shown, part{Data: &data{picture.Type, picture.Content}})
+	}
+	if strings.HasPrefix(model, byBudget) {
+		return append([]part{p}, shown...)
+	}
+	p.Response.Parts = shown
+	return []part{p}
 }
 
 // partOf is an entry as a part, of no role when there is nothing to send.
@@ -146,7 +173,7 @@ func partOf(e agent.Entry, names map[string]string) (role string, p part) {
 		if e.Result.Status != agent.Done {
 			key = "error"
 		}
-		return "user", part{Response: &response{names[e.Result.Call], map[string]string{key: e.Result.Text}}}
+		return "user", part{Response: &response{Name: names[e.Result.Call], Response: map[string]string{key: e.Result.Text}}}
 	}
 	return "", part{}
 }

@@ -22,12 +22,14 @@ type answer struct {
 }
 
 // presenting turns what a server sent into what a model is told: words as
-// they are, everything else as files of the workspace, which the user sees.
+// they are, everything else as files of the workspace, which the user sees; models
+// see those that are pictures.
 type presenting struct {
 	pool  *Pool
 	call  string // its id
 	parts []string
 	files int
+	seen  []agent.Picture
 }
 
 func (s *Set) present(ctx context.Context, l *link, call string, sent *sdk.CallToolResult) agent.Result {
@@ -40,7 +42,7 @@ func (s *Set) present(ctx context.Context, l *link, call string, sent *sdk.CallT
 			p.parts = append(p.parts, string(b))
 		}
 	}
-	result := agent.Result{Status: agent.Done}
+	result := agent.Result{Status: agent.Done, Pictures: p.seen}
 	if sent.IsError {
 		result.Status = agent.Failed
 	}
@@ -98,6 +100,9 @@ func (p *presenting) file(ctx context.Context, what, kind string, content []byte
 		return
 	}
 	p.say("[%s, %s, %d bytes: it is in the workspace file %s]", what, kind, len(content), name)
+	if picture, ok := agent.PictureOf(name, content); ok {
+		p.seen = append(p.seen, picture)
+	}
 }
 
 // save writes a file and returns its name, or why there is none.

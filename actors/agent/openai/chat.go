@@ -53,16 +53,27 @@ func (m *Model) chatParams(req agent.Request) sdk.ChatCompletionNewParams {
 	return p
 }
 
-// messages is the transcript, each reply as one message.
+// messages is the transcript, each reply as one message. Pictures that tools
+// brought follow the results of all calls of a reply, which may not be parted.
 func messages(req agent.Request) []sdk.ChatCompletionMessageParamUnion {
 	var list []sdk.ChatCompletionMessageParamUnion
 	if req.Instructions != "" {
 		list = append(list, sdk.SystemMessage(req.Instructions))
 	}
 	var open *sdk.ChatCompletionAssistantMessageParam
+	var seen []sdk.ChatCompletionContentPartUnionParam // by calls whose results are being listed
+	show := func() {
+		if len(seen) > 0 {
+			list = append(list, sdk.UserMessage(seen))
+			seen = nil
+		}
+	}
 	for _, e := range req.Entries {
 		if e.Kind == agent.Reasoning || (e.Kind == agent.Text && e.Text == "") {
 			continue
+		}
+		if e.Result == nil {
+			show()
 		}
 		if e.Kind == agent.Text || e.Kind == agent.ToolCall {
 			if open == nil {
@@ -77,9 +88,20 @@ func messages(req agent.Request) []sdk.ChatCompletionMessageParamUnion {
 			list = append(list, sdk.UserMessage(e.Text))
 		} else if e.Result != nil {
 			list = append(list, sdk.ToolMessage(e.Result.Text, e.Result.Call))
+			seen = append(seen, pictures(*e.Result)...)
 		}
 	}
+	show()
 	return list
+}
+
+// pictures are those of a result, which itself may hold text alone.
+func pictures(r agent.Result) (parts []sdk.ChatCompletionContentPartUnionParam) {
+	for _, p := range r.Pictures {
+		parts = append(parts, sdk.TextContentPart("The picture "+p.Path+", from the call "+r.Call+":"),
+			sdk.ImageContentPart(sdk.ChatCompletionContentPartImageImageURLParam{URL: p.DataURL()}))
+	}
+	return parts
 }
 
 // addTo adds an entry of the model to its message.

@@ -108,3 +108,29 @@ func TestChatEndings(t *testing.T) {
 		})
 	}
 }
+
+// TestChatShowsPicturesAfterAllResults has two calls in a reply: their results may
+// not be parted.
+func TestChatShowsPicturesAfterAllResults(t *testing.T) {
+	s := agenttest.Serve(t, agenttest.Turn{Body: agenttest.Events(`{"choices":[{"index":0,"delta":{"content":"ok"},"finish_reason":"stop"}]}`)})
+	p := agenttest.Picture("a.png", 3, 2)
+	look := agenttest.Look(p)
+	other := agent.Entry{Kind: agent.ToolCall, ID: "d", Step: 1, Call: &agent.Call{ID: "call_b", Name: "shell", Arguments: "{}"}, Stop: agent.StopEnd}
+	look[0].Stop = ""
+	result := agent.Entry{Kind: agent.ToolResult, ID: "s", Step: 1, Result: &agent.Result{Call: "call_b", Status: agent.Done, Text: "done"}}
+	req := request(look[0], other, look[1], result, agent.Entry{Kind: agent.Text, ID: "t", Step: 2, Text: "I see.", Stop: agent.StopEnd})
+	if _, _, err := call(t.Context(), model(t, s, openai.ChatCompletions), req); err != nil {
+		t.Fatal(err)
+	}
+	var roles []string
+	for _, m := range s.Requests()[0].Body["messages"].([]any) {
+		roles = append(roles, m.(map[string]any)["role"].(string))
+	}
+	if got := strings.Join(roles, " "); got != "system user assistant tool tool user assistant" {
+		t.Errorf("roles are %s", got)
+	}
+	want := `{"image_url":{"url":"data:image/png;base64,` + p.Base64() + `"},"type":"image_url"}`
+	if raw := s.Requests()[0].Raw; !strings.Contains(raw, want) {
+		t.Errorf("no %s in %s", want, raw)
+	}
+}

@@ -251,3 +251,15 @@ func TestUnreachableVendorIsSaidSo(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestResponsesShowPictures(t *testing.T) {
+	s := agenttest.Serve(t, agenttest.Responses(agenttest.Message("ok")))
+	p := agenttest.Picture("a.png", 3, 2)
+	if _, _, err := call(t.Context(), model(t, s, openai.Responses), request(agenttest.Look(p)...)); err != nil {
+		t.Fatal(err)
+	}
+	want := `"output":[{"text":"a picture","type":"input_text"},{"image_url":"data:image/png;base64,` + p.Base64() + `","type":"input_image"}]`
+	if raw := s.Requests()[0].Raw; !strings.Contains(raw, want) {
+		t.Errorf("no %s in %s", want, raw)
+	}
+}

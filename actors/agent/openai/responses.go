@@ -91,12 +91,26 @@ func (m *Model) input(req agent.Request) (responses.ResponseInputParam, error) {
 		case agent.ToolCall:
 			items = append(items, responses.ResponseInputItemParamOfFunctionCall(string(e.Call.Object()), e.Call.ID, e.Call.Name))
 		case agent.ToolResult:
-			item := responses.ResponseInputItemParamOfFunctionCallOutput(e.Result.Text)
-			item.OfFunctionCallOutput.CallID = param.NewOpt(e.Result.Call)
-			items = append(items, item)
+			items = append(items, responses.ResponseInputItemUnionParam{OfFunctionCallOutput: output(*e.Result)})
 		}
 	}
 	return items, nil
+}
+
+// output is what came of a call: a text, and the pictures beside it.
+func output(r agent.Result) *responses.ResponseInputItemFunctionCallOutputParam {
+	p := &responses.ResponseInputItemFunctionCallOutputParam{CallID: param.NewOpt(r.Call)}
+	if len(r.Pictures) == 0 {
+		p.Output.OfString = param.NewOpt(r.Text)
+		return p
+	}
+	list := responses.ResponseFunctionCallOutputItemListParam{{OfInputText: &responses.ResponseInputTextContentParam{Text: r.Text}}}
+	for _, picture := range r.Pictures {
+		list = append(list, responses.ResponseFunctionCallOutputItemUnionParam{
+			OfInputImage: &responses.ResponseInputImageContentParam{ImageURL: param.NewOpt(picture.DataURL())}})
+	}
+	p.Output.OfResponseFunctionCallOutputItemArray = list
+	return p
 }
 
 // gathering is a reply of which events are still coming.

@@ -24,6 +24,10 @@ const (
 	// stateBytesPerToken turns opaque state, such as encrypted reasoning, into
 	// tokens.
 	stateBytesPerToken = 3
+	// A picture's area in patches of 32 pixels squared. The fewest stand for what
+	// some vendors count for any picture.
+	patchSide, minPatches, maxPatches = 32, 128, 1920
+	tokensPerTwoPatches               = 5
 	// foreignPercent is added for vendors whose vocabulary is not this one.
 	foreignPercent = 75
 )
@@ -69,9 +73,24 @@ func (c *Counter) Entries(entries []agent.Entry) int64 {
 		}
 		if e.Result != nil {
 			total += c.Text(e.Result.Text)
+			for _, p := range e.Result.Pictures {
+				total += picture(p)
+			}
 		}
 	}
 	return total
+}
+
+// picture is at least what any vendor counts for a picture. All of them count by
+// area up to a bound, after they made it smaller: Anthropic 750 pixels a token up to
+// 4,784, OpenAI's models 32 x 32 pixels up to 1,536 times 2.46 at the most.
+func picture(p agent.Picture) int64 {
+	patches := int64(maxPatches)
+	if p.Width > 0 && p.Height > 0 {
+		across, down := int64(p.Width+patchSide-1)/patchSide, int64(p.Height+patchSide-1)/patchSide
+		patches = min(patches, max(across*down, minPatches))
+	}
+	return patches * tokensPerTwoPatches / 2
 }
 
 // Request counts the whole input of a call to a vendor's model.

@@ -68,3 +68,16 @@ func TestUsageIsCountedOnlyWhenTheVendorIsSilent(t *testing.T) {
 		t.Errorf("the vendor's own usage became %+v", got)
 	}
 }
+
+func TestPicturesAreCountedByTheirArea(t *testing.T) {
+	c, bare := New(), agent.Entry{Kind: agent.ToolResult, Result: &agent.Result{Text: "x"}}
+	for _, tt := range []struct{ width, height, most, least int64 }{
+		{1, 1, 400, 258}, {768, 768, 1500, 765}, {8000, 8000, 4800, 4784}, {0, 0, 4800, 4784},
+	} {
+		with := bare
+		with.Result = &agent.Result{Text: "x", Pictures: []agent.Picture{{Width: int(tt.width), Height: int(tt.height)}}}
+		if got := c.Entries([]agent.Entry{with}) - c.Entries([]agent.Entry{bare}); got < tt.least || got > tt.most {
+			t.Errorf("%d x %d: %d tokens, want %d to %d", tt.width, tt.height, got, tt.least, tt.most)
+		}
+	}
+}
