@@ -33,6 +33,7 @@ type House struct {
 	dir   string
 	shape Shape
 	town  *town // nil where nodes are not kept apart
+	named int   // how many names nodes were given
 	// bothy and config are the files that nodes are started with.
 	bothy, config string
 	http          *http.Client
@@ -84,7 +85,7 @@ func (h *House) open(ctx context.Context, bothy string) error {
 // Add starts one more node. The first founds the cluster, and others join it.
 func (h *House) Add(ctx context.Context) (*Node, error) {
 	i := len(h.Nodes)
-	n, err := h.newNode(fmt.Sprintf("n%d", i+1))
+	n, err := h.newNode()
 	if err != nil {
 		return nil, err
 	}

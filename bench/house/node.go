@@ -25,6 +25,7 @@ const (
 // Node is one `bothy up`.
 type Node struct {
 	Name, Dir, URL, Ops string
+	at                  []string // its addresses: HTTP, peer, gossip, ops, SSH
 	argv                []string
 	env                 []string
 	log                 string // file of its output
@@ -35,26 +36,40 @@ type Node struct {
 }
 
 // newNode chooses addresses; nothing runs yet.
-func (h *House) newNode(name string) (*Node, error) {
-	n := &Node{Name: name, Dir: filepath.Join(h.dir, name), log: filepath.Join(h.dir, name+".log")}
-	var at []string
+func (h *House) newNode() (*Node, error) {
+	name := h.nextName()
+	n := &Node{log: filepath.Join(h.dir, name+".log")}
 	var err error
 	if h.town == nil {
-		at, err = freeAddresses(5)
+		n.at, err = freeAddresses(5)
 	} else if n.lot, err = h.town.settle(h.dir); err == nil {
-		n.Dir = filepath.Join(n.lot.disk, name)
-		n.argv = []string{"nsenter", "--net=/run/netns/" + n.lot.name, "--"}
 		for _, port := range []string{"8080", "7080", "7180", "7280", "2222"} {
-			at = append(at, net.JoinHostPort(n.lot.addr.String(), port))
+			n.at = append(n.at, net.JoinHostPort(n.lot.addr.String(), port))
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	n.URL, n.Ops = "http://"+at[0], "http://"+at[3]
-	n.argv = append(n.argv, h.bothy, "up", "--id", name, "--data-dir", n.Dir, "--config", h.config,
-		"--http", at[0], "--peer", at[1], "--gossip", at[2], "--ops", at[3], "--ssh", at[4])
+	n.URL, n.Ops = "http://"+n.at[0], "http://"+n.at[3]
+	h.call(n, name)
 	return n, nil
+}
+
+// nextName is one that no node has had.
+func (h *House) nextName() string {
+	h.named++
+	return fmt.Sprintf("n%d", h.named)
+}
+
+// call gives a node that does not run a name, and a directory after it.
+func (h *House) call(n *Node, name string) {
+	within, argv := h.dir, []string(nil)
+	if n.lot != nil {
+		within, argv = n.lot.disk, []string{"nsenter", "--net=/run/netns/" + n.lot.name, "--"}
+	}
+	n.Name, n.Dir = name, filepath.Join(within, name)
+	n.argv = append(argv, h.bothy, "up", "--id", name, "--data-dir", n.Dir, "--config", h.config,
+		"--http", n.at[0], "--peer", n.at[1], "--gossip", n.at[2], "--ops", n.at[3], "--ssh", n.at[4])
 }
 
 // PID is the node's process.

@@ -9,7 +9,7 @@ import (
 )
 
 // Lose is the end of a node of a town with its machine: its process, its computers
-// and its disk. What is in its place then is an empty one, and Replace fills it.
+// and its disk. What is in its place then is an empty one, for Replace or Succeed.
 func (n *Node) Lose(ctx context.Context) error {
 	err := n.Kill()
 	if err == nil {
@@ -28,13 +28,35 @@ func (n *Node) Lose(ctx context.Context) error {
 // the cluster, and a new one, of the same name and addresses, joins in its place.
 // It returns once that one votes as it should.
 func (h *House) Replace(ctx context.Context, n *Node) error {
-	if err := h.abandon(ctx, n.Name); err != nil {
-		return err
+	err := h.abandon(ctx, n.Name)
+	if err == nil {
+		err = h.join(ctx, n)
 	}
-	if err := h.join(ctx, n); err != nil {
+	if err == nil {
+		err = h.Settle(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("replace node %s: %w", n.Name, err)
 	}
-	return h.Settle(ctx)
+	return nil
+}
+
+// Succeed is Replace with the new node joining first, while the name of the lost
+// one is taken: it has another, at the same addresses.
+func (h *House) Succeed(ctx context.Context, n *Node) error {
+	lost := n.Name
+	h.call(n, h.nextName())
+	err := h.join(ctx, n)
+	if err == nil {
+		err = h.abandon(ctx, lost)
+	}
+	if err == nil {
+		err = h.Settle(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("have %s succeed node %s: %w", n.Name, lost, err)
+	}
+	return nil
 }
 
 // abandon takes out a node that is away. That is refused until its lease is over.

@@ -34,7 +34,8 @@ var faults = []fault{
 	{"hears nothing of the others:", 5 * time.Second, 20 * time.Second, deafen},
 	{"full disk of", 5 * time.Second, 15 * time.Second, fill},
 	{"slow disk of", 5 * time.Second, 25 * time.Second, slow},
-	{"lost, and replaced by a new one:", time.Second, 20 * time.Second, lose},
+	{"lost, and a new one in its place:", time.Second, 20 * time.Second, replace},
+	{"lost, and a new one beside it:", time.Second, 20 * time.Second, succeed},
 	{"restart", time.Millisecond, 3 * time.Second, restart},
 	{"drain", 5 * time.Second, 25 * time.Second, drain},
 	{"rolling restart of all, first", time.Millisecond, 10 * time.Millisecond, roll},
@@ -129,7 +130,10 @@ func slow(_ context.Context, p *game, nodes []*house.Node) (func() error, error)
 	return nodes[0].Quicken, nodes[0].Slow(leastOperations + p.random.IntN(mostOperations-leastOperations))
 }
 
-func lose(ctx context.Context, p *game, nodes []*house.Node) (func() error, error) {
-	undo := func() error { return p.house.Replace(ctx, nodes[0]) }
-	return undo, nodes[0].Lose(ctx)
+func replace(ctx context.Context, p *game, nodes []*house.Node) (func() error, error) {
+	return func() error { return p.house.Replace(ctx, nodes[0]) }, nodes[0].Lose(ctx)
+}
+
+func succeed(ctx context.Context, p *game, nodes []*house.Node) (func() error, error) {
+	return func() error { return p.house.Succeed(ctx, nodes[0]) }, nodes[0].Lose(ctx)
 }
