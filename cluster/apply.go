@@ -8,7 +8,6 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
-	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/cluster/trace"
 )
@@ -22,9 +21,8 @@ func (c *Cluster) Apply(ctx context.Context, cmd state.Command) (reply cbor.RawM
 	begun := time.Now()
 	ctx, span := trace.Start(ctx, "command", "bothy.command", state.KindOf(cmd))
 	defer func() { span.End(err) }()
-	if v := state.VersionOf(cmd); v > c.roster.version() && c.roster.version() != 0 {
-		return nil, fault.New(fault.Unsupported, "%s needs every node to run a newer build (command set %d; the cluster is at %d)",
-			state.KindOf(cmd), v, c.roster.version())
+	if err := c.awaitVersion(ctx); err != nil {
+		return nil, err
 	}
 	if c.full.Load() && !frees(cmd) {
 		return nil, ErrFull
@@ -49,9 +47,13 @@ var countless = map[string]bool{
 	state.KindOf(state.RecordUsage{}): true, state.KindOf(state.SetPhase{}): true, state.KindOf(state.RecordDiff{}): true,
 }
 
-// seal makes a proposal of a command, with what led to it.
+// seal makes a proposal of a command that every member can read, with what led
+// to it.
 func (c *Cluster) seal(ctx context.Context, id state.CommandID, cmd state.Command) (state.Proposal, error) {
 	p, err := state.Propose(id, 0, cmd)
+	if err == nil {
+		err = c.readable(p.Kind, state.VersionOf(cmd))
+	}
 	if err == nil && c.roster.version() >= state.CauseVersion && !countless[p.Kind] {
 		p = p.For(trace.Cause(ctx))
 	}

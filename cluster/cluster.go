@@ -99,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Cluster, error) {
 
 // start opens what the node stands on, from the disk upwards, and begins its work.
 func (c *Cluster) start() error {
-	c.fsm = &fsm{hub: c.hub, roster: c.roster, fatal: c.o.Fatal}
+	c.fsm = &fsm{hub: c.hub, roster: c.roster, commands: c.addrs.Commands, fatal: c.o.Fatal}
 	c.proposer = newProposer(c.self, c.timing.Patience, c.fsm.applied.position, c.sendBatch)
 	c.fsm.settle = c.proposer.settle
 	c.metrics = newMetrics(c.o.Registerer, c)

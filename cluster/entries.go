@@ -72,6 +72,9 @@ func (c *Cluster) servePropose(ctx context.Context, r *reign, from state.NodeID,
 		if decreed[p.Kind] {
 			return placed{}, fault.New(fault.Forbidden, "%s is the leader's to propose", p.Kind)
 		}
+		if err := c.readable(p.Kind, state.VersionOfKind(p.Kind)); err != nil {
+			return placed{}, err // what nobody can read would end every replica
+		}
 		b.bytes += sizeOf(p)
 		c.noted(ctx, from, p)
 	}

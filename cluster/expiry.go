@@ -108,15 +108,6 @@ func (r *reign) tendRecords() {
 				return err
 			}
 		}
-		nodes := r.c.roster.all()
-		common := state.CommandVersion
-		for _, n := range nodes {
-			common = min(common, n.Commands)
-		}
-		if have := r.c.roster.version(); len(nodes) == 0 || have == 0 || common <= have {
-			return nil
-		}
-		_, err = r.decree(state.RaiseVersion{Version: common})
-		return err
+		return r.raiseVersion()
 	})
 }

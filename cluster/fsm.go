@@ -20,7 +20,9 @@ type fsm struct {
 	roster  *roster
 	settle  func([]state.Result) // hands results to those who wait here
 	metrics *metrics
-	fatal   func(error)
+	// commands is the newest command set that this node speaks.
+	commands int
+	fatal    func(error)
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -44,7 +46,7 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	for i, l := range logs {
 		done, err := f.apply(l)
 		if err != nil {
-			f.fatal(fmt.Errorf("apply entry %d: %w", l.Index, err))
+			f.fatal(fmt.Errorf("apply entry %d: %w", l.Index, unreadable(err)))
 			return out
 		}
 		changes = append(changes, done.Changes...)
@@ -75,12 +77,23 @@ func (f *fsm) apply(l *raft.Log) (done state.Applied, err error) {
 func (f *fsm) noteNodes(changes []state.Change) {
 	for _, c := range changes {
 		if c.Noun == state.ChangedNode || c.Noun == state.ChangedCluster {
-			if err := f.roster.load(f.store); err != nil {
+			if err := f.learn(); err != nil {
 				f.fatal(err)
 			}
 			return
 		}
 	}
+}
+
+// learn takes in who is a member, and what version the cluster is at.
+func (f *fsm) learn() error {
+	if err := f.roster.load(f.store); err != nil {
+		return err
+	}
+	if v := f.roster.version(); v > f.commands {
+		return errOldBuild(v, f.commands)
+	}
+	return nil
 }
 
 // Snapshot is raft.FSM's.
@@ -105,12 +118,16 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 			return err
 		}
 	}
-	return f.begin()
+	err = f.begin()
+	if err != nil { // raft would try it again for ever
+		f.fatal(err)
+	}
+	return err
 }
 
 // begin takes up the store as it is, at start and after Restore.
 func (f *fsm) begin() error {
-	if err := f.roster.load(f.store); err != nil {
+	if err := f.learn(); err != nil {
 		return err
 	}
 	at, err := f.store.AppliedIndex()

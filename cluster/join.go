@@ -71,7 +71,7 @@ func (c *Cluster) firstRecords(ctx context.Context, first First) error {
 		if r := c.reign.Load(); r != nil && r.inOffice(ctx) == nil {
 			hash := c.identity.KeyHash()
 			a, err := r.decree(state.Bootstrap{
-				Cluster: uuid.NewString(), Version: state.CommandVersion, Account: first.Account, User: first.User, Key: first.Key,
+				Cluster: uuid.NewString(), Version: c.addrs.Commands, Account: first.Account, User: first.User, Key: first.Key,
 				Node: state.Node{
 					ID: c.self, Name: c.identity.Name(), KeyHash: hash[:], PeerAddr: c.addrs.Peer, HTTPAddr: c.addrs.HTTP,
 					GossipAddr: c.addrs.Gossip, Version: c.addrs.Version, Commands: c.addrs.Commands,
@@ -94,6 +94,9 @@ func (c *Cluster) firstRecords(ctx context.Context, first First) error {
 
 // admit makes a node with a token a member, and hands it what it needs.
 func (c *Cluster) admit(ctx context.Context, j transport.Joiner) (identity.Admission, error) {
+	if err := c.upToDate(j.Name, j.Addrs.Commands); err != nil {
+		return identity.Admission{}, err
+	}
 	hash := identity.KeyHash(j.Key)
 	_, err := c.Apply(ctx, state.AdmitNode{Token: j.SecretHash, Node: state.Node{
 		ID: j.Node, Name: j.Name, KeyHash: hash[:], PeerAddr: j.Addrs.Peer, HTTPAddr: j.Addrs.HTTP,

@@ -31,6 +31,10 @@ func (c *Cluster) live(ctx context.Context) {
 	}
 	for first := true; ctx.Err() == nil; first = false {
 		incarnation, err := c.takeIncarnation(ctx)
+		if codeOf(err) == CodeOldBuild && ctx.Err() == nil {
+			c.o.Fatal(err) // versions never fall: it will be no other
+			return
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				c.log.Error("this node got no incarnation and cannot change records", "err", err)
@@ -67,6 +71,9 @@ func (c *Cluster) takeIncarnation(ctx context.Context) (uint64, error) {
 
 // serveLife begins a node's life.
 func (c *Cluster) serveLife(_ context.Context, r *reign, from state.NodeID, q lifeRequest) (answered, error) {
+	if err := r.c.upToDate(r.c.nameOf(from), q.Addrs.Commands); err != nil {
+		return answered{}, err
+	}
 	return r.decree(state.TakeIncarnation{Node: from, Nonce: q.Nonce, Addrs: q.Addrs})
 }
 

@@ -43,7 +43,8 @@ type Options struct {
 	Identity *identity.Identity
 	// Listener takes connections of other nodes. Close closes it.
 	Listener net.Listener
-	// Addrs is how others reach this node. Commands is filled in.
+	// Addrs is how others reach this node. Commands is the newest command set that
+	// it speaks: 0 is all that this build knows.
 	Addrs state.NodeAddrs
 	// Token lets a new node join; nil founds a cluster.
 	Token *identity.Token
@@ -138,6 +139,8 @@ func (o Options) complete() (Options, error) {
 	if o.TrailingEntries == 0 {
 		o.TrailingEntries = DefaultTrailingEntries
 	}
-	o.Addrs.Commands = state.CommandVersion
+	if o.Addrs.Commands == 0 {
+		o.Addrs.Commands = state.CommandVersion
+	}
 	return o, nil
 }

@@ -127,4 +127,13 @@ func KindOf(cmd Command) string { return names[reflect.TypeOf(cmd)] }
 
 // VersionOf is the command version that a command needs; a cluster at an older
 // version is not sent it.
-func VersionOf(cmd Command) int { return kinds[KindOf(cmd)].version }
+func VersionOf(cmd Command) int { return VersionOfKind(KindOf(cmd)) }
+
+// VersionOfKind is VersionOf for a command by its name. One that this build does
+// not know is of a later version than all that it does.
+func VersionOfKind(name string) int {
+	if k, ok := kinds[name]; ok {
+		return k.version
+	}
+	return CommandVersion + 1
+}
