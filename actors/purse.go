@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/bothy-computer/bothy/actors/agent"
-	"github.com/bothy-computer/bothy/actors/ledger"
 	"github.com/bothy-computer/bothy/actors/modelgateway"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -72,7 +71,7 @@ func (h *heldMoney) Settle(u agent.Usage) error {
 	used := state.Usage{InputTokens: u.InputTokens, CachedTokens: u.CachedTokens, OutputTokens: u.OutputTokens, ReasoningTokens: u.ReasoningTokens}
 	batch := state.Append{}
 	if h.reserved != nil {
-		cost, err := w.model.Price.Cost(ledger.Tokens{Input: u.InputTokens, Cached: u.CachedTokens, CacheWrite: u.CacheWriteTokens, Output: u.OutputTokens})
+		cost, err := w.model.Price.Cost(tokensOf(u))
 		if err != nil {
 			return err
 		}

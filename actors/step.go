@@ -143,7 +143,7 @@ func (s *stint) ensureReserved() error {
 // pay settles the call's reservation with what it used, in the batch that
 // holds its reply.
 func (s *stint) pay(batch *state.Append, u agent.Usage) error {
-	cost, err := s.model.Price.Cost(ledger.Tokens{Input: u.InputTokens, Cached: u.CachedTokens, CacheWrite: u.CacheWriteTokens, Output: u.OutputTokens})
+	cost, err := s.model.Price.Cost(tokensOf(u))
 	if err != nil {
 		return err
 	}
@@ -160,6 +160,12 @@ func (s *stint) pay(batch *state.Append, u agent.Usage) error {
 	s.metrics.paid(s.client.Vendor(), used.Cost)
 	batch.Events = append(batch.Events, s.voice.said(state.Event{Kind: state.EventUsage, Usage: &used, Model: s.config.Model}))
 	return nil
+}
+
+// tokensOf is a usage as prices have it.
+func tokensOf(u agent.Usage) ledger.Tokens {
+	return ledger.Tokens{Input: u.InputTokens, Cached: u.CachedTokens, CacheWrite: u.CacheWriteTokens,
+		CacheWriteHour: u.CacheWriteHourTokens, Output: u.OutputTokens}
 }
 
 func (w *work) settlement(cost state.MicroUSD) *state.Settlement {

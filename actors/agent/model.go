@@ -61,8 +61,10 @@ type Usage struct {
 	InputTokens      int64 `json:"input"`       // all input, with cached
 	CachedTokens     int64 `json:"cached"`      // part of input, read from the vendor's cache
 	CacheWriteTokens int64 `json:"cache_write"` // part of input, written to it
-	OutputTokens     int64 `json:"output"`      // all output, with reasoning
-	ReasoningTokens  int64 `json:"reasoning"`   // part of output
+	// CacheWriteHourTokens are the part of CacheWriteTokens that is kept for an hour.
+	CacheWriteHourTokens int64 `json:"cache_write_hour,omitempty"`
+	OutputTokens         int64 `json:"output"`    // all output, with reasoning
+	ReasoningTokens      int64 `json:"reasoning"` // part of output
 }
 
 // Plus is the sum of two usages.
@@ -70,9 +72,9 @@ func (u Usage) Plus(v Usage) Usage {
 	return Usage{
 		InputTokens:      u.InputTokens + v.InputTokens,
 		CachedTokens:     u.CachedTokens + v.CachedTokens,
-		CacheWriteTokens: u.CacheWriteTokens + v.CacheWriteTokens,
-		OutputTokens:     u.OutputTokens + v.OutputTokens,
-		ReasoningTokens:  u.ReasoningTokens + v.ReasoningTokens,
+		CacheWriteTokens: u.CacheWriteTokens + v.CacheWriteTokens, CacheWriteHourTokens: u.CacheWriteHourTokens + v.CacheWriteHourTokens,
+		OutputTokens:    u.OutputTokens + v.OutputTokens,
+		ReasoningTokens: u.ReasoningTokens + v.ReasoningTokens,
 	}
 }
 

@@ -58,8 +58,9 @@ func TestDecimalForm(t *testing.T) {
 
 func drawTokens(t *rapid.T) Tokens {
 	n := rapid.Int64Range(0, 1<<40)
-	cached, written := n.Draw(t, "cached"), n.Draw(t, "written")
-	return Tokens{Input: n.Draw(t, "plain") + cached + written, Cached: cached, CacheWrite: written, Output: n.Draw(t, "output")}
+	cached, written, hour := n.Draw(t, "cached"), n.Draw(t, "written"), n.Draw(t, "written for an hour")
+	written += hour
+	return Tokens{Input: n.Draw(t, "plain") + cached + written, Cached: cached, CacheWrite: written, CacheWriteHour: hour, Output: n.Draw(t, "output")}
 }
 
 func drawPrice(t *rapid.T) ModelPrice {
@@ -67,6 +68,7 @@ func drawPrice(t *rapid.T) ModelPrice {
 	return ModelPrice{
 		Input: MicroUSD(p.Draw(t, "in")), Output: MicroUSD(p.Draw(t, "out")),
 		CachedInput: MicroUSD(p.Draw(t, "cachedIn")), CacheWrite: MicroUSD(p.Draw(t, "cacheWrite")),
+		CacheWriteHour: MicroUSD(p.Draw(t, "cacheWriteHour")),
 	}
 }
 
@@ -79,7 +81,8 @@ func TestModelCostIsTheExactSumRoundedUpOnce(t *testing.T) {
 		}
 		add(use.Input-use.Cached-use.CacheWrite, p.Input)
 		add(use.Cached, orElse(p.CachedInput, p.Input))
-		add(use.CacheWrite, orElse(p.CacheWrite, p.Input))
+		add(use.CacheWrite-use.CacheWriteHour, orElse(p.CacheWrite, p.Input))
+		add(use.CacheWriteHour, orElse(p.CacheWriteHour, orElse(p.CacheWrite, p.Input)))
 		add(use.Output, p.Output)
 		exact.Add(exact, big.NewInt(tokensPerPrice-1)).Div(exact, big.NewInt(tokensPerPrice))
 		got, err := p.Cost(use)

@@ -148,7 +148,7 @@ const (
 	chatReply = `{"id":"c1","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"Hi."},"finish_reason":null}]}`
 	chatEnd   = `{"id":"c1","object":"chat.completion.chunk","model":"m","choices":[],"usage":{"prompt_tokens":50,"completion_tokens":9,"total_tokens":59,"prompt_tokens_details":{"cached_tokens":10},"completion_tokens_details":{"reasoning_tokens":4}}}`
 
-	claudeStart = `{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"m","usage":{"input_tokens":10,"cache_read_input_tokens":30,"cache_creation_input_tokens":60,"output_tokens":1}}}`
+	claudeStart = `{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"m","usage":{"input_tokens":10,"cache_read_input_tokens":30,"cache_creation_input_tokens":60,"cache_creation":{"ephemeral_5m_input_tokens":40,"ephemeral_1h_input_tokens":20},"output_tokens":1}}}`
 	claudeText  = `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi, I know the word \"usage\"."}}`
 	claudeEnd   = `{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":25}}`
 )
@@ -182,7 +182,7 @@ func TestEachWireFormatIsPassedOnAndPaid(t *testing.T) {
 		"messages": {
 			catalog.Anthropic, "/v1/messages", `{"model":"model","stream":true,"max_tokens":5000,"thinking":{"type":"enabled","budget_tokens":4000},"messages":[{"role":"user","content":"hi"}],"tools":[{"name":"f","input_schema":{"type":"object"}}]}`,
 			agenttest.Turn{Body: agenttest.Events(claudeStart, claudeText, claudeEnd, `{"type":"message_stop"}`)},
-			agent.Usage{InputTokens: 100, CachedTokens: 30, CacheWriteTokens: 60, OutputTokens: 25},
+			agent.Usage{InputTokens: 100, CachedTokens: 30, CacheWriteTokens: 60, CacheWriteHourTokens: 20, OutputTokens: 25},
 			map[string]any{"model": "vendors-model", "max_tokens": 1000.0, "thinking": map[string]any{"type": "enabled", "budget_tokens": 999.0}},
 		},
 		"google's stream": {

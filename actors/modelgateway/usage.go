@@ -56,7 +56,10 @@ type anthropicCount struct {
 	Input   int64 `json:"input_tokens"`
 	Read    int64 `json:"cache_read_input_tokens"`
 	Written int64 `json:"cache_creation_input_tokens"`
-	Output  int64 `json:"output_tokens"`
+	Kept    struct {
+		Hour int64 `json:"ephemeral_1h_input_tokens"` // part of Written
+	} `json:"cache_creation"`
+	Output int64 `json:"output_tokens"`
 }
 
 // anthropicUsage reads the counts at a stream's start and end, or of a reply
@@ -80,6 +83,7 @@ func anthropicUsage(frame []byte, before agent.Usage) (agent.Usage, bool) {
 	}
 	if c.Input+c.Read+c.Written > 0 {
 		before.InputTokens, before.CachedTokens, before.CacheWriteTokens = c.Input+c.Read+c.Written, c.Read, c.Written
+		before.CacheWriteHourTokens = max(before.CacheWriteHourTokens, c.Kept.Hour) // an end may tell the sum alone
 	}
 	before.OutputTokens = c.Output
 	return before, true

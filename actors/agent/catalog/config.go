@@ -109,6 +109,7 @@ func builtinModels(getenv func(string) string) []Model {
 	}
 	if getenv(anthropicKey) != "" {
 		claude := func(name string, p ledger.ModelPrice) Model {
+			p.CacheWriteHour = 2 * p.Input // the vendor's rule, whatever the model
 			return Model{Name: name, Vendor: "anthropic", Price: p, WindowTokens: 200_000, Reasoning: true, Pictures: true}
 		}
 		list = append(list,
