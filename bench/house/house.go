@@ -143,7 +143,7 @@ func (h *House) Keep(base string) error {
 		return fmt.Errorf("keep the nodes' logs: %w", err)
 	}
 	for _, n := range h.Nodes {
-		text, err := os.ReadFile(n.log)
+		text, err := n.Log()
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, n.Name+".log"), text, 0o600)
 		}

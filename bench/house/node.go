@@ -135,11 +135,20 @@ func (n *Node) answers(ctx context.Context) bool {
 	return reply.StatusCode == http.StatusOK
 }
 
+// Log is what the node, and others before it in its place, wrote so far.
+func (n *Node) Log() ([]byte, error) {
+	text, err := os.ReadFile(n.log)
+	if err != nil {
+		return nil, fmt.Errorf("read the log of %s: %w", n.Name, err)
+	}
+	return text, nil
+}
+
 // maxTailBytes bounds what is quoted of a node's output.
 const maxTailBytes = 4 << 10
 
 func (n *Node) tail() []byte {
-	text, err := os.ReadFile(n.log)
+	text, err := n.Log()
 	if err != nil {
 		return nil
 	}

@@ -12,6 +12,7 @@
 //	schedules.go  each tick makes one run
 //	builds.go     a build ends, and the next one is right
 //	orphans.go    what was deleted leaves nothing on any node
+//	logs.go       no node tells of a panic, or of a race
 //
 // What is random comes from the seed that a play prints; when a process is hit by
 // it is up to the machine.

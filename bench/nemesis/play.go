@@ -141,8 +141,8 @@ func (p *game) play(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, judging)
 	defer cancel()
 	// What counts what is held and left comes after all that still runs.
-	names := []string{"records", "threads", "files", "schedules", "builds", "money", "orphans"}
-	witnesses["money"], witnesses["orphans"] = &money{p}, &orphans{p}
+	names := []string{"records", "threads", "files", "schedules", "builds", "money", "orphans", "logs"}
+	witnesses["money"], witnesses["orphans"], witnesses["logs"] = &money{p}, &orphans{p}, &logs{p}
 	var wrong []error
 	for _, name := range names {
 		seen, err := witnesses[name].judge(ctx)
