@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -24,6 +25,7 @@ const (
 // done is done by the owner, and the caller waits for it.
 type Computers struct {
 	cluster Cluster
+	diary   *Diary
 	bell    *bell
 	remote  Remote
 	local   *local
@@ -153,17 +155,20 @@ func (s *Computers) Exec(ctx context.Context, c Caller, id state.ComputerID, cmd
 		return Exit{}, fault.New(fault.Invalid, "command must not be empty").WithField("command")
 	}
 	req := ExecRequest{Computer: id, Account: c.Account, Command: cmd}
+	// Before it begins: it may go on for long, and its node may be lost.
+	begins := sync.OnceFunc(func() { s.diary.Note(ctx, state.ExecRun, c.Account, id) })
 	if cmd.Stdin != nil { // what was read of it is gone
-		return s.exec(ctx, req)
+		return s.exec(ctx, req, begins)
 	}
-	return anew(ctx, s, c.Account, id, func() (Exit, error) { return s.exec(ctx, req) })
+	return anew(ctx, s, c.Account, id, func() (Exit, error) { return s.exec(ctx, req, begins) })
 }
 
-func (s *Computers) exec(ctx context.Context, req ExecRequest) (Exit, error) {
+func (s *Computers) exec(ctx context.Context, req ExecRequest, begins func()) (Exit, error) {
 	owner, err := s.owner(ctx, req.Account, req.Computer)
 	if err != nil {
 		return Exit{}, err
 	}
+	begins()
 	if owner != s.cluster.Self() {
 		return s.remote.Exec(ctx, owner, req)
 	}

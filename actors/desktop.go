@@ -24,10 +24,16 @@ func (s *Computers) Desktop(ctx context.Context, account state.AccountID, id sta
 	if err != nil {
 		return nil, err
 	}
+	var display net.Conn
 	if owner == s.cluster.Self() {
-		return s.local.desktop(ctx, id)
+		display, err = s.local.desktop(ctx, id)
+	} else {
+		display, err = s.remote.Desktop(ctx, owner, account, id)
 	}
-	return s.remote.Desktop(ctx, owner, account, id)
+	if err == nil {
+		s.diary.Note(ctx, state.DesktopOpen, account, id)
+	}
+	return display, err
 }
 
 // desktop connects to the display of a computer that this node owns.

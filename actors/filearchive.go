@@ -30,6 +30,14 @@ type archives interface {
 // whether the computer runs or not. An archive that breaks off ends in an error
 // other than io.EOF. Errors are those of Files.
 func (s *Computers) Pack(ctx context.Context, c Caller, id state.ComputerID, name string, format workspace.Format) (io.ReadCloser, error) {
+	packed, err := s.pack(ctx, c, id, name, format)
+	if err == nil {
+		s.diary.Note(ctx, state.FileRead, c.Account, id, name)
+	}
+	return packed, err
+}
+
+func (s *Computers) pack(ctx context.Context, c Caller, id state.ComputerID, name string, format workspace.Format) (io.ReadCloser, error) {
 	return anew(ctx, s, c.Account, id, func() (io.ReadCloser, error) {
 		blank, err := s.unclaimed(ctx, c.Account, id)
 		if err != nil || blank {
@@ -119,6 +127,7 @@ func (s *Computers) Unpack(ctx context.Context, c Caller, id state.ComputerID, i
 	if err != nil {
 		return Unpacked{}, err
 	}
+	s.diary.Note(ctx, state.FileWrite, c.Account, id, into)
 	if owner != s.cluster.Self() {
 		return s.remote.Unpack(ctx, owner, c.Account, id, into, archive)
 	}

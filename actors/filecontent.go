@@ -73,6 +73,15 @@ type FileReader struct {
 // runs or not, and as Files does in all else. ctx bounds all reading. Errors are
 // those of Files.
 func (s *Computers) OpenFile(ctx context.Context, c Caller, id state.ComputerID, name string) (*FileReader, error) {
+	r, err := s.openFile(ctx, c, id, name)
+	if err == nil {
+		s.diary.Note(ctx, state.FileRead, c.Account, id, name)
+	}
+	return r, err
+}
+
+// openFile is OpenFile for what the audit log is not told of.
+func (s *Computers) openFile(ctx context.Context, c Caller, id state.ComputerID, name string) (*FileReader, error) {
 	r := &FileReader{next: firstPiece}
 	r.open = func(p piece) (FileInfo, io.ReadCloser, error) {
 		var info FileInfo
@@ -234,6 +243,15 @@ type Place struct {
 // it is to be seen before it is whole, and nothing is left of one that does not
 // become whole. Errors are those of Files, and what content and place fail with.
 func (s *Computers) PutFile(ctx context.Context, c Caller, id state.ComputerID, content io.Reader, place func() (Place, error)) (FileInfo, error) {
+	info, err := s.putFile(ctx, c, id, content, place)
+	if err == nil {
+		s.diary.Note(ctx, state.FileWrite, c.Account, id, info.Path)
+	}
+	return info, err
+}
+
+// putFile is PutFile for what the audit log is not told of.
+func (s *Computers) putFile(ctx context.Context, c Caller, id state.ComputerID, content io.Reader, place func() (Place, error)) (FileInfo, error) {
 	owner, err := s.ready(ctx, c, id)
 	if err != nil {
 		return FileInfo{}, err
@@ -248,7 +266,7 @@ func (s *Computers) PutFile(ctx context.Context, c Caller, id state.ComputerID, 
 // is sent that can be sent only once.
 func (s *Computers) ready(ctx context.Context, c Caller, id state.ComputerID) (state.NodeID, error) {
 	// The workspace itself is always there: making it makes its disk alone.
-	if _, err := s.Files(ctx, c, id, FileOp{Verb: workspace.Mkdir, Path: ".", Recursive: true}); err != nil {
+	if _, err := s.operate(ctx, c, id, FileOp{Verb: workspace.Mkdir, Path: ".", Recursive: true}); err != nil {
 		return "", err
 	}
 	return s.owner(ctx, c.Account, id)

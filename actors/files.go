@@ -42,6 +42,30 @@ type (
 // code for a computer; Conflict has CodeFileExists; Full when the computer's
 // storage is; Unavailable when its newest data is on a node that is away.
 func (s *Computers) Files(ctx context.Context, c Caller, id state.ComputerID, op FileOp) (FileResult, error) {
+	result, err := s.operate(ctx, c, id, op)
+	if action := fileAction(op); err == nil && action != "" {
+		s.diary.Note(ctx, action, c.Account, id, op.Path, op.To)
+	}
+	return result, err
+}
+
+// fileAction is how an operation is audited; "" where it only tells what files
+// there are.
+func fileAction(op FileOp) string {
+	switch op.Verb {
+	case workspace.List, workspace.Stat, workspace.Exists:
+		return ""
+	case workspace.Remove:
+		return state.FileDelete
+	}
+	if op.Mutates() {
+		return state.FileWrite
+	}
+	return state.FileRead
+}
+
+// operate is Files for what the audit log is not told of.
+func (s *Computers) operate(ctx context.Context, c Caller, id state.ComputerID, op FileOp) (FileResult, error) {
 	if err := op.Check(); err != nil {
 		return FileResult{}, fileFault(err)
 	}

@@ -37,6 +37,7 @@ type metrics struct {
 	restores *prometheus.HistogramVec
 	foreign  prometheus.Gauge
 	cost     *prometheus.CounterVec
+	deeds    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -69,6 +70,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		foreign:  f.NewGauge(prometheus.GaugeOpts{Name: "bothy_saves_unknown_computers", Help: "Computers in the blob store that this cluster has no record of, as the leading node last saw."}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 		cost:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_model_cost_usd_total", Help: "What model calls of this node cost, by vendor."}, []string{"vendor"}),
+		deeds:    f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_audit_uses_total", Help: "Commands, file operations and logins through this node, by whether the audit log was told of them."}, []string{"result"}),
 	}
 	m.begin()
 	return m
@@ -99,6 +101,9 @@ func (m *metrics) begin() {
 	}
 	for _, result := range []string{"arrived", "failed"} {
 		m.webhooks.WithLabelValues(result)
+	}
+	for _, result := range []string{"told", "dropped"} {
+		m.deeds.WithLabelValues(result)
 	}
 }
 

@@ -99,6 +99,7 @@ type System struct {
 	Search       *Search
 	Skills       *Skills
 	Git          *Git
+	Diary        *Diary
 	Models       Models
 
 	o       Options
@@ -169,7 +170,8 @@ func Open(o Options) (*System, error) {
 		programs: newPrograms(o.Driver, o.Builder, o.Now), gateway: modelgateway.New(s.Models.counter)}
 	s.Images = &Images{driver: o.Driver, cluster: o.Cluster, remote: w, bell: s.bell,
 		importing: make(chan struct{}, maxImports), exporting: make(chan struct{}, maxExports)}
-	s.Computers = &Computers{cluster: o.Cluster, images: s.Images, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
+	s.Diary = newDiary(o.Cluster, m, o.Log, o.Now)
+	s.Computers = &Computers{diary: s.Diary, cluster: o.Cluster, images: s.Images, bell: s.bell, remote: w, local: s.local, shape: o.Shape, now: o.Now}
 	s.shop.computers = s.Computers
 	s.Uploads = &Uploads{computers: s.Computers, vault: safe, now: o.Now}
 	s.Probes = &Probes{cluster: o.Cluster}
@@ -194,7 +196,7 @@ func Open(o Options) (*System, error) {
 	s.Ports = &Ports{cluster: o.Cluster, bell: s.bell}
 	s.Shares = &Shares{cluster: o.Cluster, sessions: s.Sessions, vault: safe, now: o.Now}
 	s.Limits = newLimits(o.Cluster, o.Now)
-	s.SSH = &SSH{cluster: o.Cluster, sealer: o.Sealer, bell: s.bell, now: o.Now}
+	s.SSH = &SSH{diary: s.Diary, cluster: o.Cluster, sealer: o.Sealer, bell: s.bell, now: o.Now}
 	s.Skills, s.Git = &Skills{cluster: o.Cluster}, &Git{cluster: o.Cluster, computers: s.Computers, vault: safe}
 	s.Search = newSearch(o.Cluster, o.Index, o.Log)
 	s.begin()
@@ -219,6 +221,7 @@ func (s *System) begin() {
 	s.loops.Go(func() { s.drain(ctx) })
 	s.loops.Go(func() { s.times.keep(ctx) })
 	s.loops.Go(func() { s.courier.carry(ctx) })
+	s.loops.Go(func() { s.Diary.keep(ctx) })
 }
 
 // Handler serves what other nodes ask of this one's computers, for

@@ -36,6 +36,7 @@ const (
 // that the cluster signs. Every node answers the same.
 type SSH struct {
 	cluster Cluster
+	diary   *Diary
 	sealer  Sealer
 	bell    *bell
 	now     func() time.Time

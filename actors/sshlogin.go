@@ -240,6 +240,15 @@ func (l Login) stands(v *state.View) (state.Computer, error) {
 	return c, nil
 }
 
+// Used has audited what somebody does who has logged in.
+func (s *SSH) Used(l Login, action string, names ...string) {
+	way := state.Resource{Kind: "sshkey", ID: string(l.Key)}
+	if l.Key == "" {
+		way, names = state.Resource{Kind: "computer", ID: string(l.Computer)}, append([]string{l.By}, names...)
+	}
+	s.diary.Note(Through(context.Background(), way), action, l.Account, l.Computer, names...)
+}
+
 // Names are what the computer of a login calls itself.
 func (s *SSH) Names(l Login) ([]string, error) {
 	c, err := applied(s.cluster, l.stands)

@@ -93,7 +93,7 @@ func (u *Uploads) Put(ctx context.Context, token string, content io.Reader) (Fil
 		return FileInfo{}, fault.New(fault.Unauthorized, "this address to upload to is not valid, or no longer: it is for %s", UploadLifetime)
 	}
 	c := Caller{Account: a.Account, User: a.User}
-	if _, err := u.computers.Files(ctx, c, a.Computer, FileOp{Verb: workspace.Mkdir, Path: path.Dir(a.Path), Recursive: true}); err != nil {
+	if _, err := u.computers.operate(ctx, c, a.Computer, FileOp{Verb: workspace.Mkdir, Path: path.Dir(a.Path), Recursive: true}); err != nil {
 		return FileInfo{}, err
 	}
 	return u.computers.PutFile(ctx, c, a.Computer, content, func() (Place, error) { return Place{Path: a.Path}, nil })
@@ -113,7 +113,7 @@ func (u *Uploads) Staged(ctx context.Context, c Caller, files []Upload) ([]state
 	}
 	var staged []state.StagedFile
 	for _, f := range files {
-		r, err := u.computers.OpenFile(ctx, c, shelf, f.ID+"/"+f.Filename)
+		r, err := u.computers.openFile(ctx, c, shelf, f.ID+"/"+f.Filename)
 		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) {
 			return nil, fault.New(fault.Invalid, "file %.40q (%.40q) was not uploaded", f.ID, f.Filename).WithField("files")
 		}
@@ -169,11 +169,11 @@ func (w *work) stage() error {
 }
 
 func (w *work) bring(c Caller, f state.StagedFile) error {
-	content, err := w.computers.OpenFile(w.ctx, c, f.From, f.Path)
+	content, err := w.computers.openFile(w.ctx, c, f.From, f.Path)
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	_, err = w.computers.PutFile(w.ctx, c, w.run.Computer, content, func() (Place, error) { return Place{Path: f.To}, nil })
+	_, err = w.computers.putFile(w.ctx, c, w.run.Computer, content, func() (Place, error) { return Place{Path: f.To}, nil })
 	return err
 }

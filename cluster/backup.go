@@ -9,6 +9,7 @@ import (
 
 	"github.com/bothy-computer/bothy/cluster/backup"
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 // Backup writes an encrypted backup of the records, with everything that was
@@ -32,6 +33,9 @@ func (c *Cluster) Backup(ctx context.Context, recipients []string, w io.Writer) 
 	if err != nil {
 		return err
 	}
+	if err := c.auditBackup(ctx); err != nil {
+		return err
+	}
 	keys, err := c.identity.Portable()
 	if err != nil {
 		return err
@@ -44,6 +48,19 @@ func (c *Cluster) Backup(ctx context.Context, recipients []string, w io.Writer) 
 		return fmt.Errorf("take a backup: %w", err)
 	}
 	return nil
+}
+
+// auditBackup records who takes a backup, which then holds that record too. One
+// that cannot be recorded is not taken, but for a disk that is full: that is
+// when it may be needed.
+func (c *Cluster) auditBackup(ctx context.Context) error {
+	use := state.Use{Action: state.BackupTake, Resource: state.Resource{Kind: "backup"}, By: state.CauseOf(ctx), Count: 1}
+	_, err := c.Apply(ctx, state.RecordUses{Uses: []state.Use{use}})
+	if fault.Is(err, fault.Full) || fault.Is(err, fault.Unsupported) {
+		c.log.Warn("a backup is taken and not audited", "key", string(use.By.Key), "err", err)
+		return nil
+	}
+	return err
 }
 
 // untilDone is a writer that ends with a context.

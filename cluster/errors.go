@@ -12,7 +12,7 @@ import (
 const (
 	CodeNoLeader  = "NO_LEADER"        // no majority can be reached
 	CodeNotLeader = "NOT_LEADER"       // the node asked does not lead; ask again
-	CodeUnclear   = "UNCLEAR"          // the command may or may not have been applied
+	CodeUnclear   = fault.CodeUnclear  // the command may or may not have been applied
 	CodeDataAway  = state.CodeDataAway // the computer's data is on a node that is away
 	CodeNoRoom    = "NO_ROOM"          // no node has room for the computer
 )

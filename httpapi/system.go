@@ -27,8 +27,8 @@ func Stand(o Options, sys *actors.System) Options {
 		Uploads: sys.Uploads, Files: sys.Computers}
 	o.Prober = sys.Probes
 	o.AgentComputer.Sessions, o.AgentComputer.Ports, o.AgentComputer.Shares = sys.Sessions, sys.Ports, sys.Shares
-	o.Gateway = gateway.Nouns{Sessions: sys.Sessions, Ports: sys.Ports, Shares: sys.Shares, Computers: sys.Computers}
-	o.Console = console.Nouns{Sessions: sys.Sessions, Computers: sys.Computers, Images: sys.Images}
+	o.Gateway = gateway.Nouns{Sessions: sys.Sessions, Ports: sys.Ports, Shares: sys.Shares, Computers: sys.Computers, Diary: sys.Diary}
+	o.Console = console.Nouns{Sessions: sys.Sessions, Computers: sys.Computers, Images: sys.Images, Diary: sys.Diary}
 	o.Keys, o.Limits = sys.Accounts, sys.Limits
 	return o
 }

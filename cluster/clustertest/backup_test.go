@@ -78,6 +78,13 @@ func TestAClusterIsRebuiltFromItsBackup(t *testing.T) {
 	must(t, reborn.open(n, nil))
 	reborn.nodes = append(reborn.nodes, n)
 	reborn.WaitReady(0)
+	v, err := reborn.Node(0).Read(within(t, Patience))
+	must(t, err)
+	taken, err := v.Audit(state.AuditQuery{Action: state.BackupTake, Limit: 9})
+	v.Close()
+	if must(t, err); len(taken.Records) != 1 || taken.Records[0].Node != c.Node(2).ID {
+		t.Errorf("the backup's own record in it: %+v", taken.Records)
+	}
 	goesOn(t, reborn)
 	// What goes on can be lost and rebuilt as well.
 	file.Reset()

@@ -46,6 +46,9 @@ type Error struct {
 	cause      error
 }
 
+// CodeUnclear marks the Unavailable of a change that may have happened.
+const CodeUnclear = "UNCLEAR"
+
 // New makes a failure of a kind. %w keeps the cause reachable.
 func New(kind Kind, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)

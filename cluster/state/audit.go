@@ -9,8 +9,8 @@ import (
 const (
 	// AuditKept is how long an audit record is kept.
 	AuditKept = 90 * 24 * time.Hour
-	// MaxAuditRecords bounds those of one account, and those of the cluster
-	// itself: a new one then takes the place of the oldest.
+	// MaxAuditRecords bounds those of one account that are about changes, and those
+	// of the cluster itself: a new one then takes the place of the oldest.
 	MaxAuditRecords = 50_000
 	// MaxAuditScan bounds the records that one query looks at.
 	MaxAuditScan = 5000
@@ -20,8 +20,18 @@ const (
 	auditVersion = 5
 )
 
+// AuditClass says which bound an audit record counts for.
+type AuditClass int
+
+const (
+	AuditOld    AuditClass = iota // from before uses were audited
+	AuditChange                   // records were changed, or all of them were taken
+	AuditUse                      // something was used
+)
+
 // AuditRecord says who did what to what. It is written by the command that did
-// it, and only when that changed something. It holds no secret values.
+// it, and only when that changed something; what changed nothing is told by
+// RecordUses. It holds no secret values.
 type AuditRecord struct {
 	Seq    uint64    `cbor:"1,keyasint"` // numbers the cluster's records, in the order they were applied
 	At     time.Time `cbor:"2,keyasint"`
@@ -35,6 +45,11 @@ type AuditRecord struct {
 	// By is who asked; without a request it was Node, or the leader on its own.
 	By   Cause  `cbor:"8,keyasint"`
 	Node NodeID `cbor:"9,keyasint,omitempty"` // that the request came to
+	// Class, and of a use how often it was done and when first: At is when it was
+	// written.
+	Class AuditClass `cbor:"10,keyasint,omitempty"`
+	Count int        `cbor:"11,keyasint,omitempty"`
+	Since time.Time  `cbor:"12,keyasint,omitzero"`
 }
 
 func (a AuditRecord) id() string { return encodeText(a.Seq) }
@@ -44,6 +59,12 @@ var audits = table[AuditRecord]{
 	id: AuditRecord.id,
 	indexes: []index[AuditRecord]{
 		{"account", func(a AuditRecord) ([]string, string, bool) { return []string{string(a.Account)}, "", true }},
+		{"changes", func(a AuditRecord) ([]string, string, bool) {
+			return []string{string(a.Account)}, "", a.Class == AuditChange
+		}},
+		{"uses", func(a AuditRecord) ([]string, string, bool) {
+			return []string{string(a.Account)}, "", a.Class == AuditUse
+		}},
 		{"age", func(a AuditRecord) ([]string, string, bool) { return nil, stampText(a.At), true }},
 	},
 }
@@ -55,7 +76,8 @@ type AuditQuery struct {
 	// Account picks those of one account's things; nil those of all, and "" the
 	// cluster's own.
 	Account *AccountID
-	// Actor is the account, user, key or node that did it.
+	// Actor is the account, user, key or node that did it, or the session or SSH
+	// key that somebody came by who did.
 	Actor string
 	// Action is one action, or with a trailing dot all of a noun: "key.".
 	Action string
@@ -124,8 +146,7 @@ func (q AuditQuery) picks(a AuditRecord) bool {
 	if !q.Since.IsZero() && a.At.Before(q.Since) || !q.Until.IsZero() && !a.At.Before(q.Until) {
 		return false
 	}
-	if q.Actor != "" && q.Actor != string(a.By.Account) && q.Actor != string(a.By.User) && q.Actor != string(a.By.Key) &&
-		(q.Actor != string(a.Node) || a.By != (Cause{})) {
+	if q.Actor != "" && !a.by(q.Actor) {
 		return false
 	}
 	if q.Action != "" && q.Action != a.Action && !(strings.HasSuffix(q.Action, ".") && strings.HasPrefix(a.Action, q.Action)) {
@@ -141,6 +162,18 @@ func (q AuditQuery) picks(a AuditRecord) bool {
 		}
 	}
 	return false
+}
+
+// by reports whether an account, user, key or node did it, or somebody whom a
+// session or SSH key let in.
+func (a AuditRecord) by(actor string) bool {
+	switch actor {
+	case string(a.By.Account), string(a.By.User), string(a.By.Key):
+		return true
+	case a.Resource.ID:
+		return a.Class == AuditUse && (a.Resource.Kind == "session" || a.Resource.Kind == "sshkey")
+	}
+	return actor == string(a.Node) && a.By == (Cause{}) && a.Class != AuditUse
 }
 
 // audit writes what a command did, if that is audited and its writes change
@@ -164,12 +197,18 @@ func (tx *Tx) audit(writes *overlay, cmd Command) error {
 	if err != nil || c.Version < auditVersion {
 		return err
 	}
-	a := AuditRecord{At: tx.now, Action: d.action, Account: d.account, Resource: d.resource, Computer: d.computer,
-		Detail: clip(d.detail, MaxAuditDetail), Node: tx.by.Node}
+	a := AuditRecord{Action: d.action, Account: d.account, Resource: d.resource, Computer: d.computer, Detail: d.said(c.Version)}
 	if tx.cause != nil {
 		a.By = *tx.cause
-		a.By.Trace = ""
 	}
+	if c.Version >= usesVersion {
+		a.Class = AuditChange
+	}
+	return tx.write(a)
+}
+
+// write numbers and stamps an audit record, and keeps it.
+func (tx *Tx) write(a AuditRecord) error {
 	b, err := tx.w.Get(keyAudit)
 	if err != nil {
 		return err
@@ -178,23 +217,31 @@ func (tx *Tx) audit(writes *overlay, cmd Command) error {
 	if err != nil {
 		return err
 	}
-	a.Seq = last + 1
+	a.Seq, a.At, a.Node, a.By.Trace, a.Detail = last+1, tx.now, tx.by.Node, "", clip(a.Detail, MaxAuditDetail)
 	if err := tx.w.Set(keyAudit, encodeUint(a.Seq)); err != nil {
 		return err
 	}
 	if err := audits.create(tx.w, a); err != nil {
 		return err
 	}
-	return tx.trimAudit(a.Account)
+	return tx.trimAudit(a)
 }
 
-// trimAudit removes an account's oldest audit record when there is one too many.
-func (tx *Tx) trimAudit(account AccountID) error {
-	n, err := audits.count(tx.w, "account", string(account))
-	if err != nil || n <= MaxAuditRecords {
+// trimAudit removes the oldest audit record of those that a new one counts among,
+// when there is one too many.
+func (tx *Tx) trimAudit(a AuditRecord) error {
+	ix, most := "account", MaxAuditRecords
+	switch a.Class {
+	case AuditChange:
+		ix = "changes"
+	case AuditUse:
+		ix, most = "uses", MaxAuditUses
+	}
+	n, err := audits.count(tx.w, ix, string(a.Account))
+	if err != nil || n <= most {
 		return err
 	}
-	_, err = removeScope(tx, &audits, "account", string(account), 1)
+	_, err = removeScope(tx, &audits, ix, string(a.Account), 1)
 	return err
 }
 
@@ -213,6 +260,7 @@ type deed struct {
 	resource Resource
 	computer ComputerID
 	detail   string
+	more     string // of the detail, since usesVersion
 }
 
 // did is a deed about a resource of an account.
@@ -226,6 +274,20 @@ func (d *deed) on(c ComputerID) *deed { d.computer = c; return d }
 func (d *deed) saying(format string, args ...any) *deed {
 	d.detail = fmt.Sprintf(format, args...)
 	return d
+}
+
+// also says more, where every node's build does.
+func (d *deed) also(format string, args ...any) *deed {
+	d.more = fmt.Sprintf(format, args...)
+	return d
+}
+
+// said is the whole detail.
+func (d *deed) said(version int) string {
+	if version < usesVersion || d.more == "" {
+		return d.detail
+	}
+	return strings.TrimPrefix(d.detail+"; "+d.more, "; ")
 }
 
 // dollars writes money as people do.

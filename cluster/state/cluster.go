@@ -8,7 +8,7 @@ import (
 
 // CommandVersion is the newest version of the command set this build knows. A
 // command kind newer than the cluster's version is never proposed.
-const CommandVersion = 5
+const CommandVersion = 6
 
 // Cluster is the one record about the whole.
 type Cluster struct {

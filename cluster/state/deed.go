@@ -15,6 +15,9 @@ func deedOf(before, now *View, command Command) (*deed, error) {
 	if d := clusterDeed(command); d != nil {
 		return d, nil
 	}
+	if cmd, ok := command.(RemoveNode); ok {
+		return nodeRemoved(before, cmd)
+	}
 	if d := rightsDeed(command); d != nil {
 		return d, nil
 	}
@@ -40,8 +43,6 @@ func clusterDeed(command Command) *deed {
 		return did("token.create", "", clip(cmd.Hash, 12))
 	case AdmitNode:
 		return did("node.join", "", cmd.Node.ID).saying("%s", cmd.Node.Name)
-	case RemoveNode:
-		return did("node.remove", "", cmd.Node)
 	case DrainNode:
 		return did("node.drain", "", cmd.Node)
 	case UndrainNode:
@@ -56,6 +57,18 @@ func clusterDeed(command Command) *deed {
 		return did("secrets.rotate", "", cmd.New.ID)
 	}
 	return nil
+}
+
+// nodeRemoved is the end of a node's membership, by force where its computers
+// lose it all the same.
+func nodeRemoved(before *View, cmd RemoveNode) (*deed, error) {
+	d := did("node.remove", "", cmd.Node)
+	n, _, err := before.FindNode(cmd.Node)
+	if err != nil || !cmd.Abandon {
+		return d.also("%s", n.Name), err
+	}
+	owned, err := computers.count(before.r, "node", string(cmd.Node))
+	return d.also("%s, by force: it owned %d computers", n.Name, owned), err
 }
 
 // rightsDeed is what a command did to who may do what, and to what it may cost.
@@ -225,7 +238,11 @@ func environmentMade(now *View, cmd CreateEnvironment) (*deed, error) {
 }
 
 func computerMade(c Computer) *deed {
-	return did("computer.create", c.Account, c.ID).on(c.ID).saying("%s", c.Name)
+	d := did("computer.create", c.Account, c.ID).on(c.ID).saying("%s", c.Name)
+	if c.Source != "" {
+		d.also("from snapshot %s", c.Source)
+	}
+	return d
 }
 
 func shareText(s Share) string {

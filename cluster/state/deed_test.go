@@ -20,7 +20,7 @@ var unaudited = []string{
 	"cancel-run", "append", "snapshot-made", "snapshot-gone", "keep-disk", "drop-disk", "record-probes", "use-ssh-key",
 	"claim-build", "begin-build", "append-build-log", "finish-build", "release-build", "record-delivery", "reseal",
 	"move-rotation", "record-diff", "fire", "end-pull", "sweep", "hand-over", "save-disk", "dirty-disk", "restore-disk",
-	"disk-kept", "snapshot-saved", "reach-store",
+	"disk-kept", "snapshot-saved", "reach-store", "record-uses",
 }
 
 func TestEveryCommandIsAuditedOrNamed(t *testing.T) {
@@ -182,14 +182,14 @@ func TestAuditIsSwept(t *testing.T) {
 func TestOldestAuditRecordMakesRoom(t *testing.T) {
 	f := newFixture(t)
 	// The counter stands in for the records that it counts.
-	count := audits.countKey("account", []string{string(other)})
+	count := audits.countKey("changes", []string{string(other)})
 	f.store.Set(count, encodeUint(MaxAuditRecords))
 	first := f.trail(AuditQuery{Account: ptr(other)})
 	f.do(AddCredit{Account: other, Charge: "rec_1", Amount: 1})
 	if all := f.trail(AuditQuery{Account: ptr(other)}); len(all) != len(first) || all[0] != first[1] || !strings.HasPrefix(all[len(all)-1], "budget.credit") {
 		t.Errorf("%q; before %q", all, first)
 	}
-	if n := got(f, func(v *View) (int, error) { return audits.count(v.r, "account", string(other)) }); n != MaxAuditRecords {
+	if n := got(f, func(v *View) (int, error) { return audits.count(v.r, "changes", string(other)) }); n != MaxAuditRecords {
 		t.Errorf("%d records are counted", n)
 	}
 }

@@ -100,7 +100,7 @@ func (h *history) command() (NodeID, Command) {
 		{h.renew, h.renew, h.expire, h.expire, h.life, h.life, h.drain},
 		{h.environment, h.makeDefault, h.deleteEnvironment, h.patch, h.deleteThread, h.copy},
 		{h.session, h.session, h.endSession, h.port, h.share, h.redeem},
-		{h.credit, h.requests, h.agent, h.sweep, h.limits},
+		{h.credit, h.requests, h.agent, h.sweep, h.limits, h.uses},
 		{h.schedule, h.schedule, h.reschedule, h.fire, h.fire, h.fire, h.trigger},
 	}
 	group := groups[pick(h, "group", 0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6)]
@@ -109,6 +109,10 @@ func (h *history) command() (NodeID, Command) {
 		return "", cmd
 	}
 	return n, cmd
+}
+
+func (h *history) uses(NodeID) Command {
+	return RecordUses{Uses: []Use{used(pick(h, "use", ExecRun, FileRead, BackupTake), rapid.IntRange(1, 9).Draw(h.rt, "times"))}}
 }
 
 func (h *history) start(NodeID) Command {

@@ -103,6 +103,7 @@ var kinds = map[string]kind{
 	"rebuild":                 of[Rebuild](5),
 	"replace-secret":          of[ReplaceSecret](5),
 	"drop-secret":             of[DropSecret](5),
+	"record-uses":             of[RecordUses](usesVersion),
 	"sweep":                   of[Sweep](1),
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,11 +16,28 @@ import (
 var auditColumns = []column[wire.AuditRecord]{
 	{head: "at", cell: func(a wire.AuditRecord) string { return when(&a.At) }},
 	{head: "action", cell: func(a wire.AuditRecord) string { return a.Action }},
-	{head: "resource", cell: func(a wire.AuditRecord) string { return a.Resource.ID }},
-	{head: "by", cell: func(a wire.AuditRecord) string { return cmp.Or(or(a.Actor.KeyID), or(a.Actor.Node)) }},
+	{head: "resource", cell: doneTo},
+	{head: "times", cell: func(a wire.AuditRecord) string { return strconv.Itoa(a.Count) }},
+	{head: "by", cell: func(a wire.AuditRecord) string { return cmp.Or(or(a.Actor.KeyID), letIn(a), or(a.Actor.Node)) }},
 	{head: "account", cell: func(a wire.AuditRecord) string { return or(a.AccountID) }},
 	{head: "request", cell: func(a wire.AuditRecord) string { return or(a.RequestID) }},
 	{head: "detail", cell: func(a wire.AuditRecord) string { return or(a.Detail) }},
+}
+
+// doneTo is what it was done to: what let somebody in stands in another column.
+func doneTo(a wire.AuditRecord) string {
+	if letIn(a) != "" {
+		return or(a.ComputerID)
+	}
+	return a.Resource.ID
+}
+
+// letIn is the session or SSH key that somebody without a key of the API came by.
+func letIn(a wire.AuditRecord) string {
+	if a.FirstAt != nil && (a.Resource.Kind == "session" || a.Resource.Kind == "sshkey") {
+		return a.Resource.ID
+	}
+	return ""
 }
 
 func newAudit(t *terminal) *cobra.Command {

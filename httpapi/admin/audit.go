@@ -108,7 +108,11 @@ func (a *API) auditOf(rec state.AuditRecord) wire.AuditRecord {
 	w := wire.AuditRecord{ID: strconv.FormatUint(rec.Seq, 10), At: wire.At(rec.At), Action: rec.Action, AccountID: given(rec.Account),
 		Resource: wire.AuditResource{Kind: rec.Resource.Kind, ID: rec.Resource.ID}, ComputerID: given(rec.Computer), Detail: given(rec.Detail),
 		Actor:     wire.AuditActor{AccountID: given(rec.By.Account), UserID: given(rec.By.User), KeyID: given(rec.By.Key)},
-		RequestID: given(rec.By.Request)}
+		RequestID: given(rec.By.Request), Count: max(rec.Count, 1)}
+	if !rec.Since.IsZero() {
+		first := wire.At(rec.Since)
+		w.FirstAt = &first
+	}
 	if rec.Node != "" {
 		name := a.Records.NodeName(rec.Node)
 		w.Actor.Node = &name

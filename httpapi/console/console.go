@@ -42,6 +42,11 @@ type Computers interface {
 	PutFile(ctx context.Context, c actors.Caller, id state.ComputerID, content io.Reader, place func() (actors.Place, error)) (actors.FileInfo, error)
 }
 
+// Diary has audited what is done.
+type Diary interface {
+	Note(ctx context.Context, action string, account state.AccountID, id state.ComputerID, names ...string)
+}
+
 // Images tell which have a desktop.
 type Images interface {
 	Find(ctx context.Context, image string) (runtime.Image, bool, error)
@@ -52,6 +57,7 @@ type Nouns struct {
 	Sessions  Sessions
 	Computers Computers
 	Images    Images
+	Diary     Diary
 }
 
 // Options is what the console stands on.

@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 )
@@ -48,6 +49,7 @@ func (k *Console) inside(kinds []state.SessionKind, serve visitor) gin.HandlerFu
 			err = k.ownPage(c.Request)
 		}
 		if err == nil {
+			c.Request = c.Request.WithContext(actors.ThroughSession(c.Request.Context(), v.AccessSession))
 			err = serve(c, v)
 		}
 		if err != nil {

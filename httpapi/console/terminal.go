@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime/guest"
 	"github.com/bothy-computer/bothy/runtime/guest/process"
 	"github.com/bothy-computer/bothy/runtime/guest/process/processconnect"
@@ -54,7 +55,7 @@ func (k *Console) terminal(c *gin.Context, v visit) error {
 		return err
 	}
 	return k.converse(c, v, func(ctx context.Context, s socket) error {
-		t := &terminal{socket: s, guest: k.guest(v), pid: uint32(pid)}
+		t := &terminal{socket: s, guest: k.guest(v), pid: uint32(pid), opened: func() { k.Diary.Note(ctx, state.TerminalOpen, v.Account, v.Computer) }}
 		if pid == 0 {
 			return t.start(ctx, size)
 		}
@@ -93,8 +94,9 @@ func (k *Console) guest(v visit) processconnect.ProcessClient {
 
 type terminal struct {
 	socket
-	guest processconnect.ProcessClient
-	pid   uint32
+	guest  processconnect.ProcessClient
+	pid    uint32
+	opened func() // is told of the shell's beginning here
 }
 
 // events is a stream of a process, started or listened to.
@@ -145,6 +147,7 @@ func (t *terminal) show(ctx context.Context, end func(), stream events, event fu
 				return errBeginning
 			}
 			begun = true
+			t.opened()
 			t.pid = ev.Start.Pid
 			if err = t.tell(ctx, told{PID: t.pid, Live: live}); err == nil {
 				t.aside.Go(func() { defer end(); t.hear(ctx) })

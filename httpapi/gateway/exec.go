@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime/guest/process/processconnect"
@@ -72,6 +73,9 @@ func (g *Gateway) serveExec(w http.ResponseWriter, r *http.Request) {
 		var stop context.CancelFunc
 		ctx, stop = g.untilDrained(ctx)
 		defer stop()
+	}
+	if r.URL.Path == processconnect.ProcessStartProcedure {
+		g.Diary.Note(actors.ThroughSession(ctx, session), state.ExecRun, session.Account, session.Computer)
 	}
 	fullDuplex(w)
 	g.execProxy(session, user).ServeHTTP(w, r.WithContext(ctx))

@@ -47,12 +47,18 @@ type Computers interface {
 	Dial(ctx context.Context, account state.AccountID, id state.ComputerID, port uint16) (net.Conn, error)
 }
 
+// Diary has audited what is done.
+type Diary interface {
+	Note(ctx context.Context, action string, account state.AccountID, id state.ComputerID, names ...string)
+}
+
 // Nouns are what the gateway asks.
 type Nouns struct {
 	Sessions  Sessions
 	Ports     Ports
 	Shares    Shares
 	Computers Computers
+	Diary     Diary
 }
 
 // Options is what the gateway stands on.

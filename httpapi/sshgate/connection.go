@@ -14,6 +14,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors"
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 // serverVersion is what the gate says it is.
@@ -78,6 +79,7 @@ func (c *connection) serve(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { c.conn.Close() })()
 	c.used.Store(time.Now().UnixNano())
 	c.log.Info("somebody logged in by SSH", "by", c.login.By)
+	c.gate.SSH.Used(c.login, state.SSHLogin, "from "+hostOf(c.conn.RemoteAddr()))
 	c.others.Go(func() { c.end(c.gate.SSH.Follow(ctx, c.login)) })
 	c.others.Go(func() { c.attend(ctx) })
 	c.others.Go(func() { refuseAll(c.requests) })
@@ -87,6 +89,14 @@ func (c *connection) serve(ctx context.Context) {
 	c.end(errLeft)
 	c.others.Wait()
 	c.log.Info("an SSH connection ended", "why", context.Cause(ctx).Error())
+}
+
+// hostOf is an address without its port.
+func hostOf(at net.Addr) string {
+	if host, _, err := net.SplitHostPort(at.String()); err == nil {
+		return host
+	}
+	return at.String()
 }
 
 // refuseAll answers requests for what is not given: ports of this node to

@@ -2,11 +2,14 @@ package sshgate
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 // forward joins a channel to a port of the computer, as it is reached from
@@ -31,6 +34,7 @@ func (c *connection) forward(ctx context.Context, wanted ssh.NewChannel) {
 		reject(wanted, ssh.ConnectionFailed, told(err))
 		return
 	}
+	c.gate.SSH.Used(c.login, state.SSHForward, fmt.Sprint("port ", port))
 	channel, requests, err := wanted.Accept()
 	if err != nil {
 		conn.Close()

@@ -57,6 +57,7 @@ type Doorkeeper interface {
 	HostKey(ctx context.Context) (ssh.Signer, error)
 	Admit(ctx context.Context, a actors.Attempt) (actors.Login, error)
 	Follow(ctx context.Context, l actors.Login) error
+	Used(l actors.Login, action string, names ...string)
 	Names(l actors.Login) ([]string, error)
 }
 

@@ -43,6 +43,7 @@ type house struct {
 	keys   map[string]actors.Login // by public key
 	follow chan error              // ends every login
 	hosts  []string                // that TLS named
+	used   []string                // as told
 	asked  []actors.Login          // whose guest was asked
 
 	guest *guestOfTests
@@ -71,6 +72,13 @@ func (h *house) Follow(ctx context.Context, _ actors.Login) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Used implements Doorkeeper.
+func (h *house) Used(l actors.Login, action string, names ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.used = append(h.used, strings.Join(append([]string{string(l.Computer), action}, names...), " "))
 }
 
 // Names implements Doorkeeper.
@@ -268,6 +276,35 @@ func TestAProgramsInputOutputAndEnd(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitStatus() != 4 || string(out) != "login --command a command\nto and fro\n" {
 		t.Errorf("%q %v", out, err)
 	}
+}
+
+// What is audited is that somebody ran a command, and not what was in it.
+func TestWhatIsDoneIsAuditedWithoutItsWords(t *testing.T) {
+	h := open(t, nil)
+	c := h.client()
+	told := func(want ...string) {
+		t.Helper()
+		eventually(t, strings.Join(want, ", "), func() bool {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return slices.Equal(h.used, want)
+		})
+	}
+	login, command, shell := "box ssh.login from 127.0.0.1", "box ssh.command", "box ssh.shell"
+	told(login)
+	s := h.session(c)
+	if err := s.Start("export TOKEN=secret"); err != nil {
+		t.Fatal(err)
+	}
+	told(login, command)
+	if err := h.session(c).Shell(); err != nil {
+		t.Fatal(err)
+	}
+	told(login, command, shell)
+	if err := h.session(c).RequestSubsystem("sftp"); err != nil {
+		t.Fatal(err)
+	}
+	told(login, command, shell, "box ssh.files")
 }
 
 func TestASignalEndsAProgram(t *testing.T) {

@@ -31,6 +31,7 @@ var errBeginning = errors.New("the guest tells of a beginning that cannot be")
 type program struct {
 	session *session
 	argv    []string // after the guest's path
+	action  string   // as it is audited
 	env     map[string]string
 	tty     *terminal // nil is pipes
 
@@ -118,6 +119,7 @@ func (p *program) run(ctx context.Context) (status string, code int, err error) 
 				return "", 0, errBeginning
 			}
 			unstarted()
+			p.session.gate.SSH.Used(login, p.action)
 			p.pid = ev.Start.Pid
 			control.Go(func() { p.control(ctx, life, end) })
 			// It waits for the client, and so ends with the channel and not

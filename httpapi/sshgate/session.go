@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 const (
@@ -68,14 +69,14 @@ func (s *session) request(ctx context.Context, r *ssh.Request) bool {
 		n := signalNamed(r.Payload)
 		return n != 0 && s.program != nil && s.program.signal(n)
 	case "shell":
-		return s.start(ctx, program{argv: s.shell("")})
+		return s.start(ctx, program{argv: s.shell(""), action: state.SSHShell})
 	case "exec":
 		command, err := parseCommand(r.Payload)
-		return err == nil && s.start(ctx, program{argv: s.shell(command)})
+		return err == nil && s.start(ctx, program{argv: s.shell(command), action: state.SSHCommand})
 	case "subsystem":
 		var name textRequest
 		s.tty = nil // files are no text
-		return ssh.Unmarshal(r.Payload, &name) == nil && name.Text == "sftp" && s.start(ctx, program{argv: []string{"sftp"}})
+		return ssh.Unmarshal(r.Payload, &name) == nil && name.Text == "sftp" && s.start(ctx, program{argv: []string{"sftp"}, action: state.SSHFiles})
 	}
 	return false // agents, displays and what is not known
 }

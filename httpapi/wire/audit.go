@@ -12,6 +12,10 @@ type AuditRecord struct {
 	Detail     *string    `json:"detail"` // for people
 	Actor      AuditActor `json:"actor"`
 	RequestID  *string    `json:"requestId"` // null for what a node did by itself
+	// Count is how often it was done since FirstAt, which is null for what was
+	// recorded as it was done: always once.
+	Count   int   `json:"count"`
+	FirstAt *Time `json:"firstAt"`
 }
 
 // AuditResource is what something was done to.
