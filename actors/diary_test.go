@@ -54,21 +54,29 @@ func (k *keeping) said() (said []string) {
 	return said
 }
 
-// counted is how many uses came to an end.
-func (k *keeping) counted(result string) (n float64) {
-	k.t.Helper()
-	families, err := k.reg.Gather()
+// counted is what a node's metric says in which a label has a value: a counter,
+// or how often a histogram was told.
+func counted(t *testing.T, from prometheus.Registerer, name, value string) (n float64) {
+	t.Helper()
+	families, err := from.(prometheus.Gatherer).Gather()
 	if err != nil {
-		k.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			if f.GetName() == "bothy_audit_uses_total" && m.GetLabel()[0].GetValue() == result {
-				n += m.GetCounter().GetValue()
+			for _, l := range m.GetLabel() {
+				if f.GetName() == name && l.GetValue() == value {
+					n += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+				}
 			}
 		}
 	}
 	return n
+}
+
+func (k *keeping) counted(result string) float64 {
+	k.t.Helper()
+	return counted(k.t, k.reg, "bothy_audit_uses_total", result)
 }
 
 func (k *keeping) says(want ...string) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bothy-computer/bothy/actors/agent"
@@ -13,6 +14,7 @@ import (
 	"github.com/bothy-computer/bothy/actors/agent/mcp"
 	"github.com/bothy-computer/bothy/actors/modelgateway"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/workspace"
 )
@@ -132,7 +134,9 @@ func (x *execution) beginning() state.Append {
 // turn runs the executor once, with a pass to its model for as long as that
 // takes. All its calls are settled when it returns.
 func (x *execution) turn() (exit Exit, complaint string, err error) {
-	ctx, stop := context.WithCancelCause(x.ctx)
+	ctx, span := trace.Start(x.ctx, "executor", "bothy.executor", x.executor.Name, "bothy.agent", x.config.AgentName)
+	defer func() { span.End(err) }()
+	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	pass, err := x.open(ctx)
 	if err != nil {
@@ -187,7 +191,7 @@ func (x *execution) open(ctx context.Context) (*modelgateway.Pass, error) {
 	if err != nil {
 		return nil, x.toolless(translate(err))
 	}
-	run := modelgateway.Run{Upstream: upstream, Purse: x.purse, Log: x.log}
+	run := modelgateway.Run{Upstream: upstream, Purse: x.purse, Log: x.log, Watch: func() func(modelgateway.End) { return x.called(ctx) }}
 	if x.servers != nil {
 		told := len(x.servers.Notes())
 		run.Tools, run.ToolsPath = x.servers.Handler(), mcp.ServePath
@@ -196,6 +200,24 @@ func (x *execution) open(ctx context.Context) (*modelgateway.Pass, error) {
 		}
 	}
 	return x.gateway.Open(listener, run), nil
+}
+
+// called begins the span of a model call of the executor, and returns what ends
+// it. Several go on at once.
+func (x *execution) called(ctx context.Context) func(modelgateway.End) {
+	_, span := trace.Start(ctx, "model call", "bothy.model", x.config.Model, "bothy.vendor", x.client.Vendor())
+	begun := x.now()
+	return func(e modelgateway.End) {
+		var err error
+		result := "ok"
+		if e.Failure != "" {
+			result = string(e.Failure)
+			err = agent.Errorf(e.Failure, "%s", e.Failure)
+		}
+		x.metrics.steps.WithLabelValues(x.client.Vendor(), result).Observe(x.now().Sub(begun).Seconds())
+		span.Set("bothy.tokens.input", strconv.FormatInt(e.Used.InputTokens, 10), "bothy.tokens.output", strconv.FormatInt(e.Used.OutputTokens, 10))
+		span.End(err)
+	}
 }
 
 // served are the agent's MCP servers as the executor finds them: with the node

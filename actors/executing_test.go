@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,11 +16,14 @@ import (
 	"time"
 
 	"github.com/bothy-computer/bothy/actors/actorstest"
+	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/agenttest"
 	"github.com/bothy-computer/bothy/actors/agent/catalog"
 	"github.com/bothy-computer/bothy/actors/agent/executor"
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/cluster/trace"
+	"github.com/bothy-computer/bothy/cluster/trace/tracetest"
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/fake"
 )
@@ -169,6 +173,40 @@ func TestAComputerAgentWorksThroughCodexAndGoesOnInItsSession(t *testing.T) {
 	follow(t, h, s)
 	if argv := <-c.started; !slices.Contains(argv, "session-1") {
 		t.Errorf("the second message was for %q", argv)
+	}
+}
+
+// Model calls of a CLI are followed like those of the loop: below their run, in
+// the trace of the request, and counted by how they ended.
+func TestModelCallsOfAnExecutorAreTraced(t *testing.T) {
+	h := tenant(t, 10_000_000, agenttest.Responses(agenttest.Message("Hi.")), agenttest.Turn{Status: 503, Body: "{}"})
+	spans := tracetest.Listen(t)
+	tracer, err := trace.Open(t.Context(), trace.Config{Endpoint: spans.URL, Ratio: 1, Node: "n1"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.shop.tracer = tracer
+	a := coder(t, h, newCodex())
+	const asked = "4bf92f3577b34da6a3ce929d0e0e4736"
+	ctx := state.WithCause(t.Context(), state.Cause{Request: "req_1", Trace: "00-" + asked + "-00f067aa0ba902b7-01"})
+	for range 2 {
+		s, err := h.Threads.Start(ctx, h.caller, NewRun{Create: &NewThread{Agent: a}, Content: "look around"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		follow(t, h, s)
+	}
+	h.Close()
+	if err := tracer.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := spans.Chain(asked, "run", "executor", "model call"); err != nil {
+		t.Error(err)
+	}
+	for _, result := range []string{"ok", string(agent.Overloaded)} {
+		if n := counted(t, h.o.Registerer, "bothy_model_call_seconds", result); n != 1 {
+			t.Errorf("%v calls ended as %s", n, result)
+		}
 	}
 }
 

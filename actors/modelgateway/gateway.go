@@ -79,7 +79,16 @@ type Run struct {
 	// is nothing.
 	Tools     http.Handler
 	ToolsPath string
-	Log       *slog.Logger
+	// Watch is told of each call that goes to the vendor's model, and what it
+	// returns is told the end; nil is nobody.
+	Watch func() func(End)
+	Log   *slog.Logger
+}
+
+// End is how a call ended: Failure is "" for one whose reply came whole.
+type End struct {
+	Used    agent.Usage
+	Failure agent.ErrorKind
 }
 
 // Gateway is what all runs of a node share.

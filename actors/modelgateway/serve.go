@@ -13,6 +13,7 @@ import (
 
 	"github.com/bothy-computer/bothy/actors/agent"
 	"github.com/bothy-computer/bothy/actors/agent/google"
+	"github.com/bothy-computer/bothy/actors/agent/upstream"
 	"github.com/bothy-computer/bothy/cluster/fault"
 )
 
@@ -89,14 +90,24 @@ func (p *Pass) call(w http.ResponseWriter, r *http.Request, d dialect) *problem 
 	if problem != nil {
 		return problem
 	}
-	used, whole, problem := p.pass(w, r, d, req)
-	if err := held.Settle(used); err != nil {
+	ended := p.watch(d)
+	end, whole, problem := p.pass(w, r, d, req)
+	ended(end)
+	if err := held.Settle(end.Used); err != nil {
 		p.run.Log.Warn("model call not settled", "err", err)
 	}
 	if !whole {
 		panic(http.ErrAbortHandler) // breaks the connection: nobody takes half a reply for a whole one
 	}
 	return problem
+}
+
+// watch says that a call begins, and returns who is told how it ended.
+func (p *Pass) watch(d dialect) func(End) {
+	if p.run.Watch == nil || d.free {
+		return func(End) {}
+	}
+	return p.run.Watch()
 }
 
 // take reads a request's body, as far as this run and this node have room.
@@ -150,19 +161,20 @@ type unpaid struct{}
 func (unpaid) Settle(agent.Usage) error { return nil }
 
 // pass sends a request to the vendor and its reply to the program, and reports
-// what was used, which is nothing where the vendor did not begin to answer, and
+// how it ended, with nothing used where the vendor did not begin to answer, and
 // whether the reply came whole.
-func (p *Pass) pass(w http.ResponseWriter, r *http.Request, d dialect, req request) (used agent.Usage, whole bool, _ *problem) {
+func (p *Pass) pass(w http.ResponseWriter, r *http.Request, d dialect, req request) (end End, whole bool, _ *problem) {
 	ctx, cancel := context.WithTimeout(r.Context(), agent.DefaultCallTimeout)
 	defer cancel()
 	res, err := p.send(ctx, r.Header, d, req)
 	if err != nil {
 		p.run.Log.Info("model vendor not reached", "err", err)
-		return used, true, unavailable.with("the model's vendor could not be reached")
+		return End{Failure: agent.AsError(err).Kind}, true, unavailable.with("the model's vendor could not be reached")
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= http.StatusMultipleChoices {
-		return used, true, p.failed(w, res)
+		kind, problem := p.failed(w, res)
+		return End{Failure: kind}, true, problem
 	}
 	quiet := time.AfterFunc(agent.DefaultIdleTimeout, cancel)
 	defer quiet.Stop()
@@ -171,8 +183,22 @@ func (p *Pass) pass(w http.ResponseWriter, r *http.Request, d dialect, req reque
 	m := newMeter(d, res.Header.Get("Content-Type"))
 	if err = relay(w, &lively{res.Body, quiet}, m); err != nil {
 		p.run.Log.Info("model reply was cut", "err", err)
+		end.Failure = cutBy(r.Context(), ctx)
 	}
-	return m.used(req.input), err == nil, nil
+	end.Used = m.used(req.input)
+	return end, err == nil, nil
+}
+
+// cutBy is why a reply was cut: the program or its run ended, the vendor was
+// silent for too long, or neither.
+func cutBy(program, call context.Context) agent.ErrorKind {
+	switch {
+	case program.Err() != nil:
+		return agent.Cancelled
+	case call.Err() != nil:
+		return agent.Timeout
+	}
+	return agent.Cut
 }
 
 // lively puts off the end of a reply that still comes.
@@ -205,18 +231,18 @@ func (p *Pass) send(ctx context.Context, from http.Header, d dialect, req reques
 
 // failed passes a vendor's refusal on, in its own words. One that is about the
 // node's key is the node's business.
-func (p *Pass) failed(w http.ResponseWriter, res *http.Response) *problem {
+func (p *Pass) failed(w http.ResponseWriter, res *http.Response) (agent.ErrorKind, *problem) {
 	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
-		return unavailable.with("the model's vendor does not accept the API key that this node is configured with")
+		return agent.Auth, unavailable.with("the model's vendor does not accept the API key that this node is configured with")
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBytes))
 	if err != nil {
-		return unavailable.with("the model's vendor broke off")
+		return agent.Cut, unavailable.with("the model's vendor broke off")
 	}
 	copyHeaders(w.Header(), res.Header, answered)
 	w.WriteHeader(res.StatusCode)
 	_, _ = w.Write(p.run.Upstream.Redact(body)) // a program that has left reads nothing
-	return nil
+	return upstream.Failure(res.StatusCode, body).Kind, nil
 }
 
 // cheap leaves out the betas that are not paid for.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/bothy-computer/bothy/cluster/trace/tracetest"
 	"github.com/bothy-computer/bothy/httpapi/wire"
 )
 
@@ -19,8 +20,8 @@ func TestUpWithThreeNodes(t *testing.T) {
 	t.Parallel()
 	root := scratchDir(t)
 	config := filepath.Join(root, "bothy.yaml")
-	spans := newSpanCollector(t)
-	settings := strings.Replace(smallNodes, "level: info", "level: debug", 1) + "tracing: {endpoint: " + strconv.Quote(spans.url) + "}\n"
+	spans := tracetest.Listen(t)
+	settings := strings.Replace(smallNodes, "level: info", "level: debug", 1) + "tracing: {endpoint: " + strconv.Quote(spans.URL) + "}\n"
 	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
