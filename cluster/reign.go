@@ -36,6 +36,7 @@ type reign struct {
 
 	mu      sync.Mutex // orders stamps as the log orders entries
 	stamp   int64
+	stamped time.Duration         // when that was, by Boottime
 	leaving map[state.NodeID]bool // members that asked to go
 
 	entries *entries
@@ -111,6 +112,7 @@ func (r *reign) enthrone() error {
 	if r.stamp, err = state.LastStamp(reader); err != nil {
 		return err
 	}
+	r.stamped = r.c.clock.Boottime()
 	first, err := r.commit(nil)
 	if err != nil {
 		return fmt.Errorf("commit the first entry: %w", err)
@@ -157,17 +159,28 @@ func (r *reign) commit(proposals []state.Proposal) (applied, error) {
 	return done, nil
 }
 
-// propose stamps an entry and hands it to raft. Stamps never go back, however
-// the clock is set.
+// slowed is how many times slower than time passes stamps go on while the clock is
+// behind them.
+const slowed = 2
+
+// nextStamp is the time of the next entry: the clock's, but stamps never go back,
+// however the clock is set, and never stand: a limit's window would not end, and a
+// build not begin, until the clock is where a wrong one was. r.mu is held.
+func (r *reign) nextStamp() int64 {
+	now, counted := r.c.clock.Now().UnixNano(), r.c.clock.Boottime()
+	stamp := max(now, r.stamp+int64(counted-r.stamped)/slowed)
+	r.stamp, r.stamped = stamp, counted
+	return stamp
+}
+
+// propose stamps an entry and hands it to raft.
 func (r *reign) propose(proposals []state.Proposal) (raft.ApplyFuture, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	stamp := max(r.c.clock.Now().UnixNano(), r.stamp)
-	entry, err := state.Encode(state.Entry{Stamp: stamp, Proposals: proposals})
+	entry, err := state.Encode(state.Entry{Stamp: r.nextStamp(), Proposals: proposals})
 	if err != nil {
 		return nil, fmt.Errorf("encode an entry: %w", err)
 	}
-	r.stamp = stamp
 	return r.c.raft.Apply(entry, enqueueTimeout), nil
 }
 
