@@ -26,6 +26,9 @@ const (
 	// toldTogether those that are told something at the same time.
 	toldAtOnce   = 128
 	toldTogether = 16
+	// lookPause is how soon it is looked again at the earliest while nothing is due:
+	// the records' time may come in steps.
+	lookPause = 100 * time.Millisecond
 	// deliveryTime bounds one try.
 	deliveryTime = 10 * time.Second
 	// maxDeliveryReply is how much of a reply is read, and thrown away, so that a
@@ -65,17 +68,22 @@ func (k *courier) carry(ctx context.Context) {
 // round tells each webhook that is due the first thing that waits for it, and says
 // after how long to look again.
 func (k *courier) round(ctx context.Context) (time.Duration, error) {
-	waiting, err := view(ctx, k.cluster, func(v *state.View) ([]state.Webhook, error) { return v.WaitingWebhooks(toldAtOnce) })
+	var now time.Time
+	waiting, err := view(ctx, k.cluster, func(v *state.View) (list []state.Webhook, err error) {
+		if now, err = v.Now(k.now()); err != nil {
+			return nil, err
+		}
+		return v.WaitingWebhooks(toldAtOnce)
+	})
 	if err != nil {
 		return refire, err
 	}
-	now := k.now()
 	due := slices.DeleteFunc(slices.Clone(waiting), func(w state.Webhook) bool { return w.NextAt.After(now) })
 	switch {
 	case len(waiting) == 0:
 		return clockMaySlip, nil
 	case len(due) == 0:
-		return min(waiting[0].NextAt.Sub(now), clockMaySlip), nil
+		return min(max(waiting[0].NextAt.Sub(now), lookPause), clockMaySlip), nil
 	}
 	if err := k.tellAll(ctx, due); err != nil {
 		return refire, err

@@ -207,6 +207,10 @@ func (v *View) BuildIn(machine ComputerID) (b Build, ok bool, err error) {
 // WaitingBuilds lists up to n builds that wait for a node at a time, the one
 // that waits the longest first.
 func (v *View) WaitingBuilds(now time.Time, n int) ([]Build, error) {
+	now, err := v.Now(now)
+	if err != nil {
+		return nil, err
+	}
 	return builds.before(v.r, "waiting", now.Add(1), n) // those too whose time is just now
 }
 

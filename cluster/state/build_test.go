@@ -85,6 +85,10 @@ func TestAChangedRecipeIsBuiltAndRun(t *testing.T) {
 	if f.pass(1); waiting() != 1 {
 		t.Fatal("it does not wait for a node")
 	}
+	f.do(RenewLease{Node: n1, Incarnation: f.life[n1]}) // an entry, so that the records know the time
+	if early := got(f, func(v *View) ([]Build, error) { return v.WaitingBuilds(f.now.Add(-time.Hour), 10) }); len(early) != 1 {
+		t.Fatal("it waits for a clock that is behind the records")
+	}
 	f.ok("", ClaimBuild{Build: "build_1", Node: n2})
 	f.refused(n1, BeginBuild{Build: "build_1", Epoch: 1}, fault.Moved, "")
 	f.refused(n2, BeginBuild{Build: "build_1", Epoch: 2}, fault.Moved, "")

@@ -218,6 +218,10 @@ func removeScope[T any](tx *Tx, t *table[T], ix, scope string, n int) (int, erro
 
 // Due reports whether a Sweep at the given time would remove something.
 func (v *View) Due(now time.Time) (bool, error) {
+	now, err := v.Now(now)
+	if err != nil {
+		return false, err
+	}
 	for _, any := range []func() (bool, error){
 		func() (bool, error) { return some(v.r, &answered, "age", now.Add(-IdempotencyLifetime)) },
 		func() (bool, error) { return some(v.r, &tokens, "expiry", now) },

@@ -25,6 +25,24 @@ func (v *View) Close() {
 // AppliedIndex is the raft index the view shows.
 func (v *View) AppliedIndex() (uint64, error) { return AppliedIndex(v.r) }
 
+// Now is what the time is for the records: here, where somebody looks at them, or
+// that of the newest entry where it is later. It is later after the clock of a
+// leader was ahead, and what is due at once is not due by any clock until then.
+func (v *View) Now(here time.Time) (time.Time, error) {
+	stamp, err := LastStamp(v.r)
+	if at := time.Unix(0, stamp).UTC(); at.After(here) {
+		return at, err
+	}
+	return here, err
+}
+
+// Since is how long ago a moment of the records was by their own time, whatever
+// any clock says. What passed since the newest entry does not count.
+func (v *View) Since(at time.Time) (time.Duration, error) {
+	stamp, err := LastStamp(v.r)
+	return max(0, time.Unix(0, stamp).Sub(at)), err
+}
+
 // stampText orders records by time inside an index.
 func stampText(t time.Time) string { return encodeText(uint64(t.UnixNano())) }
 

@@ -27,7 +27,10 @@ var (
 // span reads which days a request is about: the present UTC day, week (from
 // Monday), month or year up to now, all, or what the bounds say.
 func (a *API) span(c *gin.Context, usual string) (s span, err error) {
-	now := a.Now().UTC()
+	now, err := a.now()
+	if err != nil {
+		return s, err
+	}
 	today := midnight(now)
 	s = span{period: c.DefaultQuery("period", usual), to: now}
 	switch s.period {
@@ -63,6 +66,13 @@ func (a *API) span(c *gin.Context, usual string) (s span, err error) {
 	return s, nil
 }
 
+// now is the time, in UTC: no earlier than what the records hold already.
+func (a *API) now() (time.Time, error) {
+	v := a.Records.StaleView()
+	defer v.Close()
+	return v.Now(a.Now().UTC())
+}
+
 // bound reads a time by the first of its names that is given.
 func bound(c *gin.Context, names []string) (time.Time, error) {
 	for _, name := range names {
@@ -86,8 +96,11 @@ func (s span) since(account state.Account) time.Time {
 	return s.from
 }
 
-// holds reports whether a moment lies within the span.
-func (s span) holds(at time.Time) bool { return !at.Before(s.from) && !at.After(s.to) }
+// holds reports whether a moment lies within the span. The last day is there as a
+// whole: the leader's clock may be a little ahead.
+func (s span) holds(at time.Time) bool {
+	return !at.Before(s.from) && at.Before(midnight(s.to).Add(24*time.Hour))
+}
 
 // used is what an account used in a span.
 type used struct {

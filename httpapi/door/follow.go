@@ -42,7 +42,11 @@ func (d *Door) Over(thread state.ThreadID, until state.RunID) error {
 		return err
 	}
 	r, ok, err := v.AnyRun(until)
-	if err == nil && (!ok || r.Status.Over() && d.Now().Sub(r.EndedAt) > d.Patience.Ping) {
+	if err != nil {
+		return err
+	}
+	now, err := v.Now(d.Now())
+	if err == nil && (!ok || r.Status.Over() && now.Sub(r.EndedAt) > d.Patience.Ping) {
 		err = ErrOver
 	}
 	return err

@@ -61,6 +61,7 @@ type Option func(*setup)
 type setup struct {
 	options httpapi.Options
 	now     func() time.Time
+	ahead   time.Duration
 	env     map[string]string
 	reach   []netip.Prefix
 	quiet   bool
@@ -77,6 +78,10 @@ func (asleep) Wake() <-chan struct{} { return nil }
 // Clock is the time of day that the records and the actors go by. The doors go
 // by the real one.
 func Clock(c *actorstest.Clock) Option { return func(s *setup) { s.now = c.Now } }
+
+// Ahead has the records' time be ahead of the actors' and the doors', as it is once
+// a leader's clock was wrong.
+func Ahead(d time.Duration) Option { return func(s *setup) { s.ahead = d } }
 
 // With changes the server's options.
 func With(change func(*httpapi.Options)) Option { return func(s *setup) { change(&s.options) } }
@@ -169,7 +174,7 @@ func (h *House) Computer(id string) state.Computer {
 }
 
 func (h *House) openSystem(s setup, log *slog.Logger) {
-	node, err := actorstest.NewRecords(s.now).Join("n1")
+	node, err := actorstest.NewRecords(func() time.Time { return s.now().Add(s.ahead) }).Join("n1")
 	if err != nil {
 		h.T.Fatal(err)
 	}
