@@ -28,9 +28,10 @@ type line struct {
 	conn *tls.Conn
 	out  *sender
 
-	heard atomic.Int64 // when the last frame came, UnixNano
-	ctx   context.Context
-	end   context.CancelFunc
+	opened time.Time
+	heard  atomic.Int64 // when the last frame came: a time.Duration since opened
+	ctx    context.Context
+	end    context.CancelFunc
 
 	mu      sync.Mutex
 	pending map[uint64]chan outcome // each with room for its one answer
@@ -45,9 +46,8 @@ type outcome struct {
 }
 
 func newLine(node state.NodeID, c *tls.Conn) *line {
-	l := &line{node: node, conn: c, out: newSender(c), pending: make(map[uint64]chan outcome)}
+	l := &line{node: node, conn: c, out: newSender(c), opened: time.Now(), pending: make(map[uint64]chan outcome)}
 	l.ctx, l.end = context.WithCancel(context.Background())
-	l.heard.Store(time.Now().UnixNano())
 	return l
 }
 
@@ -95,7 +95,7 @@ func (l *line) read() error {
 		if err != nil {
 			return err
 		}
-		l.heard.Store(time.Now().UnixNano())
+		l.heard.Store(int64(time.Since(l.opened)))
 		if kind == framePong {
 			continue
 		}
@@ -136,7 +136,7 @@ func (l *line) probe() {
 		case <-l.ctx.Done():
 			return
 		}
-		heard := time.Unix(0, l.heard.Load())
+		heard := l.opened.Add(time.Duration(l.heard.Load())) // counted: a clock that is set changes nothing
 		switch {
 		case !l.waiting() || time.Since(heard) < pingEvery:
 			asked = time.Time{}

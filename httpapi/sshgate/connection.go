@@ -30,7 +30,8 @@ type connection struct {
 	log      *slog.Logger
 
 	open   atomic.Int64 // channels
-	used   atomic.Int64 // when a channel last closed, Unix nanoseconds
+	begun  time.Time
+	used   atomic.Int64 // when a channel last closed: a time.Duration since begun
 	end    context.CancelCauseFunc
 	others sync.WaitGroup
 }
@@ -77,7 +78,7 @@ var errLeft = errors.New("the client left")
 func (c *connection) serve(ctx context.Context) {
 	ctx, c.end = context.WithCancelCause(ctx)
 	defer context.AfterFunc(ctx, func() { c.conn.Close() })()
-	c.used.Store(time.Now().UnixNano())
+	c.begun = time.Now()
 	c.log.Info("somebody logged in by SSH", "by", c.login.By)
 	c.gate.SSH.Used(c.login, state.SSHLogin, "from "+hostOf(c.conn.RemoteAddr()))
 	c.others.Go(func() { c.end(c.gate.SSH.Follow(ctx, c.login)) })
@@ -129,7 +130,7 @@ func (c *connection) channel(ctx context.Context, wanted ssh.NewChannel) {
 		defer func() {
 			closed()
 			c.gate.open.give(c.login.Computer)
-			c.used.Store(time.Now().UnixNano())
+			c.used.Store(int64(time.Since(c.begun)))
 			c.open.Add(-1)
 		}()
 		serve(ctx, wanted)
@@ -151,7 +152,7 @@ func (c *connection) attend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if c.open.Load() == 0 && time.Since(time.Unix(0, c.used.Load())) > c.gate.patience.idle {
+		if c.open.Load() == 0 && time.Since(c.begun)-time.Duration(c.used.Load()) > c.gate.patience.idle {
 			c.end(errors.New("it was idle for too long"))
 			return
 		}
