@@ -39,8 +39,8 @@ type block struct {
 	mu    sync.Mutex // held while asking for more, so that one asks for all
 	held  int
 	left  int
-	start time.Time
-	ends  time.Time
+	start time.Time // by the records' time
+	ends  time.Time // by this node's, so that both may be wrong
 }
 
 func newLimits(c Cluster, now func() time.Time) *Limits {
@@ -77,11 +77,16 @@ func (l *Limits) fill(ctx context.Context, scope string, b *block, limit int, sp
 		want = max(1, min(blockOfRequests, b.left/blockOfRequests))
 	}
 	want = max(1, min(want, limit/blockOfRequests))
+	asked := l.now()
 	grant, err := propose[state.Grant](ctx, l.cluster, state.TakeRequests{Scope: scope, Limit: limit, Span: span, Want: want})
 	if err != nil {
 		return err
 	}
-	b.held, b.left, b.start, b.ends = grant.Granted, grant.Left, grant.Start, grant.Ends
+	gone, err := applied(l.cluster, func(v *state.View) (time.Duration, error) { return v.Since(grant.Start) })
+	if err != nil {
+		return err
+	}
+	b.held, b.left, b.start, b.ends = grant.Granted, grant.Left, grant.Start, asked.Add(grant.Ends.Sub(grant.Start)-gone)
 	return nil
 }
 

@@ -67,3 +67,29 @@ func TestAWindowThatIsOverBeginsAnew(t *testing.T) {
 		t.Fatalf("got %v", d)
 	}
 }
+
+func TestAWrongClockNeitherWastesNorKeepsAWindow(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"ahead": 2 * time.Hour, "behind": -2 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			clock := actorstest.NewClock()
+			node, err := actorstest.NewRecords(clock.Now).Join("n1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			edge := newLimits(node, func() time.Time { return clock.Now().Add(ahead) })
+			const limit = 100
+			for window := range 2 {
+				for n := range limit + 1 {
+					d, err := edge.Take(t.Context(), "key", limit, time.Minute)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if d.Allowed != (n < limit) {
+						t.Fatalf("request %d of window %d: %+v", n, window, d)
+					}
+				}
+				clock.Advance(time.Minute)
+			}
+		})
+	}
+}
