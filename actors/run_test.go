@@ -197,7 +197,13 @@ func waitFor(t *testing.T, fact func() bool) {
 }
 
 func TestAnotherOwnerGoesOnFromTheLastCommittedStep(t *testing.T) {
-	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	for name, ahead := range map[string]time.Duration{"by one clock": 0, "by a clock ahead of the records": 2 * time.Hour} {
+		t.Run(name, func(t *testing.T) { goesOnElsewhere(t, ahead) })
+	}
+}
+
+func goesOnElsewhere(t *testing.T, ahead time.Duration) {
+	records, world := actorstest.NewRecords(func() time.Time { return time.Now().Add(-ahead) }), fake.NewWorld()
 	one := openHouse(t, records, world, "n1", nil)
 	two := openHouse(t, records, world, "n2", nil)
 	began, second := filepath.Join(t.TempDir(), "began"), filepath.Join(t.TempDir(), "second")

@@ -94,9 +94,9 @@ func (w *work) do() (err error) {
 	ctx, stop := context.WithCancelCause(w.ctx)
 	defer stop(nil)
 	defer context.AfterFunc(leased, func() { stop(errSuperseded) })()
-	begun := w.run.StartedAt
-	if begun.IsZero() {
-		begun = w.now()
+	begun := w.now()
+	if at := w.run.StartedAt; !at.IsZero() {
+		begun = w.here(at)
 	}
 	ctx, expire := context.WithDeadlineCause(ctx, begun.Add(w.run.Config.Timeout), errTimeout)
 	defer expire()
@@ -195,10 +195,21 @@ func (w *work) within(call string) []agent.Entry {
 func (w *work) begunAt(call string) time.Time {
 	for _, e := range w.past {
 		if e.Within == call {
-			return e.At
+			return w.here(e.At)
 		}
 	}
 	return w.now()
+}
+
+// here is when a moment of the records was by this node's clock, which need not be
+// as the leader's was then.
+func (w *work) here(at time.Time) time.Time {
+	now := w.now()
+	gone, err := applied(w.cluster, func(v *state.View) (time.Duration, error) { return v.Since(at) })
+	if err != nil {
+		w.log.Warn("read how long a run goes on", "err", err) // its limit is counted from now
+	}
+	return now.Add(-gone)
 }
 
 // reservedFor is the model that money is held for.
