@@ -39,7 +39,6 @@ type Sessions struct {
 	cluster Cluster
 	bell    *bell
 	vault   vault
-	now     func() time.Time
 }
 
 // Session is an access session with its token in plain text.
@@ -123,15 +122,30 @@ func (s *Sessions) Admit(ctx context.Context, token string, kinds ...state.Sessi
 	if err != nil {
 		return state.AccessSession{}, err
 	}
-	if !ok || !session.Valid(s.now()) || !slices.Contains(kinds, session.Kind) {
+	left, err := s.left(session)
+	if err != nil {
+		return state.AccessSession{}, err
+	}
+	if !ok || !session.Valid(session.ExpiresAt.Add(-left)) || !slices.Contains(kinds, session.Kind) {
 		return state.AccessSession{}, refused
 	}
 	return session, nil
 }
 
+// left is how long a session goes on by the records' time, in which it was said how
+// long it lasts. Any clock may be apart from it.
+func (s *Sessions) left(session state.AccessSession) (time.Duration, error) {
+	gone, err := applied(s.cluster, func(v *state.View) (time.Duration, error) { return v.Since(session.CreatedAt) })
+	return session.ExpiresAt.Sub(session.CreatedAt) - gone, err
+}
+
 // While returns a context that ends when the session no longer lets in.
 func (s *Sessions) While(ctx context.Context, session state.AccessSession) (context.Context, context.CancelFunc) {
-	timed, expire := context.WithTimeout(ctx, session.ExpiresAt.Sub(s.now()))
+	left, err := s.left(session)
+	if err != nil {
+		left = 0 // it is asked for again
+	}
+	timed, expire := context.WithTimeout(ctx, left)
 	watched, cancel := s.bell.while(timed, state.ChangedSession, string(session.ID), func() (bool, error) {
 		return applied(s.cluster, func(v *state.View) (bool, error) {
 			now, ok, err := v.AccessSessionByHash(session.Hash)

@@ -192,7 +192,7 @@ func Open(o Options) (*System, error) {
 	s.forgetting = &forgetter{own}
 	m.watchSaves(o.Registerer, own.savings, o.Now)
 	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
-	s.Sessions = &Sessions{cluster: o.Cluster, bell: s.bell, vault: safe, now: o.Now}
+	s.Sessions = &Sessions{cluster: o.Cluster, bell: s.bell, vault: safe}
 	s.Ports = &Ports{cluster: o.Cluster, bell: s.bell}
 	s.Shares = &Shares{cluster: o.Cluster, sessions: s.Sessions, vault: safe, now: o.Now}
 	s.Limits = newLimits(o.Cluster, o.Now)
