@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi"
 	"github.com/bothy-computer/bothy/httpapi/console"
 	"github.com/bothy-computer/bothy/httpapi/doortest"
@@ -168,6 +169,23 @@ func TestATokenOpensThePageOfItsComputerAlone(t *testing.T) {
 	}
 	if resp, _ := fetch(t, g.page, "GET", g.house.URL+"/c/..%2f..%2fetc/api/computer"); resp.StatusCode != 404 {
 		t.Errorf("no id: %s", resp.Status)
+	}
+}
+
+// TestAPageTellsWhenItsComputerWasSaved, and not on which node it is.
+func TestAPageTellsWhenItsComputerWasSaved(t *testing.T) {
+	g := openPages(t)
+	g.enter("browser")
+	if seen := g.answers(200, "GET", "/api/computer", nil); !strings.Contains(seen, `"saved_at":null,"saved_whole":false`) {
+		t.Errorf("before any save: %s", seen)
+	}
+	save := state.Save{Name: "one", Store: "bucket", MadeAt: time.Date(2026, 3, 30, 12, 0, 0, 0, time.UTC)}
+	if _, err := g.house.Node.Apply(t.Context(), state.SaveDisk{Computer: state.ComputerID(g.box), Epoch: 1, Save: save}); err != nil {
+		t.Fatal(err)
+	}
+	seen := g.answers(200, "GET", "/api/computer", nil)
+	if !strings.Contains(seen, `"saved_at":"2026-03-30T12:00:00Z","saved_whole":false`) || strings.Contains(seen, string(g.house.Node.Self())) {
+		t.Errorf("after it: %s", seen)
 	}
 }
 

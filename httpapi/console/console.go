@@ -130,6 +130,11 @@ type seen struct {
 	Image     string           `json:"image"`
 	Desktop   bool             `json:"desktop"` // may be seen
 	ExpiresAt time.Time        `json:"expires_at"`
+	// SavedAt is the moment that its newest save shows, null without one, and
+	// SavedWhole says that nothing was written since. On which node it is, is the
+	// cluster's own, as it is for clients of the API.
+	SavedAt    *time.Time `json:"saved_at"`
+	SavedWhole bool       `json:"saved_whole"`
 }
 
 func (k *Console) computer(c *gin.Context, v visit) error {
@@ -137,7 +142,10 @@ func (k *Console) computer(c *gin.Context, v visit) error {
 	if err := k.Look(c, func(view *state.View) (err error) { m, err = view.Computer(v.Account, v.Computer); return err }); err != nil {
 		return err
 	}
-	s := seen{ID: m.ID, Name: m.Name, Handle: m.Handle, State: m.Phase, Error: m.Error, Image: m.Image, ExpiresAt: v.ExpiresAt}
+	s := seen{ID: m.ID, Name: m.Name, Handle: m.Handle, State: m.Phase, Error: m.Error, Image: m.Image, ExpiresAt: v.ExpiresAt, SavedWhole: m.Saved.Clean}
+	if at := m.Saved.MadeAt; !at.IsZero() {
+		s.SavedAt = &at
+	}
 	if s.Name == "" {
 		s.Name = m.Handle
 	}

@@ -30,9 +30,15 @@ for (const [i, tab] of tabs.entries()) {
   };
 }
 
+// How often the page looks again by itself.
+const lookEvery = 60_000;
+
 async function look() {
   const c = await attempt(() => call("GET", "computer"));
-  if (!c) return;
+  if (c) show(c);
+}
+
+function show(c) {
   document.title = c.name || "Computer";
   $("name").textContent = c.name || c.id;
   $("name").title = `${c.id}, image ${c.image}`;
@@ -40,9 +46,19 @@ async function look() {
   $("state").className = "state " + c.state;
   $("to-desktop").href = `/c/${computer}/desktop`;
   $("to-desktop").hidden = !c.desktop;
+  const at = c.saved_at && new Date(c.saved_at);
+  $("saved").hidden = !at;
+  if (!at) return;
+  const today = at.toDateString() === new Date().toDateString();
+  $("saved").textContent = "saved " + (today ? at.toLocaleTimeString() : at.toLocaleString());
+  $("saved").title = c.saved_whole
+    ? "Its files are all in a save, off its node."
+    : "Its files as they were then are in a save, off its node. What was written since would be lost with the node.";
 }
 
 window.addEventListener("focus", look);
+// In silence: what went wrong before is still to be read.
+setInterval(() => document.hidden || call("GET", "computer").then(show, () => {}), lookEvery);
 files.open();
 processes.open();
 ports.open();
