@@ -109,6 +109,18 @@ func (d *departures) forget() {
 	}
 }
 
+// staying counts those that could not leave.
+func (d *departures) staying() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, at := range d.of {
+		if at.Step == DepartureStays {
+			n++
+		}
+	}
+	return n
+}
+
 func (d *departures) list() []Departure {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -203,6 +215,11 @@ func (s *System) depart(ctx context.Context, id state.ComputerID, to state.NodeI
 	if err != nil || !owner || to == "" && !s.draining() {
 		return err
 	}
+	defer func() {
+		if ctx.Err() == nil {
+			s.shop.metrics.departed(err)
+		}
+	}()
 	if c.DataNode == c.Node { // most of it, while the computer goes on
 		s.departures.step(id, DepartureSaves, "")
 		if err := s.local.Save(ctx, id); err != nil {

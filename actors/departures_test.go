@@ -58,6 +58,11 @@ func TestADrainingNodeGivesAwayWhatHasNoDisk(t *testing.T) {
 	if c := one.computer(t, kept.ID); c.Node != one.node.Self() || c.Phase != state.Running {
 		t.Fatalf("the one that stays: %+v", c)
 	}
+	const tries = "bothy_departures_total"
+	if left, not := counted(t, one.o.Registerer, tries, "succeeded"), counted(t, one.o.Registerer, tries, "failed"); left != 2*maxDepartures || not == 0 ||
+		one.departures.staying() != 1 || !one.draining() || two.draining() {
+		t.Errorf("%v left, %v could not, %d stay", left, not, one.departures.staying())
+	}
 	if d, err := two.Drains.End(t.Context(), one.node.Self()); err != nil || d.Node.Draining() {
 		t.Fatalf("%+v, %v", d, err)
 	}

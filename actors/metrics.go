@@ -38,6 +38,7 @@ type metrics struct {
 	foreign  prometheus.Gauge
 	cost     *prometheus.CounterVec
 	deeds    *prometheus.CounterVec
+	left     *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -71,6 +72,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 		cost:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_model_cost_usd_total", Help: "What model calls of this node cost, by vendor."}, []string{"vendor"}),
 		deeds:    f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_audit_uses_total", Help: "Commands, file operations and logins through this node, by whether the audit log was told of them."}, []string{"result"}),
+		left:     f.NewCounterVec(prometheus.CounterOpts{Name: "bothy_departures_total", Help: "Tries to move a computer off this node, to drain it or to even out nodes, by how they ended."}, []string{"result"}),
 	}
 	m.begin()
 	return m
@@ -98,6 +100,9 @@ func (m *metrics) begin() {
 	}
 	for _, result := range []string{"succeeded", "failed"} {
 		m.builds.WithLabelValues(result)
+		m.saves.WithLabelValues(result)
+		m.restores.WithLabelValues(result)
+		m.left.WithLabelValues(result)
 	}
 	for _, result := range []string{"arrived", "failed"} {
 		m.webhooks.WithLabelValues(result)
@@ -195,6 +200,23 @@ func resultOf(err error) string {
 		return "failed"
 	}
 	return "succeeded"
+}
+
+// departed notes a try to move a computer off this node.
+func (m *metrics) departed(err error) { m.left.WithLabelValues(resultOf(err)).Inc() }
+
+// watchDrain exports whether this node gives away what it has, and what cannot go.
+func (m *metrics) watchDrain(reg prometheus.Registerer, draining func() bool, d *departures) {
+	f := promauto.With(reg)
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "bothy_node_draining", Help: "1 while this node drains: it takes nothing new and gives away what it has."}, func() float64 {
+		if draining() {
+			return 1
+		}
+		return 0
+	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "bothy_departures_staying", Help: "Computers that are to leave this node and could not when it was last tried."}, func() float64 {
+		return float64(d.staying())
+	})
 }
 
 // watchSaves exports how old the oldest change on this node is that no save has.

@@ -191,6 +191,7 @@ func Open(o Options) (*System, error) {
 	s.times = &timekeeper{cluster: o.Cluster, threads: s.Threads, metrics: m, log: o.Log, now: o.Now, wake: make(chan struct{}, 1)}
 	s.forgetting = &forgetter{own}
 	m.watchSaves(o.Registerer, own.savings, o.Now)
+	m.watchDrain(o.Registerer, s.draining, s.departures)
 	s.Accounts = &Accounts{cluster: o.Cluster, now: o.Now, startBalance: o.StartBalance}
 	s.Sessions = &Sessions{cluster: o.Cluster, bell: s.bell, vault: safe}
 	s.Ports = &Ports{cluster: o.Cluster, bell: s.bell}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -130,7 +131,12 @@ func (p *process) ask(method, path, body string) *http.Response {
 // apart from the first, and has the metrics of all that checked.
 func TestTenantsAndMetrics(t *testing.T) {
 	t.Parallel()
-	p := launch(t, "hut")[0]
+	certificate, pair := writePair(t, t.TempDir(), 1, "hut.test")
+	secured := "127.0.0.1:" + strconv.Itoa(freePorts(t, 1))
+	p := launchWith(t, fmt.Sprintf("blob: {directory: %q}\ntls: {addr: %q, certificate: %q, key: %q}\n", scratchDir(t), secured, certificate, pair), "hut")[0]
+	if _, err := shownAt(secured, "hut.test", nil); err == nil {
+		t.Error("a certificate that nobody signed was taken")
+	}
 	first := p.postThread("```bash\necho mine\n```")[0].Thread.ID
 
 	var account wire.Account
