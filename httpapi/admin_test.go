@@ -243,7 +243,7 @@ func TestWhatWasDoneIsAudited(t *testing.T) {
 	if seen != len(page.Data) {
 		t.Errorf("%d records in pages of two, %d at once", seen, len(page.Data))
 	}
-	for _, bad := range []string{"order=up", "cursor=x", "cursor=0", "since=yesterday", "limit=1001", "account=..%2F", "actor=" + strings.Repeat("a", 129)} {
+	for _, bad := range []string{"order=up", "class=all", "cursor=x", "cursor=0", "since=yesterday", "limit=1001", "account=..%2F", "actor=" + strings.Repeat("a", 129)} {
 		admin.do("GET", "/v1/admin/audit?"+bad, nil).is(400)
 	}
 }

@@ -69,11 +69,8 @@ func TestWhatIsDoneWithAComputerIsAudited(t *testing.T) {
 func (g *guestOfPages) uses() (said []string, raw string) {
 	g.t.Helper()
 	var page wire.AuditPage
-	g.do("GET", "/v1/admin/audit?limit=1000&resource="+g.box, nil).is(200).into(&page)
+	g.do("GET", "/v1/admin/audit?class=uses&limit=1000&resource="+g.box, nil).is(200).into(&page)
 	for _, a := range page.Data {
-		if a.FirstAt == nil {
-			continue
-		}
 		line := fmt.Sprintf("%s %s/%s %d by ", a.Action, a.Resource.Kind, a.Resource.ID, a.Count)
 		if a.Actor.KeyID != nil {
 			line += "a key"

@@ -84,9 +84,11 @@ type AuditQuery struct {
 	// Resource is the id of what was changed or of the computer it belongs to,
 	// alone or after its kind: "share/share_…".
 	Resource string
-	Since    time.Time // from then on
-	Until    time.Time // before then
-	Oldest   bool      // the oldest first, else the newest
+	// Class is AuditChange or AuditUse; AuditOld picks both.
+	Class  AuditClass
+	Since  time.Time // from then on
+	Until  time.Time // before then
+	Oldest bool      // the oldest first, else the newest
 	// Cursor goes on after a page: its Next.
 	Cursor uint64
 	Limit  int // 1 or more
@@ -147,6 +149,9 @@ func (q AuditQuery) picks(a AuditRecord) bool {
 		return false
 	}
 	if q.Actor != "" && !a.by(q.Actor) {
+		return false
+	}
+	if q.Class != AuditOld && (q.Class == AuditUse) != (a.Class == AuditUse) {
 		return false
 	}
 	if q.Action != "" && q.Action != a.Action && !(strings.HasSuffix(q.Action, ".") && strings.HasPrefix(a.Action, q.Action)) {

@@ -36,8 +36,21 @@ func TestUsesAreAudited(t *testing.T) {
 	if len(found) != 1 || found[0].Count != 3 || found[0].At.Sub(found[0].Since) != u.Age || found[0].By != by || found[0].Node != n2 {
 		t.Errorf("%+v", found)
 	}
-	if n := len(f.trail(AuditQuery{Action: "ssh.", Since: start})); n != 1 {
-		t.Errorf("%d SSH logins", n)
+	for name, tt := range map[string]struct {
+		q    AuditQuery
+		want int
+	}{
+		"SSH logins":    {AuditQuery{Action: "ssh."}, 1},
+		"by an SSH key": {AuditQuery{Actor: "sshkey_1"}, 1},
+		"by a key":      {AuditQuery{Actor: "key_a"}, 2},
+		"by the node":   {AuditQuery{Actor: string(n2)}, 0},
+		"uses":          {AuditQuery{Class: AuditUse}, 3},
+		"changes":       {AuditQuery{Class: AuditChange}, 1},
+	} {
+		tt.q.Since = start
+		if n := len(f.trail(tt.q)); n != tt.want {
+			t.Errorf("%s: %d records; want %d", name, n, tt.want)
+		}
 	}
 	f.check()
 }

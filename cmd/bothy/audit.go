@@ -97,7 +97,8 @@ type auditFlags struct {
 func (q *auditFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&q.Account, "account", "", "whose things: an account's id, self, or cluster (default: all that the key may see)")
-	flags.StringVar(&q.Actor, "actor", "", "id of the account, user, key or node that did it")
+	flags.StringVar(&q.Actor, "actor", "", "id of the account, user, key or node that did it, or of the session or SSH key that they came by")
+	flags.StringVar(&q.Class, "class", "", "changes alone, or uses alone: commands, terminals, files, logins")
 	flags.StringVar(&q.Action, "action", "", "such as key.revoke, or key. for all that is done to keys")
 	flags.StringVar(&q.Resource, "resource", "", "id of what it was done to, or of its computer")
 	flags.StringVar(&q.since, "since", "", "from this time on: 2026-01-31, 2026-01-31T12:00:00Z, or how long ago: 24h")

@@ -69,6 +69,15 @@ func auditQuery(c *gin.Context) (q state.AuditQuery, err error) {
 	if q.Limit = page.Limit; c.Query("limit") == "" {
 		q.Limit = door.DefaultLimit
 	}
+	switch class := c.Query("class"); class {
+	case "":
+	case "changes":
+		q.Class = state.AuditChange
+	case "uses":
+		q.Class = state.AuditUse
+	default:
+		return q, invalid("class", "class must be changes or uses")
+	}
 	switch order := c.Query("order"); order {
 	case "", "desc":
 	case "asc":

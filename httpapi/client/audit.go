@@ -22,9 +22,10 @@ func (c *Client) Audit() Audit { return Audit{c} }
 // AuditQuery picks audit records; empty fields pick all.
 type AuditQuery struct {
 	Account  string // an id, Self, or "cluster" for what is no account's
-	Actor    string // id of the account, user, key or node that did it
+	Actor    string // id of the account, user, key, node, session or SSH key that did it
 	Action   string // such as key.revoke, or key. for all of a noun
 	Resource string // id of what it was done to, or of the computer that belongs to
+	Class    string // changes or uses
 	Since    time.Time
 	Until    time.Time
 	Oldest   bool // the oldest first, else the newest
@@ -64,7 +65,7 @@ func (a Audit) page(ctx context.Context, q AuditQuery, cursor string, size int) 
 		order = "asc"
 	}
 	return get[wire.AuditPage](ctx, a.c, query(path("admin", "audit"), "account", q.Account, "actor", q.Actor, "action", q.Action,
-		"resource", q.Resource, "since", instant(q.Since), "until", instant(q.Until), "order", order, "cursor", cursor, "limit", strconv.Itoa(size)))
+		"resource", q.Resource, "class", q.Class, "since", instant(q.Since), "until", instant(q.Until), "order", order, "cursor", cursor, "limit", strconv.Itoa(size)))
 }
 
 func instant(at time.Time) string {
