@@ -114,4 +114,8 @@ func TestOlderClustersSayLess(t *testing.T) {
 		}
 		f.check()
 	}
+	made := computerMade(Computer{ID: comp, Name: "box", Source: "snap_1"})
+	if old, now := made.said(usesVersion-1), made.said(usesVersion); old != "box" || now != "box; from snapshot snap_1" {
+		t.Errorf("a computer made from a snapshot: %q, now %q", old, now)
+	}
 }
