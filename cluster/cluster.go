@@ -148,7 +148,7 @@ func (c *Cluster) openStore() (*store.Shelf, error) {
 
 func (c *Cluster) openTransport() (err error) {
 	c.transport, err = transport.Open(c.o.Listener, transport.Options{
-		Identity: c.identity, Resolve: c.roster.resolve, Member: c.roster.member, Admit: c.admit, Dial: c.o.Dial,
+		Identity: c.identity, Resolve: c.roster.resolve, Elsewhere: c.o.Resolve, Member: c.roster.member, Admit: c.admit, Dial: c.o.Dial,
 		Voters: c.certifiers, Log: c.log, Registerer: c.o.Registerer, Tracer: c.o.Tracer,
 		Causes: func() bool { return c.roster.version() >= state.CauseVersion },
 	})

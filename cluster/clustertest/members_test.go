@@ -2,12 +2,15 @@ package clustertest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/bothy-computer/bothy/cluster"
 	"github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 )
 
 func TestWipedDirectoryUnderAnOldNameIsRefused(t *testing.T) {
@@ -113,4 +116,25 @@ func TestTokenIsUsedOnce(t *testing.T) {
 			t.Fatalf("a token used twice: %v", err)
 		}
 	}
+}
+
+// TestANodeIsFoundWhereRumourHasIt has a voter come back at another address while one
+// more is away. The third alone has the newest records, so it has to lead, by the vote
+// of one whose old address they tell and whose new one they cannot: nobody leads.
+func TestANodeIsFoundWhereRumourHasIt(t *testing.T) {
+	var at sync.Map // where each node is, as gossip tells
+	c := New(t, 3, Options{Node: func(_ int, o *cluster.Options) {
+		at.Store(o.Identity.Node(), o.Addrs.Peer)
+		o.Resolve = func(id state.NodeID) (string, bool) {
+			addr, ok := at.Load(id)
+			return fmt.Sprint(addr), ok
+		}
+	}})
+	c.Voters(0, 3)
+	c.Stop(0)
+	must(t, newAgent(within(t, Patience), c.Node(1), "agent_before"))
+	c.Kill(2)
+	c.Start(0)
+	c.WaitReady(0)
+	must(t, newAgent(within(t, Patience), c.Node(0), "agent_after"))
 }

@@ -41,6 +41,17 @@ func (t *Transport) tryDial(ctx context.Context, node state.NodeID, proto string
 	if !ok {
 		return nil, nack(node, UnknownNode, nil)
 	}
+	c, err := t.dialAt(ctx, node, addr, proto)
+	if err == nil || ctx.Err() != nil || t.o.Elsewhere == nil {
+		return c, err
+	}
+	if other, ok := t.o.Elsewhere(node); ok && other != addr {
+		return t.dialAt(ctx, node, other, proto)
+	}
+	return nil, err
+}
+
+func (t *Transport) dialAt(ctx context.Context, node state.NodeID, addr, proto string) (*tls.Conn, error) {
 	connectCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 	raw, err := t.o.Dial(connectCtx, node, addr)
 	cancel()

@@ -40,6 +40,10 @@ type Options struct {
 	Identity *identity.Identity
 	// Resolve says where a node takes other nodes (host:port) at this moment.
 	Resolve func(node state.NodeID) (addr string, ok bool)
+	// Elsewhere is another place where a node may be, tried when it is not where
+	// Resolve says: what is recorded may be older than what is rumoured. Nil knows
+	// none.
+	Elsewhere func(node state.NodeID) (addr string, ok bool)
 	// Member reports whether a node with this key is a member. A node that has
 	// just joined must also know the peers of its Admission as members until
 	// its own records say so.
