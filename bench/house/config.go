@@ -14,7 +14,8 @@ type Shape struct {
 	Warm   int   // blank computers that each node keeps
 	Memory int64 // of a computer, in bytes
 	Disk   int64 // of a computer, in bytes; 0 is smallDisk
-	// Apart has each node in a network namespace and on a file system of its own.
+	// Apart has each node in a network namespace, on a file system and by a clock
+	// of its own.
 	Apart bool
 	// Saves is a directory that all nodes save computers to; "" is none.
 	Saves string

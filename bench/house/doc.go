@@ -5,4 +5,7 @@
 //	node.go     one process: start, kill, end
 //	clear.go    what a node leaves when it was killed: computers, mounts, links
 //	config.go   what the nodes are told
+//	town.go     nodes kept apart, each in a namespace and on a disk of its own
+//	clock.go    nodes whose time of day can be set
+//	faults.go   what is done to nodes; slow.go and replace.go have more of it
 package house

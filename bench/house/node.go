@@ -63,13 +63,13 @@ func (h *House) nextName() string {
 
 // call gives a node that does not run a name, and a directory after it.
 func (h *House) call(n *Node, name string) {
-	within, argv := h.dir, []string(nil)
+	within := h.dir
 	if n.lot != nil {
-		within, argv = n.lot.disk, []string{"nsenter", "--net=/run/netns/" + n.lot.name, "--"}
+		within = n.lot.disk
 	}
 	n.Name, n.Dir = name, filepath.Join(within, name)
-	n.argv = append(argv, h.bothy, "up", "--id", name, "--data-dir", n.Dir, "--config", h.config,
-		"--http", n.at[0], "--peer", n.at[1], "--gossip", n.at[2], "--ops", n.at[3], "--ssh", n.at[4])
+	n.argv = []string{h.bothy, "up", "--id", name, "--data-dir", n.Dir, "--config", h.config,
+		"--http", n.at[0], "--peer", n.at[1], "--gossip", n.at[2], "--ops", n.at[3], "--ssh", n.at[4]}
 }
 
 // PID is the node's process.
@@ -95,7 +95,11 @@ func (n *Node) Launch() error {
 	cmd.Stdout, cmd.Stderr = log, log
 	// Its own group: a Ctrl-C here must not end it before it was cleared.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if n.lot != nil {
+		start = func() error { return n.lot.within(func() error { return n.lot.clock.start(cmd) }) }
+	}
+	if err := start(); err != nil {
 		return fmt.Errorf("start node %s: %w", n.Name, err)
 	}
 	n.cmd, n.ended = cmd, make(chan error, 1)

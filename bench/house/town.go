@@ -17,8 +17,9 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// A town is the machine's nodes kept apart: each in a network namespace and on a
-// file system of its own, all on one bridge, where this process is too.
+// A town is the machine's nodes kept apart: each in a network namespace, on a
+// file system and by a clock of its own, all on one bridge, where this process is
+// too.
 type town struct {
 	name  string // of the bridge, and what all names begin with
 	base  netip.Addr
@@ -31,6 +32,8 @@ type lot struct {
 	name string // of its namespace
 	addr netip.Addr
 	disk string // where its file system is mounted
+
+	clock clock
 }
 
 // ThisMachine in a Shape's Vendor is where nodes of a town reach this process.

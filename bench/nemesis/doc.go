@@ -1,7 +1,7 @@
 // Package nemesis plays against a cluster of real nodes: clients work through all
 // of them, while nodes are killed, stopped, cut off, deafened, filled up, slowed down,
-// restarted, drained and replaced, and at the end every client's witness says whether
-// what it was told has held.
+// set to another time, restarted, drained and replaced, and at the end every client's
+// witness says whether what it was told has held.
 //
 //	play.go       one play: a house, witnesses at work, faults in turn, the judgement
 //	faults.go     what is done to nodes, and undone

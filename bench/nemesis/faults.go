@@ -3,6 +3,7 @@ package nemesis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/bothy-computer/bothy/bench/house"
@@ -41,6 +42,7 @@ var faults = []fault{
 	{"rolling restart of all, first", time.Millisecond, 10 * time.Millisecond, roll},
 	{"kill -9 of all, first", time.Second, 5 * time.Second, killAll},
 	{"two SIGSTOPs, first", 2 * time.Second, 15 * time.Second, pauseTwo},
+	{"wrong clock of the leader or", 5 * time.Second, 25 * time.Second, jump},
 }
 
 func start(ctx context.Context, nodes ...*house.Node) func() error {
@@ -136,4 +138,43 @@ func replace(ctx context.Context, p *game, nodes []*house.Node) (func() error, e
 
 func succeed(ctx context.Context, p *game, nodes []*house.Node) (func() error, error) {
 	return func() error { return p.house.Succeed(ctx, nodes[0]) }, nodes[0].Lose(ctx)
+}
+
+const (
+	// mostSlip is how far a clock jumps as one that is corrected does, and mostLeap
+	// as one that was set wrongly does.
+	mostSlip = 30 * time.Second
+	mostLeap = 2 * time.Hour
+)
+
+// leap is a clock that was wrong.
+type leap struct {
+	ahead    time.Duration
+	from, to time.Time
+}
+
+func jump(ctx context.Context, p *game, nodes []*house.Node) (func() error, error) {
+	if !house.ClocksMove {
+		fmt.Fprintln(p.Out, "         no clock can be set on this machine")
+		return nil, nil
+	}
+	n, most := nodes[0], mostLeap
+	if p.random.IntN(2) == 0 {
+		most = mostSlip
+	}
+	ahead := (time.Duration(p.random.Int64N(int64(2*most))) - most).Truncate(time.Second)
+	if p.random.IntN(2) == 0 {
+		leader, _, err := p.house.Leader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		n = leader
+	}
+	fmt.Fprintf(p.Out, "         %s is %s ahead\n", n.Name, ahead)
+	p.leaps = append(p.leaps, leap{ahead: ahead, from: time.Now()})
+	undo := func() error {
+		p.leaps[len(p.leaps)-1].to = time.Now()
+		return n.MoveClock(0)
+	}
+	return undo, n.MoveClock(ahead)
 }

@@ -55,6 +55,7 @@ type game struct {
 	key     string         // of the tenant that everything is of
 	account string
 	random  *rand.Rand // of the faults alone: clients are not in step
+	leaps   []leap     // of clocks; judges read them once all faults are over
 }
 
 // Play plays, and prints what was done and seen. The error is what did not hold.

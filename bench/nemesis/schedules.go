@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bothy-computer/bothy/httpapi/wire"
@@ -13,14 +14,23 @@ const (
 	schedulePace = 5 * time.Second
 	// scheduleLead is how far ahead each is due.
 	scheduleLead = 6 * time.Second
-	dueText      = "say hello" // needs no computer
+	// tooLate is how long after its time a tick does not run any more.
+	tooLate = time.Hour
+	dueText = "say hello" // needs no computer
 )
 
 // schedules are due once each, wherever the leader is then.
 type schedules struct {
-	p    *game
-	at   home
-	made []string
+	p      *game
+	at     home
+	made   []due
+	missed int
+}
+
+// due is a schedule, when it was asked for and when its time is.
+type due struct {
+	id        string
+	asked, at time.Time
 }
 
 func newSchedules(p *game, at home) *schedules { return &schedules{p: p, at: at} }
@@ -28,10 +38,12 @@ func newSchedules(p *game, at home) *schedules { return &schedules{p: p, at: at}
 func (w *schedules) work(ctx context.Context) {
 	for n := 0; sleep(ctx, schedulePace) == nil; n++ {
 		call, cancel := context.WithTimeout(context.Background(), patience)
+		one := due{asked: time.Now(), at: time.Now().Add(scheduleLead)}
 		made, err := w.p.through(n).Schedules().Create(call, wire.WriteSchedule{Name: wire.Some(fmt.Sprintf("due %d", n)), Task: wire.Some(dueText),
-			EnvironmentID: wire.Some(w.at.environment), ScheduledTime: wire.Some(time.Now().Add(scheduleLead).UTC().Format(time.RFC3339Nano))})
+			EnvironmentID: wire.Some(w.at.environment), ScheduledTime: wire.Some(one.at.UTC().Format(time.RFC3339Nano))})
 		if err == nil {
-			w.made = append(w.made, made.ID)
+			one.id = made.ID
+			w.made = append(w.made, one)
 		}
 		cancel()
 	}
@@ -39,19 +51,32 @@ func (w *schedules) work(ctx context.Context) {
 
 func (w *schedules) judge(ctx context.Context) (string, error) {
 	var wrong []error
-	for _, id := range w.made {
-		s, err := w.one(ctx, id)
+	for _, d := range w.made {
+		s, err := w.one(ctx, d.id)
 		if err != nil {
 			return "", err
 		}
-		if s.RunCount != 1 || s.SuccessCount+s.FailureCount != 1 || s.MissedCount != 0 {
-			wrong = append(wrong, fmt.Errorf("schedule %s: %d runs, %d succeeded, %d failed, %d missed", id, s.RunCount, s.SuccessCount, s.FailureCount, s.MissedCount))
+		missed := int64(0)
+		if s.MissedCount == 1 && w.mayMiss(d) {
+			missed = 1
+			w.missed++
+		}
+		if runs := 1 - missed; s.RunCount != runs || s.SuccessCount+s.FailureCount != runs || s.MissedCount != missed {
+			wrong = append(wrong, fmt.Errorf("schedule %s: %d runs, %d succeeded, %d failed, %d missed", d.id, s.RunCount, s.SuccessCount, s.FailureCount, s.MissedCount))
 		}
 	}
-	if len(w.made) == 0 {
+	if len(w.made) == w.missed {
 		wrong = append(wrong, errors.New("none was made"))
 	}
-	return fmt.Sprintf("%d, each ran once", len(w.made)), errors.Join(wrong...)
+	return fmt.Sprintf("%d, each ran once, but for %d that a wrong clock was late for", len(w.made), w.missed), errors.Join(wrong...)
+}
+
+// mayMiss says whether a clock was so far ahead while the tick waited that it
+// seemed too late for it.
+func (w *schedules) mayMiss(d due) bool {
+	return slices.ContainsFunc(w.p.leaps, func(l leap) bool {
+		return l.ahead > tooLate-patience && l.to.After(d.asked) && l.from.Before(d.at.Add(patience))
+	})
 }
 
 // one waits for the end of a schedule's run.
