@@ -21,8 +21,9 @@ const (
 	CertificateLifetime = 90 * 24 * time.Hour
 	// authorityLifetime is how long the authority's own certificate is valid.
 	authorityLifetime = 20 * 365 * 24 * time.Hour
-	// backdate forgives a peer whose clock is behind.
-	backdate = time.Hour
+	// backdate forgives a peer whose clock is behind, or an issuer whose clock was
+	// ahead: also by a wrong time zone.
+	backdate = 24 * time.Hour
 )
 
 // authority signs the certificates of one cluster's nodes.

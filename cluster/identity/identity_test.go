@@ -204,6 +204,23 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+func TestAnIssuersWrongClockCutsNobodyOff(t *testing.T) {
+	ahead := func() time.Time { return time.Now().Add(14 * time.Hour) } // the furthest time zone
+	first, err := Open(Options{Dir: t.TempDir(), Now: ahead})
+	must(t, err)
+	defer first.Close()
+	must(t, first.Bootstrap())
+	text, err := first.Issue(open(t, t.TempDir()).Bearer())
+	must(t, err)
+	cert, err := decodeCertificate(text)
+	must(t, err)
+	ca, err := first.Authority()
+	must(t, err)
+	if _, err := Verify(cert, ca, x509.ExtKeyUsageServerAuth, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRenewal(t *testing.T) {
 	clock := time.Now()
 	id, err := Open(Options{Dir: t.TempDir(), Now: func() time.Time { return clock }})
