@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"math"
 
 	"github.com/bothy-computer/bothy/cluster/state"
 )
@@ -29,13 +30,7 @@ func (t *Threads) Follow(_ context.Context, thread state.ThreadID, after uint64)
 // node stops.
 func (f *Follower) Next(ctx context.Context) ([]state.Event, error) {
 	for {
-		events, err := applied(f.cluster, func(v *state.View) (found []state.Event, err error) {
-			err = v.Events(f.thread, f.last, func(e state.Event) bool {
-				found = append(found, e)
-				return len(found) < maxFollowed
-			})
-			return found, err
-		})
+		events, err := f.Read(f.last, math.MaxUint64)
 		if err != nil {
 			return nil, err
 		}
@@ -43,11 +38,28 @@ func (f *Follower) Next(ctx context.Context) ([]state.Event, error) {
 			f.last = events[len(events)-1].Seq
 			return events, nil
 		}
-		if err := f.bell.wait(ctx, f.ear); err != nil {
+		if err := f.Wait(ctx); err != nil {
 			return nil, err
 		}
 	}
 }
+
+// Read returns the first events after a seq and up to another, at most
+// maxFollowed, whatever Next has given; none if there is none now.
+func (f *Follower) Read(after, upTo uint64) ([]state.Event, error) {
+	return applied(f.cluster, func(v *state.View) (found []state.Event, err error) {
+		err = v.Events(f.thread, after, func(e state.Event) bool {
+			if e.Seq <= upTo {
+				found = append(found, e)
+			}
+			return e.Seq < upTo && len(found) < maxFollowed
+		})
+		return found, err
+	})
+}
+
+// Wait returns when the log may have grown since it last did; it ends as Next does.
+func (f *Follower) Wait(ctx context.Context) error { return f.bell.wait(ctx, f.ear) }
 
 // Close gives the follower's place back.
 func (f *Follower) Close() { f.bell.drop(f.ear) }

@@ -36,7 +36,7 @@ func Stand(o Options, sys *actors.System) Options {
 // runs follows a thread as an interface, which the doors' tests can stand in for.
 type runs struct{ *actors.Threads }
 
-func (r runs) Follow(ctx context.Context, thread state.ThreadID, after uint64) door.Follower {
+func (r runs) Follow(ctx context.Context, thread state.ThreadID, after uint64) computeragents.Follower {
 	return r.Threads.Follow(ctx, thread, after)
 }
 

@@ -33,7 +33,7 @@ type Runs interface {
 	Start(context.Context, actors.Caller, actors.NewRun) (actors.Started, error)
 	Cancel(context.Context, actors.Caller, state.ThreadID) error
 	Resume(context.Context, actors.Caller, state.ThreadID) (state.Thread, error)
-	Follow(ctx context.Context, thread state.ThreadID, after uint64) door.Follower
+	Follow(ctx context.Context, thread state.ThreadID, after uint64) Follower
 }
 
 // Agents keeps agents.
@@ -133,6 +133,8 @@ type API struct {
 	gatherer prometheus.Gatherer
 	version  string
 	began    time.Time
+	// broadcasts are of the threads that are followed now.
+	broadcasts broadcasts
 }
 
 // New makes the API.
@@ -140,7 +142,8 @@ func New(o Options) *API {
 	if o.Requests == 0 {
 		o.Requests = DefaultRequests
 	}
-	a := &API{Nouns: o.Nouns, links: o.Links, gatherer: o.Gatherer, version: o.Version, began: o.Began}
+	a := &API{Nouns: o.Nouns, links: o.Links, gatherer: o.Gatherer, version: o.Version, began: o.Began,
+		broadcasts: broadcasts{all: map[state.ThreadID]*broadcast{}}}
 	a.Door = door.New(o.Shared, door.Dialect{Name: "computer_agents", Requests: o.Requests, Window: Window, Refuse: a.refuse})
 	return a
 }

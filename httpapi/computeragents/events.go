@@ -65,39 +65,20 @@ func resumeAt(query, header string) (uint64, error) {
 	return seq, nil
 }
 
-// replayBatch is how many events a replay reads at once: the records are not
-// held while a slow client reads.
-const replayBatch = 256
-
 // replay sends the thread's events after a seq up to the newest one now.
 func (a *API) replay(s *door.Stream, thread state.Thread, after uint64) error {
+	f := a.Runs.Follow(s.Context(), thread.ID, after)
+	defer f.Close()
 	scribe := NewScribe()
 	for after < thread.LastSeq {
-		events, err := a.batch(thread, after)
-		if err != nil || len(events) == 0 {
+		p, err := a.compose(scribe, thread, f, after, thread.LastSeq)
+		if err != nil || p.last == after {
 			return err
 		}
-		for _, e := range events {
-			if err := a.write(s, scribe, thread, e); err != nil {
-				return err
-			}
-			after = e.Seq
-		}
-		if err := s.Flush(); err != nil {
+		if err := s.Send(p.text); err != nil {
 			return err
 		}
+		after = p.last
 	}
 	return nil
-}
-
-func (a *API) batch(thread state.Thread, after uint64) (events []state.Event, err error) {
-	v := a.Records.StaleView()
-	defer v.Close()
-	err = v.Events(thread.ID, after, func(e state.Event) bool {
-		if e.Seq <= thread.LastSeq {
-			events = append(events, e)
-		}
-		return e.Seq < thread.LastSeq && len(events) < replayBatch
-	})
-	return events, err
 }

@@ -67,30 +67,44 @@ func (a *API) streamRun(s *door.Stream, started actors.Started, made bool) error
 func (a *API) follow(s *door.Stream, thread state.Thread, after uint64, until state.RunID) error {
 	f := a.Runs.Follow(s.Context(), thread.ID, after)
 	defer f.Close()
-	scribe := NewScribe()
+	all := a.broadcasts.join(thread, after)
+	defer a.broadcasts.leave(all)
+	l := &listener{api: a, all: all, f: f, at: after}
 	for {
-		events, err := door.Next(s.Context(), f, s.Quiet())
-		if err == nil && events == nil {
-			err = a.quiet(s, thread.ID, until)
-		}
-		if errors.Is(err, door.ErrOver) {
-			return nil
-		}
-		if err != nil {
+		p, err := l.next()
+		switch {
+		case err != nil:
 			return err
-		}
-		for _, e := range events {
-			if err := a.write(s, scribe, thread, e); err != nil {
+		case p.last > p.after:
+			text, ended := p.until(until)
+			if err := s.Send(text); err != nil || ended {
 				return err
 			}
-			if until != "" && e.Run == until && e.Kind == state.EventRunCompleted {
-				return s.Flush()
+		default:
+			if err := a.rest(s, f, thread.ID, until); err != nil {
+				return over(err)
 			}
 		}
-		if err := s.Flush(); err != nil {
-			return err
-		}
 	}
+}
+
+// rest waits for more, for as long as a stream may be silent.
+func (a *API) rest(s *door.Stream, f Follower, thread state.ThreadID, until state.RunID) error {
+	ctx, cancel := context.WithTimeout(s.Context(), s.Quiet())
+	defer cancel()
+	err := f.Wait(ctx)
+	if err != nil && ctx.Err() != nil && s.Context().Err() == nil {
+		return a.quiet(s, thread, until)
+	}
+	return err
+}
+
+// over is a stream's end, which is no failure when there is nothing more.
+func over(err error) error {
+	if errors.Is(err, door.ErrOver) {
+		return nil
+	}
+	return err
 }
 
 // quiet is what a silent stream does: ping, and see whether there is anything
@@ -100,25 +114,6 @@ func (a *API) quiet(s *door.Stream, thread state.ThreadID, until state.RunID) er
 		return err
 	}
 	return a.Over(thread, until)
-}
-
-// write puts the lines of one event into the stream. The id is on the last of
-// them: a client that resumes from it has seen them all.
-func (a *API) write(s *door.Stream, scribe *Scribe, thread state.Thread, e state.Event) error {
-	lines, err := a.lines(scribe, thread, e)
-	if err != nil {
-		return err
-	}
-	for i, line := range lines {
-		id := uint64(0)
-		if i == len(lines)-1 {
-			id = e.Seq
-		}
-		if err := s.Add(id, line); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // lines translates an event, after telling the scribe what it has missed.

@@ -118,27 +118,39 @@ func (s *Stream) headers() {
 
 // Add puts an event into the buffer: one line of JSON. An id other than 0 is
 // the one a client gives to resume after it.
-func (s *Stream) Add(id uint64, event any) error {
-	field := ""
-	if id != 0 {
-		field = "id: " + strconv.FormatUint(id, 10) + "\n"
+func (s *Stream) Add(id uint64, event any) error { return s.add(numbered(id), event) }
+
+func numbered(id uint64) string {
+	if id == 0 {
+		return ""
 	}
-	return s.add(field, event)
+	return "id: " + strconv.FormatUint(id, 10) + "\n"
+}
+
+// AppendEvent adds an event to a text, as Add does, for Send.
+func AppendEvent(text []byte, id uint64, event any) ([]byte, error) {
+	return appendEvent(text, numbered(id), event)
+}
+
+func appendEvent(text []byte, field string, event any) ([]byte, error) {
+	b, err := json.Marshal(event)
+	if err != nil {
+		return text, fmt.Errorf("write event: %w", err)
+	}
+	text = append(append(text, field...), "data: "...)
+	return append(append(text, b...), "\n\n"...), nil
 }
 
 // AddNamed puts an event with a name and no id into the buffer.
 func (s *Stream) AddNamed(name string, event any) error { return s.add("event: "+name+"\n", event) }
 
 func (s *Stream) add(field string, event any) error {
-	b, err := json.Marshal(event)
-	if err != nil {
-		return fmt.Errorf("write event: %w", err)
-	}
 	buf := s.buffer()
-	buf.WriteString(field)
-	buf.WriteString("data: ")
-	buf.Write(b)
-	buf.WriteString("\n\n")
+	text, err := appendEvent(buf.AvailableBuffer(), field, event)
+	if err != nil {
+		return err
+	}
+	buf.Write(text)
 	if buf.Len() >= flushAt {
 		return s.Flush()
 	}
@@ -161,14 +173,27 @@ func (s *Stream) Flush() error {
 	if s.buf == nil {
 		return nil
 	}
-	_, err := s.c.Writer.Write(s.buf.Bytes())
-	if err == nil {
-		err = s.control.Flush()
-	}
+	err := s.send(s.buf.Bytes())
 	if s.buf.Cap() <= maxKeptBuffer {
 		s.door.Streams.buffers.Put(s.buf)
 	}
 	s.buf = nil
+	return err
+}
+
+// Send sends a text of AppendEvent, after what is in the buffer.
+func (s *Stream) Send(text []byte) error {
+	if err := s.Flush(); err != nil || len(text) == 0 {
+		return err
+	}
+	return s.send(text)
+}
+
+func (s *Stream) send(text []byte) error {
+	_, err := s.c.Writer.Write(text)
+	if err == nil {
+		err = s.control.Flush()
+	}
 	s.wrote = s.door.Now()
 	if err != nil {
 		s.reason = "unwritable"
