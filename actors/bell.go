@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
@@ -12,42 +13,58 @@ import (
 // is rung by the apply loop, never blocks it, and says only "look again".
 type bell struct {
 	mu      sync.Mutex
-	ears    map[state.Noun]map[string]map[*ear]struct{}
+	crowds  map[state.Noun]map[string]*crowd
 	drained chan struct{}
+}
+
+// crowd is all who wait for one record.
+type crowd struct {
+	rings atomic.Uint64 // so far, counted before anybody is told
+	ears  map[*ear]struct{}
+}
+
+func (c *crowd) ring() {
+	c.rings.Add(1)
+	for e := range c.ears {
+		signal(e.rung)
+	}
 }
 
 // ear is one who waits. A ring while it is busy is kept as one.
 type ear struct {
-	noun state.Noun
-	id   string
-	rung chan struct{}
+	noun  state.Noun
+	id    string
+	crowd *crowd
+	rung  chan struct{}
 }
 
 func newBell() *bell {
-	return &bell{ears: map[state.Noun]map[string]map[*ear]struct{}{}, drained: make(chan struct{})}
+	return &bell{crowds: map[state.Noun]map[string]*crowd{}, drained: make(chan struct{})}
 }
 
 // listen waits for one record's changes until the ear is dropped.
 func (b *bell) listen(noun state.Noun, id string) *ear {
-	e := &ear{noun: noun, id: id, rung: make(chan struct{}, 1)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ears[noun] == nil {
-		b.ears[noun] = map[string]map[*ear]struct{}{}
+	if b.crowds[noun] == nil {
+		b.crowds[noun] = map[string]*crowd{}
 	}
-	if b.ears[noun][id] == nil {
-		b.ears[noun][id] = map[*ear]struct{}{}
+	c := b.crowds[noun][id]
+	if c == nil {
+		c = &crowd{ears: map[*ear]struct{}{}}
+		b.crowds[noun][id] = c
 	}
-	b.ears[noun][id][e] = struct{}{}
+	e := &ear{noun: noun, id: id, crowd: c, rung: make(chan struct{}, 1)}
+	c.ears[e] = struct{}{}
 	return e
 }
 
 func (b *bell) drop(e *ear) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.ears[e.noun][e.id], e)
-	if len(b.ears[e.noun][e.id]) == 0 {
-		delete(b.ears[e.noun], e.id)
+	delete(e.crowd.ears, e)
+	if len(e.crowd.ears) == 0 && b.crowds[e.noun][e.id] == e.crowd {
+		delete(b.crowds[e.noun], e.id)
 	}
 }
 
@@ -55,8 +72,8 @@ func (b *bell) drop(e *ear) {
 func (b *bell) ring(c state.Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for e := range b.ears[c.Noun][c.ID] {
-		signal(e.rung)
+	if crowd := b.crowds[c.Noun][c.ID]; crowd != nil {
+		crowd.ring()
 	}
 }
 
@@ -64,11 +81,9 @@ func (b *bell) ring(c state.Change) {
 func (b *bell) ringAll() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, ids := range b.ears {
-		for _, ears := range ids {
-			for e := range ears {
-				signal(e.rung)
-			}
+	for _, ids := range b.crowds {
+		for _, crowd := range ids {
+			crowd.ring()
 		}
 	}
 }

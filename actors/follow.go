@@ -30,7 +30,7 @@ func (t *Threads) Follow(_ context.Context, thread state.ThreadID, after uint64)
 // node stops.
 func (f *Follower) Next(ctx context.Context) ([]state.Event, error) {
 	for {
-		events, err := f.Read(f.last, math.MaxUint64)
+		events, _, err := f.Read(f.last, math.MaxUint64)
 		if err != nil {
 			return nil, err
 		}
@@ -45,9 +45,9 @@ func (f *Follower) Next(ctx context.Context) ([]state.Event, error) {
 }
 
 // Read returns the first events after a seq and up to another, at most
-// maxFollowed, whatever Next has given; none if there is none now.
-func (f *Follower) Read(after, upTo uint64) ([]state.Event, error) {
-	return applied(f.cluster, func(v *state.View) (found []state.Event, err error) {
+// maxFollowed, whatever Next has given, and whether there are more.
+func (f *Follower) Read(after, upTo uint64) (events []state.Event, more bool, err error) {
+	events, err = applied(f.cluster, func(v *state.View) (found []state.Event, err error) {
 		err = v.Events(f.thread, after, func(e state.Event) bool {
 			if e.Seq <= upTo {
 				found = append(found, e)
@@ -56,10 +56,16 @@ func (f *Follower) Read(after, upTo uint64) ([]state.Event, error) {
 		})
 		return found, err
 	})
+	return events, len(events) == maxFollowed && events[maxFollowed-1].Seq < upTo, err
 }
 
 // Wait returns when the log may have grown since it last did; it ends as Next does.
 func (f *Follower) Wait(ctx context.Context) error { return f.bell.wait(ctx, f.ear) }
+
+// Rings is how often the log may have grown since this thread was first followed
+// here by anybody who still does. What is read after it was asked for holds all
+// that it counts.
+func (f *Follower) Rings() uint64 { return f.ear.crowd.rings.Load() }
 
 // Close gives the follower's place back.
 func (f *Follower) Close() { f.bell.drop(f.ear) }

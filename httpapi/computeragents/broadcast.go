@@ -13,10 +13,13 @@ import (
 type Follower interface {
 	door.Follower
 	// Read returns events after one seq and up to another, some at a time and the
-	// first ones first; none if there is none now.
-	Read(after, upTo uint64) ([]state.Event, error)
+	// first ones first, and whether there are more.
+	Read(after, upTo uint64) (events []state.Event, more bool, err error)
 	// Wait returns when there may be more, or with why it did not.
 	Wait(context.Context) error
+	// Rings is how often there may have been more, for everybody who follows now.
+	// What is read after it was asked for holds all that it counts.
+	Rings() uint64
 }
 
 const (
@@ -32,6 +35,7 @@ type piece struct {
 	after, last uint64 // the seqs before its first event and of its last one
 	text        []byte
 	ends        []runEnd
+	more        bool // as much was read as may be at once
 }
 
 // runEnd is where a run's last line ends in a piece.
@@ -54,7 +58,7 @@ func (p piece) until(run state.RunID) ([]byte, bool) {
 // compose writes the events after a seq, and up to another, as lines.
 func (a *API) compose(scribe *Scribe, thread state.Thread, f Follower, after, upTo uint64) (piece, error) {
 	p := piece{after: after, last: after}
-	events, err := f.Read(after, upTo)
+	events, more, err := f.Read(after, upTo)
 	if err != nil {
 		return p, err
 	}
@@ -79,6 +83,7 @@ func (a *API) compose(scribe *Scribe, thread state.Thread, f Follower, after, up
 			break
 		}
 	}
+	p.more = more || len(events) > 0 && p.last < events[len(events)-1].Seq
 	return p, nil
 }
 
@@ -104,6 +109,9 @@ type broadcast struct {
 	bytes  int     // of pieces
 	shared bool    // somebody else follows: pieces are worth keeping
 	scribe *Scribe // at tip; nil knows nothing
+	looked bool    // at the log, after as many
+	rings  uint64
+	over   error // ErrOver once there is nothing to come, as seen then
 }
 
 // join takes part in a thread's broadcast; leave must be called.
@@ -146,56 +154,118 @@ type listener struct {
 	self *Scribe // of one who is behind
 }
 
-// next returns the piece that follows, without an event when there is none now.
-func (l *listener) next() (piece, error) {
-	p, upTo, err := l.all.next(l.api, l.f, l.at)
+// listen sends what there is and what comes.
+func (l *listener) listen(s *door.Stream, until state.RunID) error {
+	thread := l.all.thread.ID
+	for woken := false; ; woken = true {
+		sent, err := l.catchUp(s, until)
+		if err == nil && woken && !sent { // by something that is no event
+			err = l.over(until)
+		}
+		if err == nil {
+			err = l.api.rest(s, l.f, thread, until)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// over is ErrOver when nothing is to come.
+func (l *listener) over(until state.RunID) error {
+	if until != "" {
+		return l.api.Over(l.all.thread.ID, until)
+	}
+	l.all.mu.Lock()
+	defer l.all.mu.Unlock()
+	return l.all.over
+}
+
+// catchUp sends what there is now.
+func (l *listener) catchUp(s *door.Stream, until state.RunID) (sent bool, err error) {
+	for more := true; more; {
+		var p piece
+		if p, more, err = l.next(); err != nil {
+			return sent, err
+		}
+		sent = sent || p.last > p.after
+		text, ended := p.until(until)
+		if err := s.Send(text); err != nil {
+			return sent, err
+		}
+		if ended {
+			return sent, door.ErrOver
+		}
+	}
+	return sent, nil
+}
+
+// next returns the piece that follows, without an event when there is none now, and
+// whether there may be another already; if not, the follower's Wait tells of more.
+func (l *listener) next() (p piece, more bool, err error) {
+	p, upTo, more, err := l.all.next(l.api, l.f, l.at)
 	if upTo == 0 || err != nil {
 		l.self, l.at = nil, p.last
-		return p, err
+		return p, more, err
 	}
 	if l.self == nil {
 		l.self = NewScribe()
 	}
 	p, err = l.api.compose(l.self, l.all.thread, l.f, l.at, upTo)
-	if err == nil && p.last == l.at && upTo != math.MaxUint64 {
+	behind := upTo != math.MaxUint64
+	if err == nil && p.last == l.at && behind {
 		p.last = upTo // what was there is pruned
 	}
 	l.at = p.last
-	return p, err
+	return p, behind || p.more, err
 }
 
-// next is the piece after a seq. One who is not where others are is told up to
-// where to read by itself instead.
-func (b *broadcast) next(a *API, f Follower, at uint64) (p piece, upTo uint64, err error) {
+// next is the piece after a seq, and whether there is another one after it. One who
+// is not where others are is told up to where to read by itself instead.
+func (b *broadcast) next(a *API, f Follower, at uint64) (p piece, upTo uint64, more bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if at > b.tip {
-		return piece{last: at}, math.MaxUint64, nil
+		return piece{last: at}, math.MaxUint64, false, nil
 	}
 	for _, p := range b.pieces {
 		if p.after == at {
-			return p, 0, nil
+			return p, 0, p.more || p.last < b.tip, nil
 		}
 		if p.after > at {
-			return piece{last: at}, p.after, nil
+			return piece{last: at}, p.after, false, nil
 		}
 	}
 	if at < b.tip {
-		return piece{last: at}, b.tip, nil
+		return piece{last: at}, b.tip, false, nil
+	}
+	p, err = b.advance(a, f)
+	return p, 0, p.more, err
+}
+
+// advance reads and writes what is new, if anything can be.
+func (b *broadcast) advance(a *API, f Follower) (piece, error) {
+	rings := f.Rings()
+	if b.looked && rings == b.rings {
+		return piece{after: b.tip, last: b.tip}, nil
 	}
 	if b.scribe == nil {
 		b.scribe = NewScribe()
 	}
-	p, err = a.compose(b.scribe, b.thread, f, at, math.MaxUint64)
+	p, err := a.compose(b.scribe, b.thread, f, b.tip, math.MaxUint64)
 	if err != nil {
 		b.scribe = nil // it may have seen a part
-		return piece{last: at}, 0, err
+		return piece{last: b.tip}, err
+	}
+	b.looked, b.rings = !p.more, rings
+	if p.last == p.after {
+		b.over = a.Over(b.thread.ID, "")
 	}
 	b.tip = p.last
-	if p.last > at && b.shared {
+	if p.last > p.after && b.shared {
 		b.keep(p)
 	}
-	return p, 0, nil
+	return p, nil
 }
 
 func (b *broadcast) keep(p piece) {

@@ -70,50 +70,40 @@ func (a *API) follow(s *door.Stream, thread state.Thread, after uint64, until st
 	all := a.broadcasts.join(thread, after)
 	defer a.broadcasts.leave(all)
 	l := &listener{api: a, all: all, f: f, at: after}
-	for {
-		p, err := l.next()
-		switch {
-		case err != nil:
-			return err
-		case p.last > p.after:
-			text, ended := p.until(until)
-			if err := s.Send(text); err != nil || ended {
-				return err
-			}
-		default:
-			if err := a.rest(s, f, thread.ID, until); err != nil {
-				return over(err)
-			}
-		}
-	}
-}
-
-// rest waits for more, for as long as a stream may be silent.
-func (a *API) rest(s *door.Stream, f Follower, thread state.ThreadID, until state.RunID) error {
-	ctx, cancel := context.WithTimeout(s.Context(), s.Quiet())
-	defer cancel()
-	err := f.Wait(ctx)
-	if err != nil && ctx.Err() != nil && s.Context().Err() == nil {
-		return a.quiet(s, thread, until)
-	}
-	return err
-}
-
-// over is a stream's end, which is no failure when there is nothing more.
-func over(err error) error {
+	err := l.listen(s, until)
 	if errors.Is(err, door.ErrOver) {
 		return nil
 	}
 	return err
 }
 
-// quiet is what a silent stream does: ping, and see whether there is anything
-// left to wait for.
-func (a *API) quiet(s *door.Stream, thread state.ThreadID, until state.RunID) error {
-	if err := s.Ping(); err != nil {
-		return err
+// rest waits until there may be more, and keeps a silent connection alive.
+func (a *API) rest(s *door.Stream, f Follower, thread state.ThreadID, until state.RunID) error {
+	for {
+		woken, err := a.quiet(s, f)
+		if woken || err != nil {
+			return err
+		}
+		if err := s.Ping(); err != nil {
+			return err
+		}
+		if until != "" { // a run that ended may have been the last thing to happen
+			if err := a.Over(thread, until); err != nil {
+				return err
+			}
+		}
 	}
-	return a.Over(thread, until)
+}
+
+// quiet waits for as long as a stream may be silent.
+func (a *API) quiet(s *door.Stream, f Follower) (woken bool, err error) {
+	ctx, cancel := context.WithTimeout(s.Context(), s.Quiet())
+	defer cancel()
+	err = f.Wait(ctx)
+	if err != nil && ctx.Err() != nil && s.Context().Err() == nil {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // lines translates an event, after telling the scribe what it has missed.
