@@ -27,6 +27,7 @@ type bench struct {
 	n       int           // of those that have one
 	most    int           // subscribers, of fanout
 	seed    uint64        // of nemesis; 0 is any
+	from    string        // path of the older binary, of upgrade
 	profile string        // file for a processor profile; "" is none
 }
 
@@ -58,6 +59,7 @@ var scenarios = []scenario{
 	{"schedules", "1,000 schedules due in one second, also while the leader dies", (*bench).schedules},
 	{"drain", "a node drains under 50 streaming threads and 20 busy terminals", (*bench).drain},
 	{"nemesis", "clients at work while nodes are killed, stopped, cut off and filled up", (*bench).nemesis},
+	{"upgrade", "clients at work while nodes of an older build become those of this one", (*bench).upgrade},
 	{"takeover", "owner killed to its thread going on, beside the lease", (*bench).takeover},
 }
 
@@ -88,6 +90,7 @@ func newRoot() *cobra.Command {
 	f.DurationVar(&b.during, "for", 5*time.Second, "how long a rate is measured")
 	f.IntVar(&b.n, "n", 0, "how often something is timed (0: what the scenario finds enough)")
 	f.Uint64Var(&b.seed, "seed", 0, "what nemesis does to whom (0: anything)")
+	f.StringVar(&b.from, "from", "", "the older binary that upgrade begins with (\"\": the one that is measured)")
 	f.StringVar(&b.profile, "profile", "", "write a processor profile here: of this process (commands, placement) or of a node (records, fanout)")
 	f.IntVar(&b.most, "subscribers", 10_000, "the most subscribers of fanout")
 	for _, s := range scenarios {

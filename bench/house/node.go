@@ -72,6 +72,19 @@ func (h *House) call(n *Node, name string) {
 		"--http", n.at[0], "--peer", n.at[1], "--gossip", n.at[2], "--ops", n.at[3], "--ssh", n.at[4]}
 }
 
+// Use has nodes run another binary from their next start on.
+func (h *House) Use(bothy string) error {
+	bothy, err := filepath.Abs(bothy)
+	if err != nil {
+		return fmt.Errorf("find bothy: %w", err)
+	}
+	h.bothy = bothy
+	for _, n := range h.Nodes {
+		h.call(n, n.Name)
+	}
+	return nil
+}
+
 // PID is the node's process.
 func (n *Node) PID() int { return n.cmd.Process.Pid }
 

@@ -155,6 +155,9 @@ func (w *files) judge(ctx context.Context) (string, error) {
 		}
 	}
 	seen := fmt.Sprintf("%d writes, %d reads, %d saves on demand; %d times what came after a save was lost with its node", w.writes, w.reads, w.saved, w.lost)
+	if w.p.gentle && w.lost > 0 {
+		w.wrong = append(w.wrong, fmt.Errorf("%d times what was acknowledged was gone, and no node was lost", w.lost))
+	}
 	if w.reads == 0 || w.saved == 0 {
 		w.wrong = append(w.wrong, errors.New("too little was done to say anything"))
 	}

@@ -50,6 +50,7 @@ type witness interface {
 // game is a play that goes on.
 type game struct {
 	Game
+	gentle  bool // nothing is done to nodes that may cost what was not saved
 	house   *house.House
 	admin   *client.Client // through all nodes
 	key     string         // of the tenant that everything is of
@@ -61,31 +62,36 @@ type game struct {
 // Play plays, and prints what was done and seen. The error is what did not hold.
 func Play(ctx context.Context, g Game) (err error) {
 	fmt.Fprintf(g.Out, "nemesis: seed %d, %s\n", g.Seed, g.During)
+	return (&game{Game: g}).open(ctx, g.Bothy, (*game).torment)
+}
+
+// open plays against nodes of a binary; course is what happens to them meanwhile.
+func (p *game) open(ctx context.Context, bothy string, course func(*game, context.Context) error) (err error) {
 	vendor, base, err := openVendor()
 	if err != nil {
 		return err
 	}
 	defer vendor.Close()
-	saves, err := os.MkdirTemp(g.Base, "bothy-nemesis-saves-")
+	saves, err := os.MkdirTemp(p.Base, "bothy-nemesis-saves-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(saves)) }()
-	h, err := house.Open(ctx, g.Bothy, g.Base, house.Shape{Nodes: 3, Apart: true, Memory: computerBytes, Saves: filepath.Join(saves, "store"), Vendor: base})
+	h, err := house.Open(ctx, bothy, p.Base, house.Shape{Nodes: 3, Apart: true, Memory: computerBytes, Saves: filepath.Join(saves, "store"), Vendor: base})
 	if err != nil {
 		return err
 	}
-	p := &game{Game: g, house: h, random: rand.New(rand.NewPCG(g.Seed, 0))}
+	p.house, p.random = h, rand.New(rand.NewPCG(p.Seed, 0))
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, h.Keep(g.Base))
+			err = errors.Join(err, h.Keep(p.Base))
 		}
 		err = errors.Join(err, h.Close())
 	}()
 	if err := p.found(ctx); err != nil {
 		return err
 	}
-	return p.play(ctx)
+	return p.play(ctx, course)
 }
 
 // found makes the tenant.
@@ -118,14 +124,14 @@ func (p *game) through(first int) *client.Client {
 	return c
 }
 
-func (p *game) play(ctx context.Context) error {
+func (p *game) play(ctx context.Context, course func(*game, context.Context) error) error {
 	homes, err := p.homes(ctx)
 	if err != nil {
 		return err
 	}
 	witnesses := map[string]witness{
-		"records": newRegisters(p), "threads": newThreads(p, homes[:2]), "files": newFiles(p, homes[2:]),
-		"schedules": newSchedules(p, homes[0]), "builds": newBuilds(p),
+		"records": newRegisters(p), "threads": newThreads(p, homes[:2]), "files": newFiles(p, homes[2:5]),
+		"requests": newRequests(p, homes[5]), "schedules": newSchedules(p, homes[0]), "builds": newBuilds(p),
 	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()
@@ -133,7 +139,7 @@ func (p *game) play(ctx context.Context) error {
 	for _, w := range witnesses {
 		work.Go(func() { w.work(working) })
 	}
-	hurt := p.torment(ctx)
+	hurt := course(p, ctx)
 	stop()
 	work.Wait()
 	if hurt != nil {
@@ -142,8 +148,8 @@ func (p *game) play(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, judging)
 	defer cancel()
 	// What counts what is held and left comes after all that still runs.
-	names := []string{"records", "threads", "files", "schedules", "builds", "money", "orphans", "logs"}
-	witnesses["money"], witnesses["orphans"], witnesses["logs"] = &money{p}, &orphans{p}, &logs{p}
+	names := []string{"records", "threads", "files", "requests", "schedules", "builds", "money", "orphans", "replicas", "logs"}
+	witnesses["money"], witnesses["orphans"], witnesses["replicas"], witnesses["logs"] = &money{p}, &orphans{p}, &replicas{p}, &logs{p}
 	var wrong []error
 	for _, name := range names {
 		seen, err := witnesses[name].judge(ctx)
@@ -162,7 +168,7 @@ func (p *game) play(ctx context.Context) error {
 type home struct{ environment, computer string }
 
 // homesCount is how many computers are worked on.
-const homesCount = 5
+const homesCount = 6
 
 func (p *game) homes(ctx context.Context) (all []home, err error) {
 	c := p.through(0)

@@ -133,8 +133,8 @@ var homes = map[string]struct {
 	why string
 }{
 	"github.com/anthdm/hollywood":            {[]string{"actors", "cluster/transport"}, "actors live in actors; the Remoter carries their messages"},
-	"github.com/hashicorp/raft":              {[]string{"cluster", "bench/bare"}, "consensus is the cluster's"},
-	"github.com/hashicorp/raft-wal":          {[]string{"cluster", "bench/bare"}, "consensus is the cluster's"},
+	"github.com/hashicorp/raft":              {[]string{"cluster", "bench/bare", "bench/house"}, "consensus is the cluster's; bench reads logs of nodes that have ended"},
+	"github.com/hashicorp/raft-wal":          {[]string{"cluster", "bench/bare", "bench/house"}, "consensus is the cluster's; bench reads logs of nodes that have ended"},
 	"github.com/hashicorp/memberlist":        {[]string{"cluster"}, "gossip is the cluster's"},
 	"github.com/cockroachdb/pebble/v2":       {[]string{"cluster/store"}, "one package knows the disk format"},
 	"github.com/gin-gonic/gin":               {[]string{"httpapi"}, "doors translate"},
