@@ -46,6 +46,15 @@ func (b *Builds) request(ctx context.Context, c Caller, id state.EnvironmentID, 
 	return asked, fault.New(fault.Conflict, "environment %s is changed by others all the time; try again", id)
 }
 
+// again has an environment's image built once more, for the one that it has is lost.
+func (b *Builds) again(ctx context.Context, e state.Environment) error {
+	_, err := b.request(ctx, Caller{Account: e.Account}, e.ID, state.RequestBuild{Force: true})
+	if hasCode(err, state.CodeBuilding) {
+		return nil
+	}
+	return err
+}
+
 // Cancel ends what is under way for an environment's image.
 func (b *Builds) Cancel(ctx context.Context, c Caller, id state.EnvironmentID) (state.Environment, error) {
 	if _, err := b.cluster.Apply(ctx, state.CancelBuild{Account: c.Account, Environment: id}); err != nil {

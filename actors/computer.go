@@ -111,6 +111,8 @@ type ownership struct {
 	// one for each that is under way.
 	registries *Registries
 	pulls      chan struct{}
+	// rebuild has an environment's image built again, unless it is already.
+	rebuild func(context.Context, state.Environment) error
 	// way is to what users name outside.
 	way      *http.Transport
 	remote   *wire // to other nodes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/bothy-computer/bothy/cluster/fault"
@@ -21,6 +22,9 @@ type wanted struct {
 	name    string       // that it is to have here; "" for none
 	builder state.NodeID // that made or brought it, if that is known
 	remedy  string       // what to do when no node has it any more
+	// environment is the one whose newest image it is, which can be built again;
+	// the zero Environment for none.
+	environment state.Environment
 }
 
 // broughtWanted is an image that somebody brought.
@@ -59,6 +63,9 @@ func wantedBy(v *state.View, c state.Computer) (w wanted, err error) {
 		return w, err
 	}
 	w.remedy = fmt.Sprintf("build environment %s again with force", c.Environment)
+	if e, err := v.Environment(c.Account, c.Environment); err == nil && e.Build.Digest == w.digest {
+		w.environment = e
+	}
 	err = v.BuildsOf(c.Environment, func(b state.Build) bool {
 		if b.Digest == w.digest {
 			w.builder = b.Node
@@ -83,6 +90,13 @@ func toAsk(self, builder state.NodeID, members []state.Node) []state.Node {
 	}
 	all := append(first, rest...)
 	return all[:min(len(all), maxAsked)]
+}
+
+// lost reports whether no node can ever give the image: whoever made it is no member
+// any more, and every member has been asked.
+func (w wanted) lost(members []state.Node, asked int) bool {
+	gone := !slices.ContainsFunc(members, func(n state.Node) bool { return n.ID == w.builder })
+	return w.builder != "" && gone && asked == len(members)-1
 }
 
 // withImage does what needs a computer's image, and fetches that from another
@@ -125,11 +139,12 @@ func (d *ownership) bringImage(ctx context.Context, into runtime.Distributor, wa
 	if !errors.Is(err, runtime.ErrNoImage) {
 		return err // it only lacked its name
 	}
-	nodes, err := applied(d.cluster, (*state.View).Nodes)
+	members, err := applied(d.cluster, (*state.View).Nodes)
 	if err != nil {
 		return fmt.Errorf("find image %s: %w", want.digest, err)
 	}
-	if nodes = toAsk(d.cluster.Self(), want.builder, nodes); d.remote.client == nil {
+	nodes := toAsk(d.cluster.Self(), want.builder, members)
+	if d.remote.client == nil {
 		nodes = nil
 	}
 	var answers []string
@@ -147,6 +162,14 @@ func (d *ownership) bringImage(ctx context.Context, into runtime.Distributor, wa
 		}
 		d.log.Warn("image not fetched", "image", want.digest, "node", n.Name, "err", err)
 		answers = append(answers, n.Name+": "+faultText(translate(err)))
+	}
+	if id := want.environment.ID; id != "" && want.lost(members, len(nodes)) {
+		err := d.rebuild(ctx, want.environment)
+		if err == nil {
+			return fault.New(fault.Unavailable, "image %s was lost with the node that built it; environment %s is built again: try again when that is over",
+				want.digest, id).WithRetry(retryMailbox)
+		}
+		d.log.Warn("an image that was lost is not built again", "environment", string(id), "err", err)
 	}
 	if len(answers) == 0 {
 		answers = []string{"there is no other node"}

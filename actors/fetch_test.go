@@ -189,6 +189,64 @@ func TestAnImageThatNobodyHasNamesWhoWasAsked(t *testing.T) {
 	}
 }
 
+// TestAnImageThatIsLostForEverIsBuiltAgain takes the node that built an image out of
+// the cluster.
+func TestAnImageThatIsLostForEverIsBuiltAgain(t *testing.T) {
+	v := openVillage(t, nil)
+	id := v.builtOn(t, "node-n3", built)
+	h, gone := v.houses["node-n2"], v.houses["node-n3"].node
+	if err := gone.Expire(h.node); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.node.Apply(t.Context(), state.RemoveNode{Node: gone.Self(), Abandon: true}); err != nil {
+		t.Fatal(err)
+	}
+	// A build that is quick enough is over by one of the next tries.
+	if err := v.starts(t, "node-n2", id); err != nil && !strings.Contains(err.Error(), "is built again") {
+		t.Fatal(err)
+	}
+	computer, _, err := h.node.Stale().AnyComputer(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var builds []state.Build // the newest first
+	if err := h.node.Stale().BuildsOf(computer.Environment, func(b state.Build) bool { builds = append(builds, b); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if len(builds) != 2 || !builds[0].Force {
+		t.Fatalf("%d builds, of which one is for the image that was lost: %+v", len(builds), builds)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if b, err := h.Builds.Await(ctx, builds[0].ID); err != nil || b.Phase != state.BuildSucceeded {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	if err := v.starts(t, "node-n2", id); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnImageIsLostWhenNobodyIsLeftToAsk(t *testing.T) {
+	member := func(id state.NodeID) state.Node { return state.Node{ID: id} }
+	two := []state.Node{member("self"), member("other")}
+	for name, tt := range map[string]struct {
+		builder state.NodeID
+		members []state.Node
+		asked   int
+		want    bool
+	}{
+		"it is gone, and the other has none": {"gone", two, 1, true},
+		"the other was not asked":            {"gone", two, 0, false},
+		"its builder is a member":            {"other", two, 1, false},
+		"nobody knows who built it":          {"", two, 1, false},
+		"there is nobody else":               {"gone", two[:1], 0, true},
+	} {
+		if got := (wanted{builder: tt.builder}).lost(tt.members, tt.asked); got != tt.want {
+			t.Errorf("%s: lost is %v", name, got)
+		}
+	}
+}
+
 func TestAnotherHostsImageSaysWhatToDo(t *testing.T) {
 	v := openVillage(t, map[string][]string{"n3": {built}})
 	v.meddle = func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = io.WriteString(w, "host of n3") }

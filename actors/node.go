@@ -180,6 +180,7 @@ func Open(o Options) (*System, error) {
 	s.Environments = &Environments{cluster: o.Cluster, vault: safe, computers: s.Computers, shape: o.Shape, recipes: o.Recipes, images: s.Images}
 	s.Attachments = &Attachments{cluster: o.Cluster, environments: s.Environments, computers: s.Computers}
 	s.Builds = &Builds{cluster: o.Cluster, environments: s.Environments, bell: s.bell}
+	own.rebuild = s.Builds.again
 	s.Threads = &Threads{cluster: o.Cluster, environments: s.Environments, vault: safe, models: s.Models, bell: s.bell}
 	s.Tasks = &Tasks{threads: s.Threads, computers: s.Computers}
 	signer := &webhookSigner{cluster: o.Cluster, sealer: o.Sealer}
