@@ -32,7 +32,45 @@ func (cmd RemoveNode) apply(tx *Tx) error {
 	if err := tx.orphanComputers(n); err != nil {
 		return err
 	}
+	if err := tx.freeStranded(n, cmd.Abandon); err != nil {
+		return err
+	}
 	return tx.forgetNode(n)
+}
+
+// strandedVersion is the command version since which a node that is removed lets go
+// of computers that others own.
+const strandedVersion = 6
+
+// freeStranded has computers of other nodes wait no longer for the disk that a node
+// had of them: they went to another one for a run, which has not touched them yet. A
+// node that is not given up keeps them from being lost by a Conflict.
+func (tx *Tx) freeStranded(n Node, abandon bool) error {
+	cluster, _, err := tx.Cluster()
+	if err != nil || cluster.Version < strandedVersion {
+		return err
+	}
+	var all []Computer
+	err = tx.EveryComputer(func(c Computer) bool {
+		if c.DataNode == n.ID && !c.Restores() && c.Wish != WishDeleted {
+			all = append(all, c)
+		}
+		return true
+	})
+	if err == nil && !abandon && len(all) > 0 {
+		return fault.New(fault.Conflict, "node %s has the newest disks of %d computers that other nodes own; they are theirs once they were started", n.Name, len(all))
+	}
+	for _, c := range all {
+		switch {
+		case err != nil:
+		case c.Saved.Name != "": // its owner begins from that
+			c.DataNode = ""
+			err = tx.putComputer(c)
+		case c.Live == 0: // a run is told when it goes on
+			err = tx.orphan(c, map[NodeID]string{n.ID: n.Name})
+		}
+	}
+	return err
 }
 
 // forgetNode ends what a node that is gone for ever had besides computers.

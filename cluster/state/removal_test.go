@@ -75,3 +75,33 @@ func TestAbandonedNode(t *testing.T) {
 	f.do(SetWish{Account: acct, Computer: comp, Wish: WishDeleted})
 	f.check()
 }
+
+// TestAbandonedNodeOfOthersComputers removes a node for ever that has the newest disks
+// of computers which another node owns by now: a run brought them there, and was over
+// before it touched them.
+func TestAbandonedNodeOfOthersComputers(t *testing.T) {
+	f := newFixture(t)
+	for _, id := range []ComputerID{"comp_kept", "comp_lost"} {
+		f.makeEnvironment(acct, EnvironmentID("env_"+id), id)
+		e := f.claim(id, n1)
+		f.ok(n1, SetPhase{Computer: id, Epoch: e, Phase: Stopped, HasData: true})
+	}
+	f.ok(n1, SaveDisk{Computer: "comp_kept", Epoch: 1, Save: Save{Name: "one", Store: "bucket"}})
+	f.ok(n1, DirtyDisk{Computer: "comp_kept", Epoch: 1})
+	f.do(ExpireLease{Node: n1, Renewal: f.node(n1).Renewal})
+	for _, id := range []ComputerID{"comp_kept", "comp_lost"} {
+		f.claim(id, n2)
+		if c := f.computer(id); c.DataNode != n1 || c.Restores() {
+			t.Fatalf("its disk is to be on the node that is away: %+v", c)
+		}
+	}
+	f.refused("", RemoveNode{Node: n1}, fault.Conflict, "")
+	f.do(RemoveNode{Node: n1, Abandon: true})
+	if c := f.computer("comp_kept"); !c.Restores() || c.Node != n2 || c.Epoch != 2 {
+		t.Fatalf("one with a save: %+v", c)
+	}
+	if c := f.computer("comp_lost"); c.DataNode != "" || c.Phase != Failed || c.Error == "" {
+		t.Fatalf("one without: %+v", c)
+	}
+	f.check()
+}
