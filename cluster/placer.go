@@ -100,18 +100,27 @@ func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, 
 	if comp.DataNode == "" {
 		return begin(v, comp, need, leased)
 	}
+	if comp.Sent.Name != "" { // as new as what stayed behind
+		if held, _, err := leased(comp.Sent.Node); held || err != nil {
+			need.Only, need.Home = comp.Sent.Node, comp.Sent.Node
+			return need, false, err
+		}
+	}
 	held, name, err := leased(comp.DataNode)
 	switch {
 	case err != nil:
 		return need, false, err
 	case held:
 		need.Prefer = comp.DataNode
-		if comp.Restores() || comp.Live > 0 {
+		if comp.Comes() || comp.Live > 0 {
 			need.Store = comp.Saved.Store
 		} else {
 			need.Only = comp.DataNode
 		}
-	case comp.Live == 0 && !comp.Restores():
+		if !comp.Comes() {
+			need.Home = comp.DataNode
+		}
+	case comp.Live == 0 && !comp.Comes():
 		return need, false, away(comp, name)
 	default: // a run cannot wait: it goes on with what there is
 		need.Store = comp.Saved.Store
@@ -122,7 +131,7 @@ func (r *reign) need(v *state.View, comp state.Computer) (placement.Need, bool, 
 // begin says what a computer without a disk asks of a node: to reach the save or
 // the snapshot that it is made from.
 func begin(v *state.View, comp state.Computer, need placement.Need, leased func(state.NodeID) (bool, string, error)) (placement.Need, bool, error) {
-	if comp.Restores() {
+	if comp.Comes() {
 		need.Store = comp.Saved.Store
 		return need, false, nil
 	}

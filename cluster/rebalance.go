@@ -40,8 +40,8 @@ func (c *Cluster) serveRebalance(_ context.Context, r *reign, _ state.NodeID, mo
 	return placement.Rebalance(c.places(nil), residents, most), nil
 }
 
-// residentOf is a computer that its owner, which reaches a store, can give away;
-// false for one that is on its way somewhere, or whose data is there alone.
+// residentOf is a computer that its owner, which reaches a store or none, can give
+// away; false for one that is on its way somewhere.
 func residentOf(c state.Computer, store string) (placement.Resident, bool) {
 	r := placement.Resident{Node: c.Node, Up: c.Phase == state.Running,
 		Need: placement.Need{Computer: c.ID, MemoryBytes: c.MemoryBytes, DiskBytes: c.DiskBytes}}
@@ -60,6 +60,6 @@ func residentOf(c state.Computer, store string) (placement.Resident, bool) {
 		r.Store = store
 	}
 	// One without a disk may begin as what only its node can read.
-	still := c.Wish == state.WishDeleted || c.DataNode == c.Node && store == "" || c.DataNode == "" && c.Source != "" || c.DataNode != "" && c.DataNode != c.Node
+	still := c.Wish == state.WishDeleted || c.DataNode == "" && c.Source != "" || c.DataNode != "" && c.DataNode != c.Node
 	return r, !still
 }

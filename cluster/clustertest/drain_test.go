@@ -74,6 +74,39 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
+// TestADiskWithoutAStoreGoesElsewhere asks where a computer can go whose data is
+// on a node that reaches no blob store. It is sent, and the next node dies: then
+// it is placed where it came from, which drains.
+func TestADiskWithoutAStoreGoesElsewhere(t *testing.T) {
+	c := New(t, 3, Options{})
+	c.Voters(0, 3)
+	first := c.Node(c.Leader())
+	newEnvironment(t, first, "env_1", "comp-a")
+	apply := func(cmd state.Command) {
+		t.Helper()
+		_, err := first.Apply(within(t, Patience), cmd)
+		must(t, err)
+	}
+	apply(state.Claim{Computer: "comp-a", Node: first.ID})
+	apply(state.SetPhase{Computer: "comp-a", Epoch: 1, Phase: state.Stopped, HasData: true})
+	apply(state.DrainNode{Node: first.ID})
+	to, err := first.Elsewhere(within(t, Patience), "comp-a")
+	if err != nil || to == first.ID {
+		t.Fatalf("to %s, %v", to, err)
+	}
+	apply(state.GiveDisk{Computer: "comp-a", Epoch: 1, To: to, Sent: state.Sent{Name: "sent"}})
+	for i := range 3 {
+		if c.Node(i).ID == to {
+			c.Stop(i)
+		}
+	}
+	c.Eventually("its lease is over", func() bool { return !c.Record(first.Index, to).Leased() })
+	p, err := first.Place(within(t, Patience), "comp-a")
+	if err != nil || p.Node != first.ID || p.Epoch != 3 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+}
+
 // TestARemovedNodeFindsOut removes one node that runs and one that is away, which
 // finds out when it comes back.
 func TestARemovedNodeFindsOut(t *testing.T) {

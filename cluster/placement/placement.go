@@ -41,6 +41,7 @@ type Need struct {
 	Zone        string       // preferred; "" is any
 	Prefer      state.NodeID // has its data already; "" is none
 	Only        state.NodeID // has its data, or the snapshot it begins as, which no other can read; "" is any
+	Home        state.NodeID // has its newest data alone, so that a drain does not refuse it; "" is none
 	Store       string       // blob store that its disk comes from on a node that is not Prefer; "" is none
 	Avoid       state.NodeID // has just failed it, and is not Only; "" is none
 	From        state.NodeID // gives it away; "" is none
@@ -92,7 +93,7 @@ func unfit(n Node, need Need) string {
 		return Giver
 	case need.Store != "" && n.Store != need.Store && n.ID != need.Prefer:
 		return NoStore
-	case n.Draining:
+	case n.Draining && n.ID != need.Home:
 		return Draining
 	case n.Full:
 		return Full

@@ -45,6 +45,7 @@ func TestChoose(t *testing.T) {
 		"who has the data need not":           {[]Node{node("a", 2, func(n *Node) { n.Store = "s" }), node("b", 1)}, with(func(n *Need) { n.Store, n.Prefer = "s", "b" }), "b", ""},
 		"nobody reaches the save":             {[]Node{node("a", 2), node("b", 8)}, with(func(n *Need) { n.Store = "s" }), "", "2 nodes do not reach the blob store with its save"},
 		"no lease, no computers":              {[]Node{node("a", 8, func(n *Node) { n.Leased = false })}, need, "", "one node has no lease"},
+		"unless it has its newest data alone": {[]Node{node("a", 2, func(n *Node) { n.Draining = true }), node("b", 8)}, with(func(n *Need) { n.Only, n.Home = "a", "a" }), "a", ""},
 		"nor do two":                          {[]Node{node("a", 8, func(n *Node) { n.Draining = true }), node("b", 8, func(n *Node) { n.Draining = true })}, need, "", "2 nodes are draining"},
 		"nor who gives it away":               {[]Node{node("a", 8), node("b", 4)}, with(func(n *Need) { n.From = "a" }), "b", ""},
 		"nor one that is full":                {[]Node{node("a", 8, func(n *Node) { n.Full = true })}, need, "", "one node has as much on the way to it as it may"},

@@ -10,7 +10,7 @@ import (
 // audit counts everything in a store again and says what does not add up:
 // index entries, counters, money, logs, runs on computers, defaults.
 func audit(r Reader) error {
-	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditWebhooks(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r), auditSchedules(r), auditTallies(r))
+	return errors.Join(auditIndexes(r), auditMoney(r), auditRuns(r), auditWebhooks(r), auditThreads(r), auditDefaults(r), auditOperations(r), auditAccess(r), auditSchedules(r), auditTallies(r), auditSent(r))
 }
 
 // all reads every record of a table.
@@ -27,6 +27,18 @@ func all[T any](r Reader, t *table[T]) ([]T, error) {
 		return true
 	})
 	return recs, errors.Join(err, failed)
+}
+
+// auditSent checks that a disk is where its computer's owner is, for which it was
+// sent, and that the owner has no other that is the newest.
+func auditSent(r Reader) error {
+	list, err := all(r, &computers)
+	for _, c := range list {
+		if c.Sent.Name != "" && (c.Sent.Node != c.Node || c.DataNode == c.Node || c.DataNode == "" || c.Sent.Epoch >= c.Epoch) {
+			err = errors.Join(err, fmt.Errorf("computer %s is on node %q, its disk on %q, and was sent: %+v", c.ID, c.Node, c.DataNode, c.Sent))
+		}
+	}
+	return err
 }
 
 func auditIndexes(r Reader) error {

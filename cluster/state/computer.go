@@ -80,6 +80,11 @@ type Computer struct {
 	SaveError string `cbor:"44,keyasint,omitempty"`
 	// Restored is of the last time that its disk was made from one.
 	Restored Restored `cbor:"45,keyasint,omitzero"`
+	// Sent is its newest disk where its owner has it in its inbox, and not made of it yet.
+	Sent Sent `cbor:"46,keyasint,omitzero"`
+	// SendError is why the last node that it was sent to gave it back, at ReturnedAt.
+	SendError  string    `cbor:"47,keyasint,omitempty"`
+	ReturnedAt time.Time `cbor:"48,keyasint,omitzero"`
 }
 
 // Connects reports whether the computer may connect anywhere just now: of the
@@ -342,7 +347,7 @@ func (tx *Tx) makeComputer(c Computer, o *Operation) (err error) {
 	c.idle()
 	c.Metered, c.Counters, c.Reservation, c.Operations, c.Resize = Metered{}, Metered{}, "", 0, nil
 	c.RunFrom, c.StoredBytes, c.TickedAt = time.Time{}, 0, time.Time{}
-	c.Saved, c.SaveError, c.Restored = Save{}, "", Restored{}
+	c.Saved, c.SaveError, c.Restored, c.Sent, c.SendError, c.ReturnedAt = Save{}, "", Restored{}, Sent{}, "", time.Time{}
 	c.CreatedAt, c.UpdatedAt = tx.now, tx.now
 	if err := tx.roomFor(c.Account); err != nil {
 		return err

@@ -20,7 +20,7 @@ var unaudited = []string{
 	"cancel-run", "append", "snapshot-made", "snapshot-gone", "keep-disk", "drop-disk", "record-probes", "use-ssh-key",
 	"claim-build", "begin-build", "append-build-log", "finish-build", "release-build", "record-delivery", "reseal",
 	"move-rotation", "record-diff", "fire", "end-pull", "sweep", "hand-over", "save-disk", "dirty-disk", "restore-disk",
-	"disk-kept", "snapshot-saved", "reach-store", "record-uses",
+	"disk-kept", "snapshot-saved", "reach-store", "record-uses", "give-disk", "return-disk",
 }
 
 func TestEveryCommandIsAuditedOrNamed(t *testing.T) {

@@ -50,16 +50,31 @@ type HandOver struct {
 
 func (cmd HandOver) apply(tx *Tx) error {
 	c, err := tx.own(cmd.Computer, cmd.Epoch)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case c.Sent.Name != "":
+		return fault.New(fault.Conflict, "the disk of computer %s was sent to its node and is not made yet", c.ID)
+	case c.DataNode == c.Node && !c.Restores():
+		return fault.New(fault.Conflict, "the newest data of computer %s is on its node alone", c.ID)
 	}
+	return tx.handOver(c, cmd.To)
+}
+
+// handOver gives a computer to a node that takes new work.
+func (tx *Tx) handOver(c Computer, node NodeID) error {
+	if to, err := tx.Node(node); err == nil && to.Draining() && to.Leased() && to.ID != c.Node && c.Wish != WishDeleted {
+		return fault.New(fault.Conflict, "node %s is draining", to.Name)
+	}
+	return tx.pass(c, node)
+}
+
+// pass gives a computer to another node, which goes on with it.
+func (tx *Tx) pass(c Computer, node NodeID) error {
 	if c.Wish == WishDeleted {
 		return fault.New(fault.Conflict, "computer %s is being deleted", c.ID)
 	}
-	if c.DataNode == c.Node && !c.Restores() {
-		return fault.New(fault.Conflict, "the newest data of computer %s is on its node alone", c.ID)
-	}
-	to, err := tx.Node(cmd.To)
+	to, err := tx.Node(node)
 	switch {
 	case err != nil:
 		return err
@@ -67,8 +82,6 @@ func (cmd HandOver) apply(tx *Tx) error {
 		return fault.New(fault.Conflict, "computer %s is on node %s already", c.ID, to.Name)
 	case !to.Leased():
 		return fault.New(fault.Conflict, "node %s has no lease", to.Name)
-	case to.Draining():
-		return fault.New(fault.Conflict, "node %s is draining", to.Name)
 	}
 	if err := tx.ran(&c, false); err != nil {
 		return err
@@ -93,6 +106,9 @@ func (tx *Tx) give(c Computer, to NodeID) error {
 	// Its last tick was its last owner's last word: what it ran after that
 	// nobody knows.
 	c.Node, c.Epoch, c.RunFrom, c.RunImage = to, c.Epoch+1, time.Time{}, ""
+	if c.Sent.Node != to {
+		c.Sent = Sent{}
+	}
 	if err := tx.runsChanged(c); err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (h *history) command() (NodeID, Command) {
 	n := pick(h, "node", n1, n2, n3)
 	groups := [][]func(NodeID) Command{
 		{h.start, h.start, h.task, h.append, h.append, h.append, h.append, h.finish, h.cancel},
-		{h.claim, h.claim, h.handOver, h.phase, h.wish, h.usage, h.usage, h.keepDisk, h.save},
+		{h.claim, h.claim, h.handOver, h.giveDisk, h.restore, h.phase, h.wish, h.usage, h.usage, h.keepDisk, h.save},
 		{h.renew, h.renew, h.expire, h.expire, h.life, h.life, h.drain},
 		{h.environment, h.makeDefault, h.deleteEnvironment, h.patch, h.deleteThread, h.copy},
 		{h.session, h.session, h.endSession, h.port, h.share, h.redeem},
@@ -216,6 +216,19 @@ func (h *history) claim(n NodeID) Command {
 func (h *history) handOver(n NodeID) Command {
 	c := h.anyComputer()
 	return HandOver{Computer: c.ID, Epoch: c.Epoch - Epoch(rapid.IntRange(0, 9).Draw(h.rt, "old")/9), To: pick(h, "to", n1, n2, n3)}
+}
+
+func (h *history) giveDisk(NodeID) Command {
+	c := h.anyComputer()
+	return GiveDisk{Computer: c.ID, Epoch: c.Epoch, To: pick(h, "to", n1, n2, n3), Sent: Sent{Name: h.id("sent")}}
+}
+
+func (h *history) restore(NodeID) Command {
+	c := h.anyComputer()
+	if h.chance(20, "back") {
+		return ReturnDisk{Computer: c.ID, Epoch: c.Epoch, Error: "full"}
+	}
+	return RestoreDisk{Computer: c.ID, Epoch: c.Epoch, Save: c.Sent.Name}
 }
 
 func (h *history) drain(n NodeID) Command {

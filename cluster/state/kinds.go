@@ -100,6 +100,8 @@ var kinds = map[string]kind{
 	"disk-kept":               of[DiskKept](5),
 	"snapshot-saved":          of[SnapshotSaved](5),
 	"reach-store":             of[ReachStore](5),
+	"give-disk":               of[GiveDisk](6),
+	"return-disk":             of[ReturnDisk](6),
 	"rebuild":                 of[Rebuild](5),
 	"replace-secret":          of[ReplaceSecret](5),
 	"drop-secret":             of[DropSecret](5),

@@ -141,7 +141,7 @@ func (tx *Tx) endComputer(c *Computer) error {
 	if err := tx.abandonRuns(*c, "the computer was deleted"); err != nil {
 		return err
 	}
-	c.Wish, c.Phase, c.DeletedAt = WishDeleted, Deleted, tx.now
+	c.Wish, c.Phase, c.DeletedAt, c.Sent = WishDeleted, Deleted, tx.now, Sent{}
 	c.idle()
 	if err := tx.announceComputer(*c, ""); err != nil {
 		return err

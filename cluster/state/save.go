@@ -34,9 +34,22 @@ type Restored struct {
 	Bared bool `cbor:"5,keyasint,omitempty"`
 }
 
-// Restores reports whether the disk is to be made from its save on a node that
-// does not have the newest: the save is as good, or its user chose it.
-func (c Computer) Restores() bool { return c.Saved.Name != "" && (c.DataNode == "" || c.Saved.Clean) }
+// Restores reports whether the disk is to be made from what was sent, or from its
+// save, on a node that does not have the newest: that is as good, or its user
+// chose it.
+func (c Computer) Restores() bool { return c.Sent.Name != "" || c.Comes() }
+
+// Comes is Restores from a save, which any node can that reaches the store.
+func (c Computer) Comes() bool { return c.Saved.Name != "" && (c.DataNode == "" || c.Saved.Clean) }
+
+// begins is the save that the disk is made from, and whether it is as good as the
+// newest disk.
+func (c Computer) begins() (name string, madeAt time.Time, clean bool) {
+	if c.Sent.Name != "" {
+		return c.Sent.Name, c.Sent.MadeAt, true
+	}
+	return c.Saved.Name, c.Saved.MadeAt, c.Saved.Clean
+}
 
 // SaveDisk records the newest save of a computer, or why it could not be saved.
 // Only the owner in its epoch can; Base is the save that its record named when
@@ -88,7 +101,7 @@ func (cmd DirtyDisk) apply(tx *Tx) error {
 	return tx.putComputer(c)
 }
 
-// RestoreDisk records that the owner has made the disk from a save: from now on
+// RestoreDisk records that the owner has made the disk from a save, or from what was sent to it: from now on
 // that disk is the newest, wherever there are others.
 type RestoreDisk struct {
 	Computer ComputerID `cbor:"1,keyasint"`
@@ -102,11 +115,13 @@ func (cmd RestoreDisk) apply(tx *Tx) error {
 	if err != nil || c.DataNode == c.Node {
 		return err
 	}
-	if c.Saved.Name != cmd.Save {
-		return fault.New(fault.Conflict, "the newest save of computer %s is %q, not %q", c.ID, c.Saved.Name, cmd.Save)
+	name, madeAt, clean := c.begins()
+	if name != cmd.Save {
+		return fault.New(fault.Conflict, "the newest save of computer %s is %q, not %q", c.ID, name, cmd.Save)
 	}
-	c.Restored = Restored{Epoch: c.Epoch, At: tx.now, MadeAt: c.Saved.MadeAt, Clean: c.Saved.Clean, Bared: cmd.Bared}
-	c.DataNode, c.Saved.Clean = c.Node, !cmd.Bared // it is what the disk now is
+	c.Restored = Restored{Epoch: c.Epoch, At: tx.now, MadeAt: madeAt, Clean: clean, Bared: cmd.Bared}
+	c.DataNode, c.Saved.Clean = c.Node, !cmd.Bared && c.Sent.Name == "" // it is what the disk now is
+	c.Sent = Sent{}
 	return tx.putComputer(c)
 }
 

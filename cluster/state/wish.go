@@ -134,7 +134,7 @@ func (cmd SetPhase) apply(tx *Tx) error {
 		return err
 	}
 	if cmd.HasData && c.DataNode != c.Node {
-		c.DataNode, c.Saved.Clean = c.Node, false
+		c.DataNode, c.Saved.Clean, c.Sent = c.Node, false, Sent{}
 	}
 	if cmd.Phase.Up() {
 		c.Saved.Clean = false
