@@ -9,7 +9,7 @@
 //	image/      where a root file system comes from
 //	build/      what an environment's recipe becomes, step by step
 //	snapshot/   a computer's disk as pieces in a blob store, and back
-//	blob/       the store: a directory, or S3
+//	blob/       the store: a directory, S3, or another machine's
 //	volume/     where a computer's data lives
 //	workspace/  the files a user sees
 //	network/    a computer's network namespace
@@ -79,10 +79,22 @@ type Spec struct {
 	// ErrNoStore, ErrInvalid as From; drivers that are no Saver return
 	// ErrUnsupported.
 	Saved Save
+	// Sent is as Saved, of what another machine has sent to this one's inbox; of
+	// the three one at most is set. Drivers that are no Mover return ErrUnsupported.
+	Sent Save
 }
 
 // Begun reports whether the disk begins as something that was kept before.
-func (s Spec) Begun() bool { return s.From != (Source{}) || s.Saved != (Save{}) }
+func (s Spec) Begun() bool { return s.From != (Source{}) || s.Restored() != (Save{}) }
+
+// Restored is the save that the disk begins as, wherever it comes from; the zero
+// value is none.
+func (s Spec) Restored() Save {
+	if s.Sent != (Save{}) {
+		return s.Sent
+	}
+	return s.Saved
+}
 
 // Source names a snapshot by the computer it was taken of, which may be gone.
 type Source struct {

@@ -48,7 +48,7 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 	if spec.From != (runtime.Source{}) {
 		return d.makeFrom(ctx, &r)
 	}
-	if spec.Saved != (runtime.Save{}) {
+	if spec.Restored() != (runtime.Save{}) {
 		return d.makeSaved(ctx, &r)
 	}
 	claimed, err := d.claim(ctx, epoch, spec, digest)

@@ -44,6 +44,7 @@ var (
 
 	_ runtime.Snapshotter = (*Driver)(nil)
 	_ runtime.Saver       = (*Driver)(nil)
+	_ runtime.Mover       = (*Driver)(nil)
 	_ runtime.Distributor = (*Driver)(nil)
 
 	_ runtime.ImageSweeper = (*Driver)(nil)
@@ -92,6 +93,7 @@ type Options struct {
 	RangeDir  string           // where the nodes of this machine share out user ids; "" means idmap.DefaultDir
 	Servers   []netip.AddrPort // name servers asked for computers; none means the machine's own
 	Saves     Saves            // nil: disks are on this machine alone
+	Inbox     Inbox            // nil: none comes from other machines
 	Metrics   Registerer       // nil for none
 	Now       func() time.Time // nil means time.Now
 }

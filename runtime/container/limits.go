@@ -52,14 +52,16 @@ func checkSpec(s *runtime.Spec) error {
 	if s.Egress, err = checkEgress(s.Egress); err != nil {
 		return err
 	}
-	for _, of := range []runtime.Source{s.From, runtime.Source(s.Saved)} {
+	begins := 0
+	for _, of := range []runtime.Source{s.From, runtime.Source(s.Saved), runtime.Source(s.Sent)} {
 		if of != (runtime.Source{}) {
+			begins++
 			err = errors.Join(err, checkID(of.Computer), volume.CheckName(of.Name))
 		}
 	}
 	switch {
-	case s.From != (runtime.Source{}) && s.Saved != (runtime.Save{}):
-		err = fmt.Errorf("%w: a disk begins as a snapshot or as a save, not both", runtime.ErrInvalid)
+	case begins > 1:
+		err = fmt.Errorf("%w: a disk begins as a snapshot, as a save or as it was sent, as one of them", runtime.ErrInvalid)
 	case s.Image == "" && !s.Begun():
 		s.Image = "host"
 	}

@@ -94,8 +94,12 @@ func openDriver(dir, node string, warm int, store string, servers ...netip.AddrP
 			return nil, nil, err
 		}
 	}
+	inbox, err := snapshot.OpenInbox(context.Background(), filepath.Join(dir, "inbox"))
+	if err != nil {
+		return nil, nil, err
+	}
 	d, err := Open(Options{
-		Saves: saves, Dir: dir, NodeID: node, Images: withOther{images}, Pool: pool, Warden: w, Warm: warm, Log: log,
+		Saves: saves, Inbox: inbox, Dir: dir, NodeID: node, Images: withOther{images}, Pool: pool, Warden: w, Warm: warm, Log: log,
 		GuestPath: guestBinary, RangeDir: rangeDir(), Servers: servers,
 	})
 	return d, pool, err

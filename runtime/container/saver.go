@@ -19,10 +19,15 @@ import (
 type Saves interface {
 	ID() string
 	String() string
-	Manifest(ctx context.Context, of runtime.Save) (*snapshot.Manifest, error)
 	Save(ctx context.Context, of runtime.Save, from snapshot.Source, base string) (runtime.Saved, error)
-	Restore(ctx context.Context, m *snapshot.Manifest, into snapshot.Target) error
+	restorer
 	keeping
+}
+
+// restorer makes disks of saves.
+type restorer interface {
+	Manifest(ctx context.Context, of runtime.Save) (*snapshot.Manifest, error)
+	Restore(ctx context.Context, m *snapshot.Manifest, into snapshot.Target) error
 }
 
 // keeping is how saves go.
@@ -54,6 +59,13 @@ func (d *Driver) SaveSnapshot(ctx context.Context, of runtime.Source, base strin
 	if d.Saves == nil {
 		return runtime.Saved{}, errNoStore
 	}
+	return d.saveTo(ctx, d.Saves, of, base)
+}
+
+// saveTo puts a snapshot where saves go, or where disks are sent.
+func (d *Driver) saveTo(ctx context.Context, to interface {
+	Save(ctx context.Context, of runtime.Save, from snapshot.Source, base string) (runtime.Saved, error)
+}, of runtime.Source, base string) (runtime.Saved, error) {
 	from, err := d.savedFrom(of)
 	if err != nil {
 		return runtime.Saved{}, fmt.Errorf("save %s of %s: %w", of.Name, of.Computer, err)
@@ -64,7 +76,7 @@ func (d *Driver) SaveSnapshot(ctx context.Context, of runtime.Source, base strin
 	}
 	defer layout.Close()
 	from.Layout = layout
-	return d.Saves.Save(ctx, runtime.Save(of), from, base)
+	return to.Save(ctx, runtime.Save(of), from, base)
 }
 
 func (d *Driver) savedFrom(of runtime.Source) (snapshot.Source, error) {
@@ -140,10 +152,11 @@ func (d *Driver) SavedComputers(ctx context.Context, visit func(runtime.ID) erro
 
 // makeSaved is make for a computer whose disk begins as a save.
 func (d *Driver) makeSaved(ctx context.Context, r *record) error {
-	if d.Saves == nil {
-		return fmt.Errorf("create %s: %w", r.Spec.ID, errNoStore)
+	from, err := d.restorerOf(r.Spec)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", r.Spec.ID, err)
 	}
-	m, err := d.Saves.Manifest(ctx, r.Spec.Saved)
+	m, err := from.Manifest(ctx, r.Spec.Restored())
 	if err != nil {
 		return fmt.Errorf("create %s: %w", r.Spec.ID, err)
 	}
@@ -168,11 +181,24 @@ func (d *Driver) makeSaved(ctx context.Context, r *record) error {
 		return fmt.Errorf("create %s: %w: storage is %d bytes, and the save holds %d", r.Spec.ID, runtime.ErrInvalid, want, m.Bytes)
 	}
 	return d.make(ctx, r, func(ctx context.Context, r *record) error {
-		if err := d.fetchDisk(ctx, r, m); err != nil {
+		if err := d.fetchDisk(ctx, r, from, m); err != nil {
 			return fmt.Errorf("create %s: %w", r.Spec.ID, err)
 		}
 		return nil
 	})
+}
+
+// restorerOf is where the save lies that a disk begins as.
+func (d *Driver) restorerOf(s runtime.Spec) (restorer, error) {
+	switch {
+	case s.Sent != (runtime.Save{}) && d.Options.Inbox != nil:
+		return d.Options.Inbox, nil
+	case s.Sent != (runtime.Save{}):
+		return nil, errNoInbox
+	case d.Saves == nil:
+		return nil, errNoStore
+	}
+	return d.Saves, nil
 }
 
 // fetchSlack is what a disk may take more while it is fetched, beside an eighth
@@ -181,7 +207,7 @@ const fetchSlack = 64 << 20
 
 // fetchDisk makes a volume of a save. Its quota at the end leaves room to start,
 // however full it is.
-func (d *Driver) fetchDisk(ctx context.Context, r *record, m *snapshot.Manifest) error {
+func (d *Driver) fetchDisk(ctx context.Context, r *record, from restorer, m *snapshot.Manifest) error {
 	id, storage := string(r.Spec.ID), r.Spec.Resources.StorageBytes
 	d.reach("ranged")
 	dir, err := d.Pool.Create(ctx, id, storage+storage/8+fetchSlack)
@@ -197,7 +223,7 @@ func (d *Driver) fetchDisk(ctx context.Context, r *record, m *snapshot.Manifest)
 		into.Index = d.index(r.Spec.ID)
 	}
 	d.reach("fetching")
-	err = d.Saves.Restore(ctx, m, into)
+	err = from.Restore(ctx, m, into)
 	if err != nil && errors.Is(err, runtime.ErrFull) && d.Pool.Quota() {
 		if free, _ := d.Pool.Free(); free > fetchSlack {
 			err = fmt.Errorf("%w: storage is %d bytes, and the save takes more: %w", runtime.ErrInvalid, storage, err)

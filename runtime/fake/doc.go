@@ -56,6 +56,10 @@ const (
 	SweepSaves     Op = "sweep-saves"
 	ForgetSaves    Op = "forget-saves"
 	SavedComputers Op = "saved-computers"
+	// SentComputers has no ID.
+	SendSnapshot  Op = "send-snapshot"
+	ForgetSent    Op = "forget-sent"
+	SentComputers Op = "sent-computers"
 	// Freeze and Crash are no calls of a node: the warden froze the computer,
 	// or it ended by itself.
 	Freeze Op = "freeze"
@@ -87,4 +91,5 @@ var (
 
 	_ runtime.Snapshotter = (*Driver)(nil)
 	_ runtime.Saver       = (*Driver)(nil)
+	_ runtime.Mover       = (*Driver)(nil)
 )

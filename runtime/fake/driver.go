@@ -40,9 +40,10 @@ type Driver struct {
 	memory    map[runtime.ID]int64 // bytes that running computers hold
 	snapshots map[runtime.Source]snapshot
 	saved     map[runtime.ID]mark // of computers, as they were last saved or restored here
-	images    map[string]string   // digests by name and by themselves, besides those of Room: made here, or brought
-	archives  map[string][]byte   // of imported and pulled images, by digest
-	holds     map[string]int      // of those, how many hold each
+	sent      map[runtime.Save]arrival
+	images    map[string]string // digests by name and by themselves, besides those of Room: made here, or brought
+	archives  map[string][]byte // of imported and pulled images, by digest
+	holds     map[string]int    // of those, how many hold each
 	pulls     PullFunc
 	programs  map[string]bool // that are shelved
 	nextPID   int
@@ -63,7 +64,7 @@ func New(opts Options) *Driver {
 		opts.Now = time.Now
 	}
 	return &Driver{opts: opts, computers: make(map[runtime.ID]*computer), memory: make(map[runtime.ID]int64),
-		snapshots: make(map[runtime.Source]snapshot), saved: make(map[runtime.ID]mark), images: make(map[string]string),
+		snapshots: make(map[runtime.Source]snapshot), saved: make(map[runtime.ID]mark), sent: make(map[runtime.Save]arrival), images: make(map[string]string),
 		archives: make(map[string][]byte), holds: make(map[string]int), programs: make(map[string]bool), nextPID: 1000}
 }
 
@@ -94,10 +95,10 @@ func (d *Driver) Create(ctx context.Context, epoch runtime.Epoch, spec runtime.S
 		if err := d.begin(&spec); err != nil {
 			return err
 		}
-		saved := spec.Saved != (runtime.Save{})
+		saved := spec.Restored() != (runtime.Save{})
 		c.exists, c.phase, c.spec = true, runtime.Created, spec
 		c.fresh = spec.From == (runtime.Source{}) && !saved
-		c.bared = saved && imageOf(spec) != d.opts.World.image(spec.Saved)
+		c.bared = saved && imageOf(spec) != d.savedImage(spec)
 		return nil
 	})
 }
@@ -111,8 +112,8 @@ func (d *Driver) admit(spec runtime.Spec) error {
 		return fmt.Errorf("%w: %.40q names no snapshot", runtime.ErrInvalid, spec.From.Name)
 	}
 	begins := spec.From != (runtime.Source{})
-	if spec.Saved != (runtime.Save{}) {
-		if begins || !snapshotNames.MatchString(spec.Saved.Name) {
+	if of := spec.Restored(); of != (runtime.Save{}) {
+		if begins || spec.Saved != (runtime.Save{}) && spec.Sent != (runtime.Save{}) || !snapshotNames.MatchString(of.Name) {
 			return fmt.Errorf("%w: a disk begins as one snapshot or one save, by its name", runtime.ErrInvalid)
 		}
 		begins = true

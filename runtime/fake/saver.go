@@ -184,7 +184,7 @@ func (d *Driver) SavedComputers(ctx context.Context, visit func(runtime.ID) erro
 // fetch makes the workspace of a new computer out of a save, and completes its
 // spec.
 func (d *Driver) fetch(spec *runtime.Spec) error {
-	from, err := d.opts.World.findSave(spec.Saved)
+	from, err := d.savedAs(*spec)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (d *Driver) fetch(spec *runtime.Spec) error {
 			return errors.Join(fmt.Errorf("write workspace: %w", err), os.RemoveAll(d.workspace(spec.ID)))
 		}
 	}
-	if imageOf(*spec) == from.Image && spec.ID == spec.Saved.Computer {
+	if imageOf(*spec) == from.Image && spec.ID == spec.Saved.Computer { // so not of one that was sent
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.saved[spec.ID] = mark{spec.Saved.Name, 0}
@@ -210,9 +210,17 @@ func (d *Driver) fetch(spec *runtime.Spec) error {
 	return nil
 }
 
-// image is the digest that a save's layer stands on, "" where there is none.
-func (w *World) image(of runtime.Save) string {
-	found, err := w.findSave(of)
+// savedAs is the save that a spec begins with.
+func (d *Driver) savedAs(spec runtime.Spec) (save, error) {
+	if spec.Sent != (runtime.Save{}) {
+		return d.findSent(spec.Sent)
+	}
+	return d.opts.World.findSave(spec.Saved)
+}
+
+// savedImage is the digest that its layer stands on, "" where there is none.
+func (d *Driver) savedImage(spec runtime.Spec) string {
+	found, err := d.savedAs(spec)
 	if err != nil {
 		return ""
 	}

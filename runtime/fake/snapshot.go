@@ -106,7 +106,7 @@ func (d *Driver) Snapshots(ctx context.Context, id runtime.ID) ([]runtime.Snapsh
 // begin makes the workspace of a new computer, empty or from a snapshot, and
 // completes its spec.
 func (d *Driver) begin(spec *runtime.Spec) error {
-	if spec.Saved != (runtime.Save{}) {
+	if spec.Restored() != (runtime.Save{}) {
 		return d.fetch(spec)
 	}
 	var from snapshot

@@ -43,6 +43,9 @@ func abilities(t *testing.T, m *machine) {
 	if _, ok := m.Driver.(runtime.Saver); ok {
 		t.Run("saves", func(t *testing.T) { saves(t, m) })
 	}
+	if d, ok := m.Driver.(runtime.Mover); ok && d.Inbox() != nil {
+		t.Run("moves", func(t *testing.T) { moves(t, m, d) })
+	}
 	if d, ok := m.Driver.(runtime.Workspacer); ok {
 		t.Run("workspace", func(t *testing.T) { keepsWorkspace(t, m, d) })
 	}

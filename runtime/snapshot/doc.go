@@ -31,6 +31,7 @@
 //	index.go     what was saved last from this machine
 //	fetch.go     pieces back
 //	restore.go   pieces to a tree; layfile.go, to its files
+//	inbox.go     disks that come from other machines, without a store between
 //	busy.go      one at a time for each computer
 //	sweep.go     what nobody needs any more
 package snapshot

@@ -18,11 +18,11 @@ import (
 	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
-// Options say where disks are saved. Store and IDFile are required.
+// Options say where disks are saved. Store is required.
 type Options struct {
 	Store blob.Store
 	// IDFile is where this machine keeps the store's id, for when the store does
-	// not answer.
+	// not answer. "" is a store that has its id and is asked for it each time.
 	IDFile string
 	// Uploads is how many pieces are sent at once, of all saves together; 0 means
 	// DefaultUploads, and MaxUploads is the most.
@@ -103,6 +103,10 @@ type known struct {
 func identify(ctx context.Context, store blob.Store, file string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
+	if file == "" {
+		id, err := store.Get(ctx, storeKey, maxIDBytes)
+		return string(id), err
+	}
 	var met known
 	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &met) == nil && met.Where == store.String() && met.ID != "" {
 		return met.ID, nil
