@@ -405,7 +405,9 @@ func (c *computer) done(m did) {
 	c.log.Warn("computer action failed", "action", m.action, "try", c.failed, "err", m.err)
 	if errors.Is(m.err, runtime.ErrStaleEpoch) || fault.Is(m.err, fault.Moved) || fault.Is(m.err, fault.Payment) || c.failed >= maxStartTries {
 		c.refuse(translate(m.err))
-		if m.action == start || m.action == create && !c.laid || m.action == adopt || m.action == setAside {
+		if m.action == create && c.record.Sent.Name != "" && c.failed >= maxStartTries {
+			c.giveBack(translate(m.err))
+		} else if m.action == start || m.action == create && !c.laid || m.action == adopt || m.action == setAside {
 			c.note(state.SetPhase{Phase: state.Failed, Error: translate(m.err).Error()})
 		}
 	}

@@ -224,7 +224,7 @@ func (l *local) holdAs(ctx context.Context, id state.ComputerID, how wake) (g gr
 // startLimit is how long a caller waits for a computer to run. One whose disk has
 // to be fetched first takes longer.
 func startLimit(c state.Computer) time.Duration {
-	if c.Saved.Name != "" && c.DataNode != c.Node {
+	if (c.Saved.Name != "" || c.Sent.Name != "") && c.DataNode != c.Node {
 		return restoreDeadline
 	}
 	return startDeadline

@@ -100,14 +100,30 @@ func newnesses() []newness { return []newness{newestDisk, restoredDisk, olderDis
 // is of the epoch that last acted on it, and a save in the one that made it.
 func newnessOf(c state.Computer, self state.NodeID, fact runtime.Phase, s runtime.Status) newness {
 	switch {
-	case fact == absent || c.DataNode == self || c.Saved.Name == "":
+	case fact == absent || c.DataNode == self || c.Saved.Name == "" && c.Sent.Name == "":
 		return newestDisk
-	case fact == runtime.Created && s.Spec.Saved == (runtime.Save{Computer: runtime.ID(c.ID), Name: c.Saved.Name}):
+	case fact == runtime.Created && s.Spec.Restored() != (runtime.Save{}) && s.Spec.Saved == savedOf(c) && s.Spec.Sent == sentOf(c):
 		return restoredDisk
-	case state.Epoch(s.Epoch) < c.Saved.Epoch:
+	case c.Sent.Name != "" && state.Epoch(s.Epoch) <= c.Sent.Epoch, c.Sent.Name == "" && state.Epoch(s.Epoch) < c.Saved.Epoch:
 		return olderDisk
 	}
 	return newestDisk
+}
+
+// savedOf is the save in the blob store that a computer's disk is made from, and
+// sentOf what was sent for it to this node: one of them at most.
+func savedOf(c state.Computer) runtime.Save {
+	if c.Sent.Name != "" || c.Saved.Name == "" {
+		return runtime.Save{}
+	}
+	return runtime.Save{Computer: runtime.ID(c.ID), Name: c.Saved.Name}
+}
+
+func sentOf(c state.Computer) runtime.Save {
+	if c.Sent.Name == "" {
+		return runtime.Save{}
+	}
+	return runtime.Save{Computer: runtime.ID(c.ID), Name: c.Sent.Name}
 }
 
 // first puts what a disk needs that is not the newest before all that would use it.

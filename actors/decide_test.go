@@ -117,6 +117,12 @@ func TestWhatADiskIsToTheNewest(t *testing.T) {
 	saved := func(data state.NodeID, epoch state.Epoch) state.Computer {
 		return state.Computer{ID: "c", DataNode: data, Epoch: 9, Saved: state.Save{Name: "s", Epoch: epoch}}
 	}
+	sent := func(data state.NodeID, saved string) state.Computer {
+		return state.Computer{ID: "c", DataNode: data, Epoch: 9, Saved: state.Save{Name: saved, Epoch: 3}, Sent: state.Sent{Name: "t", Node: self, Epoch: 8}}
+	}
+	unpacked := func(name string, phase runtime.Phase) runtime.Status {
+		return runtime.Status{Epoch: 9, Phase: phase, Spec: runtime.Spec{Sent: runtime.Save{Computer: "c", Name: name}}}
+	}
 	made := func(name string, phase runtime.Phase) runtime.Status {
 		return runtime.Status{Epoch: 9, Phase: phase, Spec: runtime.Spec{Saved: runtime.Save{Computer: "c", Name: name}}}
 	}
@@ -139,6 +145,11 @@ func TestWhatADiskIsToTheNewest(t *testing.T) {
 		"made from a save long before":           {saved(elsewhere, 10), made("r", runtime.Created), olderDisk},
 		"made from it, and recorded":             {saved(self, 6), made("s", runtime.Created), newestDisk},
 		"made from it long ago, and used since":  {saved(elsewhere, 6), made("s", runtime.Stopped), newestDisk},
+		"it was sent, and is not here yet":       {sent(elsewhere, ""), runtime.Status{Phase: absent}, newestDisk},
+		"it was sent, and an older one is here":  {sent(elsewhere, ""), of(5), olderDisk},
+		"it was sent, after it was saved":        {sent(elsewhere, "s"), of(5), olderDisk},
+		"made from what was sent":                {sent(elsewhere, ""), unpacked("t", runtime.Created), restoredDisk},
+		"made from what was sent before":         {state.Computer{ID: "c", DataNode: self, Epoch: 9}, unpacked("t", runtime.Created), newestDisk},
 	} {
 		if got := newnessOf(tt.c, self, tt.s.Phase, tt.s); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)

@@ -23,6 +23,9 @@ const (
 	commandGrace = 10 * time.Second
 	// evictGrace is how long those that are cut may take to let go.
 	evictGrace = 10 * time.Second
+	// returnRest is how long a computer is left alone that came back, because its
+	// disk could not be made where it was sent.
+	returnRest = 10 * time.Minute
 	// departRetry is after how long a computer that could not leave is tried again.
 	departRetry = 15 * time.Second
 )
@@ -33,6 +36,7 @@ type DepartureStep string
 const (
 	DepartureWaits   DepartureStep = "waiting"  // for its turn
 	DepartureSaves   DepartureStep = "saving"   // off the node, while it goes on
+	DepartureSends   DepartureStep = "sending"  // to its next node, while it goes on
 	DepartureSettles DepartureStep = "settling" // what runs in it comes to an end
 	DepartureMoves   DepartureStep = "moving"   // it is stopped here and handed over
 	DepartureStays   DepartureStep = "staying"  // it cannot go: Why says why
@@ -220,16 +224,9 @@ func (s *System) depart(ctx context.Context, id state.ComputerID, to state.NodeI
 			s.shop.metrics.departed(err)
 		}
 	}()
-	if c.DataNode == c.Node { // most of it, while the computer goes on
-		s.departures.step(id, DepartureSaves, "")
-		if err := s.local.Save(ctx, id); err != nil {
-			return fault.New(fault.Of(err), "its data is on this node alone: %s", faultText(translate(err)))
-		}
-	}
-	if to == "" {
-		if to, err = s.o.Cluster.Elsewhere(ctx, id); err != nil {
-			return err
-		}
+	how, err := s.prepare(ctx, c, to)
+	if err != nil {
+		return err
 	}
 	calm, empty, ok := s.shop.barriers.close(id)
 	if !ok {
@@ -241,11 +238,42 @@ func (s *System) depart(ctx context.Context, id state.ComputerID, to state.NodeI
 		return err
 	}
 	s.departures.step(id, DepartureMoves, "")
-	_, err = s.system.ask(ctx, computerKind, string(id), part{to}, newComputer(s.shop.ownership, id))
+	begun := s.o.Now()
+	_, err = s.system.ask(ctx, computerKind, string(id), how, newComputer(s.shop.ownership, id))
 	if err == nil {
-		s.log.Info("a computer left this node", "computer", string(id), "to", string(to))
+		s.log.Info("a computer left this node", "computer", string(id), "to", string(how.to), "down", s.o.Now().Sub(begun).Round(time.Millisecond))
 	}
 	return err
+}
+
+// prepare finds out where a computer goes, and brings most of its disk there, or
+// to the blob store, while it goes on.
+func (s *System) prepare(ctx context.Context, c state.Computer, to state.NodeID) (how part, err error) {
+	sends := s.shop.sends(c)
+	switch rest := returnRest - s.o.Now().Sub(c.ReturnedAt); {
+	case c.Sent.Name != "":
+		return how, fault.New(fault.Conflict, "its disk was sent here and is not made yet")
+	case sends && c.SendError != "" && rest > 0:
+		return how, fault.New(fault.Unavailable, "the node that it was given to gave it back, and it is tried again in %s: %s", rest.Round(time.Second), c.SendError)
+	}
+	if c.DataNode == c.Node && !sends {
+		s.departures.step(c.ID, DepartureSaves, "")
+		if err := s.local.Save(ctx, c.ID); err != nil {
+			return how, fault.New(fault.Of(err), "its data is on this node alone: %s", faultText(translate(err)))
+		}
+	}
+	if how.to = to; to == "" {
+		if how.to, err = s.o.Cluster.Elsewhere(ctx, c.ID); err != nil {
+			return how, err
+		}
+	}
+	if sends {
+		s.departures.step(c.ID, DepartureSends, "")
+		if how.sent, err = s.shop.sendAhead(ctx, c.ID, how.to); err != nil {
+			return how, fault.New(fault.Of(translate(err)), "its data is on this node alone: %s", faultText(translate(err)))
+		}
+	}
+	return how, nil
 }
 
 // draining reports whether this node drains as its replica has it.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/bothy-computer/bothy/cluster/state"
+	"github.com/bothy-computer/bothy/runtime"
+	"github.com/bothy-computer/bothy/runtime/fake"
 )
 
 // drained waits until nothing is left on a node but what stays, and returns that.
@@ -161,16 +163,16 @@ func (l *herald) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestAComputerThatCannotLeaveGoesOn has the store go away in the middle.
+// TestAComputerThatCannotLeaveGoesOn has the store not answer in the middle.
 func TestAComputerThatCannotLeaveGoesOn(t *testing.T) {
-	one, two, world := stored(t)
+	one, two, _ := stored(t)
 	c := one.running(t)
 	one.writes(t, c.ID, "f", "kept")
 	if _, err := one.Computers.Save(t.Context(), one.caller, c.ID); err != nil {
 		t.Fatal(err)
 	}
 	one.writes(t, c.ID, "f", "newer")
-	world.SetStore("")
+	one.driver.Script().Add(fake.Rule{Op: fake.SaveSnapshot, Err: fmt.Errorf("%w: it is away", runtime.ErrNoStore)})
 	d := drained(t, one, one, 1)
 	if !strings.Contains(d.Departures[0].Why, "blob store") {
 		t.Fatalf("%+v", d.Departures)
@@ -178,7 +180,7 @@ func TestAComputerThatCannotLeaveGoesOn(t *testing.T) {
 	if _, err := one.Computers.Exec(t.Context(), one.caller, c.ID, Command{Argv: []string{"true"}}); err != nil {
 		t.Fatal(err)
 	}
-	world.SetStore("bucket")
+	one.driver.Script().Clear()
 	one.departures.retry = 0
 	signal(one.drains)
 	waitFor(t, func() bool { return two.computer(t, c.ID).Node == two.node.Self() })

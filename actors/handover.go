@@ -22,11 +22,14 @@ const (
 
 // part asks a computer's actor to give the computer to another node. It is
 // answered when that owns it, or with why it does not; then all is as before.
-type part struct{ to state.NodeID }
+type part struct {
+	to   state.NodeID
+	sent string // what of its disk is there already, as sendAhead returned it
+}
 
 // parting is a part that goes on.
 type parting struct {
-	to     state.NodeID
+	part
 	answer func(any, error)
 }
 
@@ -35,7 +38,7 @@ func (c *computer) part(m part, answer func(any, error)) {
 		answer(nil, fault.New(fault.Conflict, "computer %s is being given away already", c.id))
 		return
 	}
-	c.parting = &parting{m.to, answer}
+	c.parting = &parting{m, answer}
 	c.look()
 }
 
@@ -62,9 +65,9 @@ func (c *computer) orGive(what action) action {
 	return what
 }
 
-// give stops a computer, saves what was not saved yet and makes another node its
-// owner, which starts it again if it is to run. Nobody may write meanwhile.
-func (d *ownership) give(ctx context.Context, c state.Computer, fact runtime.Phase, to state.NodeID) error {
+// give stops a computer, saves or sends what was not yet and makes another node
+// its owner, which starts it again if it is to run. Nobody may write meanwhile.
+func (d *ownership) give(ctx context.Context, c state.Computer, fact runtime.Phase, m part) error {
 	if err := d.held(); err != nil {
 		return err
 	}
@@ -81,12 +84,15 @@ func (d *ownership) give(ctx context.Context, c state.Computer, fact runtime.Pha
 			return fmt.Errorf("stop a computer that leaves: %w", err)
 		}
 	}
+	if d.sends(c) {
+		return d.giveDisk(ctx, c, m.to, m.sent)
+	}
 	if c.DataNode == c.Node {
 		if err := d.saveLast(ctx, c.ID); err != nil {
 			return fmt.Errorf("save a computer that leaves: %w", err)
 		}
 	}
-	if _, err := d.cluster.Apply(ctx, state.HandOver{Computer: c.ID, Epoch: c.Epoch, To: to}); err != nil {
+	if _, err := d.cluster.Apply(ctx, state.HandOver{Computer: c.ID, Epoch: c.Epoch, To: m.to}); err != nil {
 		return fmt.Errorf("hand a computer over: %w", err)
 	}
 	return nil
@@ -116,4 +122,24 @@ func (d *ownership) saveLast(ctx context.Context, id state.ComputerID) error {
 			return fault.New(fault.Unavailable, "the computer's files are in use: %w", ctx.Err()).WithRetry(retryMailbox)
 		}
 	}
+}
+
+// giveBack has the node own a computer again where its newest disk is, when the
+// disk that it sent cannot be made here. While that node is away it is tried on.
+func (c *computer) giveBack(why error) {
+	record := c.record
+	c.cell.do(func(ctx context.Context) any {
+		_, err := c.deps.cluster.Apply(ctx, state.ReturnDisk{Computer: record.ID, Epoch: record.Epoch, Error: faultText(why)})
+		if err != nil {
+			c.log.Warn("give a computer back", "err", err)
+			_, err = c.deps.cluster.Apply(ctx, state.SetPhase{Computer: record.ID, Epoch: record.Epoch, Phase: state.Failed, Error: why.Error()})
+			if err != nil && ctx.Err() == nil {
+				c.log.Warn("record computer", "phase", state.Failed, "err", err)
+			}
+			return nil
+		}
+		c.log.Warn("a computer went back: its disk, which was sent, cannot be made here", "err", why)
+		c.deps.forgetSent(ctx, record.ID)
+		return nil
+	})
 }

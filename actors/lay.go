@@ -25,10 +25,13 @@ func (c *computer) answerLaying() {
 }
 
 // orLay makes the disk of a computer that would be left alone, when somebody
-// waits for it.
+// waits for it, or when it was sent: it takes room here and where it came from.
 func (c *computer) orLay(what action) action {
 	if what == nothing && c.fact == absent && len(c.laying) > 0 {
 		c.laid = true
+		return create
+	}
+	if what == nothing && c.fact == absent && c.record.Sent.Name != "" {
 		return create
 	}
 	if what == create {

@@ -20,7 +20,8 @@ const (
 // unstarted reports whether a disk was made from its computer's save and the
 // computer has not run since.
 func unstarted(s runtime.Status) bool {
-	return s.Phase == runtime.Created && s.Spec.Saved.Name != "" && s.Spec.Saved.Computer == s.ID
+	of := s.Spec.Restored()
+	return s.Phase == runtime.Created && of.Name != "" && of.Computer == s.ID
 }
 
 // lostBy says what is missing on a computer that is started here; before is how
@@ -40,7 +41,7 @@ func lostBy(c state.Computer, self state.NodeID, before runtime.Status, now time
 // lostSince says what a computer that was restored has lost since its save.
 func lostSince(c state.Computer, bared bool, now time.Time) string {
 	made, clean := c.Saved.MadeAt, false
-	if c.Restored.Epoch == c.Epoch {
+	if c.Restored.Epoch == c.Epoch || c.Saved.Name == "" {
 		made, clean = c.Restored.MadeAt, c.Restored.Clean
 	}
 	switch {

@@ -35,6 +35,8 @@ type metrics struct {
 	read     prometheus.Counter
 	sent     prometheus.Counter
 	restores *prometheus.HistogramVec
+	moves    *prometheus.HistogramVec
+	carried  prometheus.Counter
 	foreign  prometheus.Gauge
 	cost     *prometheus.CounterVec
 	deeds    *prometheus.CounterVec
@@ -67,6 +69,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		saves:    f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_save_seconds", Help: "Time of saves of disks to the blob store, by how they ended.", Buckets: slow}, []string{"result"}),
 		read:     f.NewCounter(prometheus.CounterOpts{Name: "bothy_save_read_bytes_total", Help: "Bytes of files that saves read."}),
 		sent:     f.NewCounter(prometheus.CounterOpts{Name: "bothy_save_sent_bytes_total", Help: "Bytes that saves sent to the blob store."}),
+		moves:    f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_disk_send_seconds", Help: "Time to send computers' disks, or what changed in them, to another node, by how it ended.", Buckets: slow}, []string{"result"}),
+		carried:  f.NewCounter(prometheus.CounterOpts{Name: "bothy_disk_send_bytes_total", Help: "Bytes of computers' disks that were sent to other nodes."}),
 		restores: f.NewHistogramVec(prometheus.HistogramOpts{Name: "bothy_restore_seconds", Help: "Time to make computers' disks from the blob store, by how it ended.", Buckets: slow}, []string{"result"}),
 		foreign:  f.NewGauge(prometheus.GaugeOpts{Name: "bothy_saves_unknown_computers", Help: "Computers in the blob store that this cluster has no record of, as the leading node last saw."}),
 		batch:    f.NewHistogram(prometheus.HistogramOpts{Name: "bothy_thread_batch_events", Help: "Events in one committed batch of a thread's log.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
@@ -188,6 +192,12 @@ func (m *metrics) saved(s runtime.Saved, took time.Duration, err error) {
 	m.saves.WithLabelValues(resultOf(err)).Observe(took.Seconds())
 	m.read.Add(float64(s.Read))
 	m.sent.Add(float64(s.Sent))
+}
+
+// moved notes a disk, or what changed in it, that was sent to another node.
+func (m *metrics) moved(s runtime.Saved, took time.Duration, err error) {
+	m.moves.WithLabelValues(resultOf(err)).Observe(took.Seconds())
+	m.carried.Add(float64(s.Sent))
 }
 
 // restored notes a disk that was, or could not be, made from a save.

@@ -219,6 +219,7 @@ func (s *System) begin() {
 	s.loops.Go(func() { s.every(ctx, sweepImagesEvery, s.sweepImages) })
 	s.loops.Go(func() { s.drop(ctx) })
 	s.loops.Go(func() { s.every(ctx, lookEvery, s.tendSaves) })
+	s.loops.Go(func() { s.every(ctx, reconcileEvery, s.tendInbox) })
 	s.loops.Go(func() { s.forgetting.keep(ctx) })
 	s.loops.Go(func() { s.drain(ctx) })
 	s.loops.Go(func() { s.times.keep(ctx) })
@@ -243,6 +244,7 @@ func (s *System) Handler() http.Handler {
 	images := &imageRoom{driver: s.o.Driver, sending: make(chan struct{}, maxSentLayers)}
 	mux.HandleFunc("GET "+manifestPath+"{digest}", images.serveManifest)
 	mux.HandleFunc("GET "+layerPath+"{id}", images.serveLayer)
+	mux.Handle(inboxPath+"/", serveInbox(s.o.Driver))
 	mux.HandleFunc("GET "+departuresPath, s.Drains.serveDepartures)
 	mux.HandleFunc("POST "+departuresPath, s.Drains.serveLeave)
 	mux.HandleFunc("GET "+imageArchivePath+"{digest}", s.Images.serveArchive)

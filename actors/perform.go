@@ -15,9 +15,9 @@ func (c *computer) perform(what action) {
 	c.busy = true
 	record := c.record
 	if what == give {
-		fact, to := c.fact, c.parting.to
+		fact, how := c.fact, c.parting.part
 		c.cell.do(func(ctx context.Context) any {
-			return did{action: give, epoch: record.Epoch, err: c.deps.give(ctx, record, fact, to)}
+			return did{action: give, epoch: record.Epoch, err: c.deps.give(ctx, record, fact, how)}
 		})
 		return
 	}
@@ -99,7 +99,7 @@ func (d *ownership) act(ctx context.Context, what action, c state.Computer) erro
 // create makes the disk: as it was saved, as a snapshot, which brings its own
 // image, or empty.
 func (d *ownership) create(ctx context.Context, c state.Computer) (err error) {
-	if c.Saved.Name != "" {
+	if c.Saved.Name != "" || c.Sent.Name != "" {
 		return d.restore(ctx, c)
 	}
 	spec := specOf(c)
@@ -230,6 +230,7 @@ var kindOfRuntime = []struct {
 	{runtime.ErrOtherHost, fault.Conflict},
 	{runtime.ErrNoSave, fault.NotFound},
 	{runtime.ErrNoStore, fault.Unavailable},
+	{runtime.ErrNoInbox, fault.Unavailable},
 }
 
 // translate turns a driver's error into a fault, the text kept. One that it

@@ -117,8 +117,8 @@ func (s *System) leave(ctx context.Context, status runtime.Status, c state.Compu
 	switch {
 	case c.DataNode == s.o.Cluster.Self():
 		return s.shop.halt(ctx, status)
-	case c.Restored.Clean && state.Epoch(status.Epoch)+1 == c.Restored.Epoch:
-		// The next owner began with a save that has all of it.
+	case c.Restored.Clean && !c.Restored.Bared && state.Epoch(status.Epoch)+1 == c.Restored.Epoch:
+		// The next owner began with all of it.
 		return s.o.Driver.Remove(ctx, status.Epoch, status.ID)
 	}
 	return s.shop.keepDisk(ctx, c, status)

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,29 +11,32 @@ import (
 	"github.com/bothy-computer/bothy/runtime"
 )
 
-// restore makes the disk of a computer from its save. The image that the save
-// stands on is fetched where it is not here; if nobody has it any more, the
-// workspace alone comes back, over the image that the record names.
+// restore makes the disk of a computer from its save, or from what was sent. The
+// image that the save stands on is fetched where it is not here; if nobody has it
+// any more, the workspace alone comes back, over the image that the record names.
 func (d *ownership) restore(ctx context.Context, c state.Computer) error {
-	if _, store, _ := d.saver(); store != c.Saved.Store {
+	image, madeAt := c.Saved.Image, c.Saved.MadeAt
+	if c.Sent.Name != "" {
+		image, madeAt = c.Sent.Image, c.Sent.MadeAt
+	} else if _, store, _ := d.saver(); store != c.Saved.Store {
 		return fault.New(fault.Unavailable, "computer %s is saved in blob store %s, which this node does not reach; it has to have the same blob configuration as the others", c.ID, c.Saved.Store)
 	}
 	spec := specOf(c)
-	spec.Saved = runtime.Save{Computer: runtime.ID(c.ID), Name: c.Saved.Name}
-	spec.Image = d.imageNamed(ctx, c.Image, c.Saved.Image)
+	spec.Saved, spec.Sent = savedOf(c), sentOf(c)
+	spec.Image = d.imageNamed(ctx, c.Image, image)
 	create := func() error { return d.driver.Create(ctx, runtime.Epoch(c.Epoch), spec) }
 	begun := d.now()
 	was := c
-	was.Image = c.Saved.Image
+	was.Image = image
 	err := d.withImage(ctx, was, create)
 	if ctx.Err() == nil && (errors.Is(err, runtime.ErrNoImage) || fault.Is(err, fault.Conflict) || fault.Is(err, fault.Unavailable)) {
-		d.log.Warn("the image of a save cannot be had: its workspace alone is restored", "computer", string(c.ID), "image", c.Saved.Image, "err", err)
+		d.log.Warn("the image of a save cannot be had: its workspace alone is restored", "computer", string(c.ID), "image", image, "err", err)
 		spec.Image = c.Image
 		err = d.withImage(ctx, c, create)
 	}
 	d.metrics.restored(d.now().Sub(begun), err)
 	if err != nil {
-		return fmt.Errorf("restore the save of %s: %w", c.Saved.MadeAt.UTC().Format("2006-01-02T15:04:05Z"), err)
+		return fmt.Errorf("restore the save of %s: %w", madeAt.UTC().Format("2006-01-02T15:04:05Z"), err)
 	}
 	return nil
 }
@@ -60,6 +64,10 @@ func (d *ownership) adopt(ctx context.Context, c state.Computer) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.cluster.Apply(ctx, state.RestoreDisk{Computer: c.ID, Epoch: c.Epoch, Save: c.Saved.Name, Bared: status.Bared})
-	return err
+	name := cmp.Or(sentOf(c), savedOf(c)).Name
+	if _, err = d.cluster.Apply(ctx, state.RestoreDisk{Computer: c.ID, Epoch: c.Epoch, Save: name, Bared: status.Bared}); err != nil || c.Sent.Name == "" {
+		return err
+	}
+	d.forgetSent(ctx, c.ID)
+	return nil
 }

@@ -77,7 +77,7 @@ func (d *ownership) save(ctx context.Context, id state.ComputerID, sweep bool) e
 	if !ok {
 		return noStore()
 	}
-	if err := d.recordable(); err != nil {
+	if err := d.recordable(state.SaveDisk{}); err != nil {
 		return err
 	}
 	begun := d.now()
@@ -99,14 +99,14 @@ func (d *ownership) save(ctx context.Context, id state.ComputerID, sweep bool) e
 	return d.sweepSaves(ctx, saver, c)
 }
 
-// recordable refuses to save while some members could not read the record.
-func (d *ownership) recordable() error {
+// recordable refuses what some members could not read the record of.
+func (d *ownership) recordable(cmd state.Command) error {
 	c, err := applied(d.cluster, func(v *state.View) (state.Cluster, error) {
 		c, _, err := v.Cluster()
 		return c, err
 	})
-	if need := state.VersionOf(state.SaveDisk{}); err == nil && c.Version < need {
-		err = fault.New(fault.Unavailable, "computers are saved once all members of the cluster are upgraded").WithRetry(maxSaveRetry)
+	if need := state.VersionOf(cmd); err == nil && c.Version < need {
+		err = fault.New(fault.Unavailable, "that is done once all members of the cluster are upgraded").WithRetry(maxSaveRetry)
 	}
 	return err
 }
@@ -154,7 +154,7 @@ func (d *ownership) saveDisk(ctx context.Context, saver runtime.Saver, store str
 		return made, errNothingToSave
 	}
 	if _, err = d.cluster.Apply(ctx, state.SaveDisk{Computer: c.ID, Epoch: c.Epoch, Base: c.Saved.Name, Save: save}); err != nil {
-		d.savings.doubt(c.ID) // it may be recorded yet
+		d.savings.doubt(c.ID, doubtSave) // it may be recorded yet
 		return made, fmt.Errorf("record a save: %w", err)
 	}
 	d.savings.found(c.ID, false, begun)
@@ -174,9 +174,20 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// put saves a snapshot that is made for it and goes with it. One that stays, when
-// the node ends meanwhile, is swept as a stray.
+// put saves the disk as it is now. What base names may be gone.
 func (d *ownership) put(ctx context.Context, saver runtime.Saver, keeper runtime.Snapshotter, c state.Computer, source runtime.Source, base string) (runtime.Saved, error) {
+	return d.still(ctx, keeper, c, source, func() (runtime.Saved, error) {
+		made, err := saver.SaveSnapshot(ctx, source, base)
+		if errors.Is(err, runtime.ErrNoSave) && base != "" { // somebody emptied the store
+			made, err = saver.SaveSnapshot(ctx, source, "")
+		}
+		return made, err
+	})
+}
+
+// still has a snapshot saved that is made for it and goes with it. One that stays,
+// when the node ends meanwhile, is swept as a stray.
+func (d *ownership) still(ctx context.Context, keeper runtime.Snapshotter, c state.Computer, source runtime.Source, save func() (runtime.Saved, error)) (runtime.Saved, error) {
 	still, err := keeper.Snapshot(ctx, runtime.Epoch(c.Epoch), source.Computer, source.Name)
 	if err != nil {
 		return runtime.Saved{}, fmt.Errorf("snapshot for a save: %w", err)
@@ -187,11 +198,7 @@ func (d *ownership) put(ctx context.Context, saver runtime.Saver, keeper runtime
 		}
 	}()
 	d.metrics.still.Observe(still.Still.Seconds())
-	made, err := saver.SaveSnapshot(ctx, source, base)
-	if errors.Is(err, runtime.ErrNoSave) && base != "" { // somebody emptied the store
-		made, err = saver.SaveSnapshot(ctx, source, "")
-	}
-	return made, err
+	return save()
 }
 
 // down reports whether the computer has no processes just now.
@@ -278,8 +285,13 @@ func (d *ownership) write(ctx context.Context, id state.ComputerID) error {
 		return err
 	}
 	c, owner, err := d.owned(id)
-	if err != nil || !owner || !c.Saved.Clean && !doubt {
+	switch {
+	case err != nil || !owner:
 		return err // who is no owner is refused elsewhere
+	case doubt == doubtGift:
+		return d.reclaim(ctx, c)
+	case !c.Saved.Clean && doubt == "":
+		return nil
 	}
 	if _, err := d.cluster.Apply(ctx, state.DirtyDisk{Computer: id, Epoch: c.Epoch}); err != nil {
 		return fmt.Errorf("record that the disk changes: %w", err)

@@ -12,6 +12,14 @@ import (
 // maxSaves bounds the saves that go on at once on a node.
 const maxSaves = 2
 
+// doubt is what nobody here knows to be recorded or not; "" is none.
+type doubt string
+
+const (
+	doubtSave doubt = "save" // that a save is all there is
+	doubtGift doubt = "gift" // that another node owns the computer, with all there is
+)
+
 // savings is what a node knows of the saves that it makes, besides the records.
 type savings struct {
 	turns chan struct{} // holds one for each save that goes on
@@ -20,16 +28,16 @@ type savings struct {
 
 	mu    sync.Mutex
 	going map[state.ComputerID]*saving
-	// doubts are computers of which a save may be recorded as all there is, later
-	// than anybody here knows.
-	doubts map[state.ComputerID]bool
+	// doubts are computers of which something may be recorded later than anybody
+	// here knows.
+	doubts map[state.ComputerID]doubt
 	// dirty is since when a computer here may hold what no save has.
 	dirty map[state.ComputerID]time.Time
 }
 
 func newSavings(using func(state.ComputerID) bool) *savings {
 	return &savings{turns: make(chan struct{}, maxSaves), using: using,
-		going: map[state.ComputerID]*saving{}, doubts: map[state.ComputerID]bool{}, dirty: map[state.ComputerID]time.Time{}}
+		going: map[state.ComputerID]*saving{}, doubts: map[state.ComputerID]doubt{}, dirty: map[state.ComputerID]time.Time{}}
 }
 
 // saving is one save of a computer, from before it looks at the disk until the
@@ -75,9 +83,9 @@ func (s *saving) end() {
 }
 
 // touch tells a save that goes on that the disk is about to be written to, once
-// that save is not just being recorded. It returns whether the record may yet
-// come to say that a save is all there is.
-func (s *savings) touch(ctx context.Context, id state.ComputerID) (doubt bool, err error) {
+// that save is not just being recorded. It returns what the record may yet come to
+// say.
+func (s *savings) touch(ctx context.Context, id state.ComputerID) (d doubt, err error) {
 	for {
 		s.mu.Lock()
 		one := s.going[id]
@@ -85,26 +93,26 @@ func (s *savings) touch(ctx context.Context, id state.ComputerID) (doubt bool, e
 			if one != nil {
 				one.written = true
 			}
-			doubt = s.doubts[id]
+			d = s.doubts[id]
 			s.mu.Unlock()
-			return doubt, nil
+			return d, nil
 		}
 		recorded := one.recording
 		s.mu.Unlock()
 		select {
 		case <-recorded:
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return "", ctx.Err()
 		}
 	}
 }
 
-// doubt notes that nobody knows whether a save was recorded; certain that a
+// doubt notes that nobody knows whether something was recorded; certain that a
 // later command was, which says what counts.
-func (s *savings) doubt(id state.ComputerID) {
+func (s *savings) doubt(id state.ComputerID, of doubt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.doubts[id] = true
+	s.doubts[id] = of
 }
 
 func (s *savings) certain(id state.ComputerID) {

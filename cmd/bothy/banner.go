@@ -86,7 +86,7 @@ func (b Banner) notes() []string {
 	}
 	switch {
 	case !b.Saves:
-		notes = append(notes, "No blob store: a computer's workspace is on its node alone, and dies with the node's disk. `blob` in the configuration of every node names one.")
+		notes = append(notes, "No blob store: a computer's workspace is on its node alone, and dies with the node's disk unless the node was drained. `blob` in the configuration of every node names one.")
 	case b.Nodes > 1:
 		notes = append(notes, "What a computer wrote since its last save dies with its node's disk; a running one is saved every 30 seconds. `bothy status` shows what is not saved.")
 	}

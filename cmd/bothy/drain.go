@@ -39,11 +39,13 @@ func newDrain(t *terminal) *cobra.Command {
 until nothing is left on it. It stays a member and keeps its vote, and a restart
 does not end it: "bothy undrain NODE" does.
 
-A run goes on at its next node from the end of a step. A computer that is up is
-saved, stopped here and started there: its files and installed programs are as
-they were, and what ran in it begins anew. A computer whose data no other node can
-reach stays, and the command fails with the reason; with --stay-ok that is
-success, since computers outlive a restart of their node's process.`,
+A run goes on at its next node from the end of a step. A computer's disk is saved
+to the blob store, or without one sent to its next node, while the computer goes
+on; then it is stopped here and started there: its files and installed programs are
+as they were, and what ran in it begins anew. A computer that no other node can
+take, for want of room, stays, and the command fails with the reason; with
+--stay-ok that is success, since computers outlive a restart of their node's
+process. Snapshots that are on the node alone stay there.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client()
 			if err != nil {
@@ -113,7 +115,7 @@ func left(d wire.Drain) string {
 	}
 	text := fmt.Sprintf("%d computers, %d of them up, %d runs, %d builds", d.Computers, d.Running, d.Runs, d.Builds)
 	var ways []string
-	for _, step := range []string{"saving", "settling", "moving", "waiting", "staying"} {
+	for _, step := range []string{"saving", "sending", "settling", "moving", "waiting", "staying"} {
 		if n := steps[step]; n > 0 {
 			ways = append(ways, fmt.Sprintf("%d %s", n, step))
 		}
@@ -175,8 +177,8 @@ func newLeave(t *terminal) *cobra.Command {
 drained, another node takes over its vote where one is needed, and its record goes.
 Its process then ends by itself, and "bothy wipe" clears its data directory.
 
-It is refused while computers are left whose data no other node can reach; the node
-then takes new work again. To give them up, end the node's process and use "bothy remove NODE --force".`,
+It is refused while computers are left that no other node can take; the node then
+takes new work again. Snapshots that are on it alone, without a blob store, are lost. To give them up, end the node's process and use "bothy remove NODE --force".`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client()
 			if err != nil {

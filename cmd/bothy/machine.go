@@ -16,6 +16,7 @@ import (
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime/container"
 	"github.com/bothy-computer/bothy/runtime/image"
+	"github.com/bothy-computer/bothy/runtime/snapshot"
 	"github.com/bothy-computer/bothy/runtime/volume"
 	"github.com/bothy-computer/bothy/runtime/warden"
 )
@@ -50,6 +51,10 @@ func openMachine(ctx context.Context, c Config, self state.NodeID, reg prometheu
 	if blobs != nil {
 		saves = blobs
 	}
+	inbox, err := snapshot.OpenInbox(ctx, filepath.Join(c.Node.Dir, "inbox"))
+	if err != nil {
+		return nil, err
+	}
 	m.images, err = image.Open(image.Options{Dir: filepath.Join(c.Node.Dir, "images"), Recipes: image.DefaultRecipes(), Sources: c.Images.Sources, Insecure: c.Images.Insecure, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("open images: %w", err)
@@ -66,7 +71,7 @@ func openMachine(ctx context.Context, c Config, self state.NodeID, reg prometheu
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the warden: %w", err), m.pool.Close(), m.images.Close())
 	}
-	m.driver, err = container.Open(container.Options{Saves: saves, Dir: filepath.Join(c.Node.Dir, "computers"), NodeID: string(self), Images: m.images,
+	m.driver, err = container.Open(container.Options{Saves: saves, Inbox: inbox, Dir: filepath.Join(c.Node.Dir, "computers"), NodeID: string(self), Images: m.images,
 		Pool: m.pool, Warden: m.warden, Log: log, Warm: c.Computer.Warm, WarmImage: c.Computer.Image, Metrics: reg})
 	if err != nil {
 		return nil, errors.Join(err, m.pool.Close(), m.images.Close())

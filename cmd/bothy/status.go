@@ -108,7 +108,7 @@ func safety(s wire.ClusterStatus) string {
 	}
 	saves := s.Saves
 	if len(without) == len(s.Nodes) {
-		return fmt.Sprintf("no blob store: the disks of %d computers are on their nodes alone, and die with them", saves.Disks)
+		return fmt.Sprintf("no blob store: the disks of %d computers are on their nodes alone, and die with them; `bothy drain` moves them first", saves.Disks)
 	}
 	text := fmt.Sprintf("saved off their nodes: %d of %d disks whole, %d never, %d behind; the oldest change on %s that is not saved is %s old",
 		saves.Whole, saves.Disks, saves.Never, saves.Behind, s.Node, (time.Duration(saves.OldestMS) * time.Millisecond).Round(time.Second))

@@ -178,7 +178,7 @@ type Move struct {
 // Departure is a computer on its way off a node, or one that cannot go.
 type Departure struct {
 	ComputerID string `json:"computerId"`
-	Step       string `json:"step"`          // waiting, saving, settling, moving, staying
+	Step       string `json:"step"`          // waiting, saving, sending, settling, moving, staying
 	Why        string `json:"why,omitempty"` // it stays
 	Since      Time   `json:"since"`
 }
