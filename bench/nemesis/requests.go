@@ -24,6 +24,8 @@ const (
 	// same key, at the next node.
 	requestPatience = 20 * time.Second
 	requestRetry    = 100 * time.Millisecond
+	// dataAway is the code of a computer whose newest disk is on a node that is away.
+	dataAway = `"data_away"`
 	// maxReason bounds what is told of why a try failed.
 	maxReason = 90
 )
@@ -55,7 +57,9 @@ type ask struct {
 	body              any
 	want              int
 	holds             string // what the answer has in it; "" is anything
-	gone              bool   // a file that is not there is an answer too
+	// gone takes it for an answer that a file is not there, or is on a node that was
+	// lost: then a computer waits for its user's word.
+	gone bool
 }
 
 func (w *requests) work(ctx context.Context) {
@@ -86,7 +90,7 @@ func (w *requests) next(client, n int) ask {
 		return ask{method: http.MethodPost, path: "/v1/threads", key: key, want: http.StatusOK, holds: name, body: wire.CreateThread{
 			Title: name, Stream: &no, EnvironmentID: w.at.environment, Messages: []wire.Said{{Role: "user", Content: "Hello."}}}}
 	case 2:
-		return ask{method: http.MethodPost, path: files, key: key, want: http.StatusOK,
+		return ask{method: http.MethodPost, path: files, key: key, want: http.StatusOK, gone: !w.p.gentle,
 			body: map[string]string{"operation": "write_text", "path": file, "content": name}}
 	}
 	read := ask{method: http.MethodPost, path: files, key: key, want: http.StatusOK, gone: !w.p.gentle,
@@ -153,8 +157,10 @@ func (w *requests) try(url string, a ask) error {
 	defer resp.Body.Close()
 	reply, err := io.ReadAll(resp.Body)
 	switch {
-	case err != nil || a.gone && resp.StatusCode == http.StatusNotFound:
+	case err != nil:
 		return err
+	case a.gone && (resp.StatusCode == http.StatusNotFound || bytes.Contains(reply, []byte(dataAway))):
+		return nil
 	case resp.StatusCode != a.want || !bytes.Contains(reply, []byte(a.holds)):
 		return fmt.Errorf("%d %s", resp.StatusCode, reply)
 	}
