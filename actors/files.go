@@ -210,10 +210,24 @@ func (l *local) mine(ctx context.Context, account state.AccountID, id state.Comp
 	case c.Wish == state.WishDeleted:
 		return c, fault.New(fault.Conflict, "computer %s is being deleted", id)
 	case c.DataNode != "" && c.DataNode != self && !c.Restores():
+		if l.followsDisk(ctx, c) {
+			return c, fault.New(fault.Moved, "computer %s belongs to the node with its newest files again", id)
+		}
 		return c, fault.New(fault.Unavailable, "the newest files of computer %s are on another node than its owner; they can be used when it has started", id).
 			WithCode(state.CodeDataAway).WithRetry(retryMailbox)
 	}
 	return c, nil
+}
+
+// followsDisk gives a computer that rests back to the node with its newest disk, if
+// that may act. A run had brought it here while that node was away, and was over
+// before it touched it.
+func (l *local) followsDisk(ctx context.Context, c state.Computer) bool {
+	if c.Live > 0 || c.Phase != state.Stopped || c.Wish != state.WishStopped {
+		return false
+	}
+	_, err := l.deps.cluster.Apply(ctx, state.HandOver{Computer: c.ID, Epoch: c.Epoch, To: c.DataNode})
+	return err == nil
 }
 
 // lay has the computer's actor make its disk, without starting it.
