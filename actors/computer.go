@@ -303,7 +303,7 @@ func (c *computer) settle() {
 	if c.fact == runtime.Running {
 		c.release()
 	} else {
-		c.refuse(fault.New(fault.Conflict, "the computer is stopped; start it first").WithCode(state.CodeNotRunning))
+		c.refuse(resting(c.record))
 	}
 	data := newest(c.fact, c.record, c.deps.cluster.Self())
 	image := ""
@@ -320,6 +320,15 @@ func (c *computer) settle() {
 	}
 	c.watchIdle()
 	c.watchSaves()
+}
+
+// resting is why a computer that stays down lets nobody in.
+func resting(c state.Computer) error {
+	why := "the computer is stopped; start it first"
+	if c.Phase == state.Failed && c.Error != "" {
+		why = "the computer has failed; start it again first: " + c.Error
+	}
+	return fault.New(fault.Conflict, "%s", why).WithCode(state.CodeNotRunning)
 }
 
 // release lets those who wait act.

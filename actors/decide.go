@@ -147,10 +147,9 @@ func phaseOf(fact runtime.Phase, before state.Phase) state.Phase {
 	case runtime.Stopped, runtime.Created:
 		return state.Stopped
 	case absent:
-		if before == state.Provisioning {
-			return before
+		if before != state.Provisioning && before != state.Failed { // why it failed stays to be read
+			return state.Stopped
 		}
-		return state.Stopped
 	}
 	return before
 }

@@ -2,10 +2,12 @@ package actors
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/bothy-computer/bothy/actors/actorstest"
+	"github.com/bothy-computer/bothy/cluster/fault"
 	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/fake"
@@ -168,4 +170,32 @@ func TestWhoTakesOverHasTheNewestData(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { return two.computer(t, c.ID).DataNode == two.node.Self() })
+}
+
+// TestAComputerWhoseDiskWasLostSaysSoUntilItIsStarted: to ask for it gives it a new
+// owner, who has nothing of it, and must not take that for a stop.
+func TestAComputerWhoseDiskWasLostSaysSoUntilItIsStarted(t *testing.T) {
+	records, world := actorstest.NewRecords(time.Now), fake.NewWorld()
+	one := openHouse(t, records, world, "n1", nil)
+	two := openHouse(t, records, world, "n2", nil)
+	c := one.running(t)
+	if err := one.node.Expire(two.node); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.node.Apply(t.Context(), state.RemoveNode{Node: one.node.Self(), Abandon: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, err := two.Computers.Exec(t.Context(), two.caller, c.ID, Command{Argv: []string{"true"}})
+		if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "lost with node n1") {
+			t.Fatalf("got %v", err)
+		}
+		if lost := two.computer(t, c.ID); lost.Phase != state.Failed || !strings.Contains(lost.Error, "lost with node n1") {
+			t.Fatalf("it is %s: %s", lost.Phase, lost.Error)
+		}
+	}
+	if _, err := two.Computers.Start(t.Context(), two.caller, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { again := two.computer(t, c.ID); return again.Phase == state.Running && again.Error == "" })
 }

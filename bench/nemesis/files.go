@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	clusterfault "github.com/bothy-computer/bothy/cluster/fault"
+	"github.com/bothy-computer/bothy/cluster/state"
 	"github.com/bothy-computer/bothy/httpapi/wire"
 )
 
@@ -138,6 +140,10 @@ func (w *files) run(k *counter, script string) (string, error) {
 	node := w.p.house.Nodes[rand.IntN(len(w.p.house.Nodes))]
 	exit, err := w.p.house.ClientOf(node).Computers().Exec(ctx, k.at.computer,
 		wire.Exec{Argv: []string{"sh", "-c", script}, Dir: "/workspace", User: "root", TimeoutMS: execPatience.Milliseconds()}, nil, &out, &errs)
+	if f := (*clusterfault.Error)(nil); errors.As(err, &f) && f.Code == state.CodeNotRunning { // its disk was lost before it was ever saved
+		_, started := w.p.admin.Computers().Start(ctx, k.at.computer)
+		return "", errors.Join(err, started)
+	}
 	if err == nil && exit.Code != 0 {
 		err = fmt.Errorf("exit code %d: %s", exit.Code, errs.String())
 	}
