@@ -108,7 +108,7 @@ func (w *wire) stream(ctx context.Context, node state.NodeID, path string) (net.
 	res, err := w.client.Do(req)
 	if err != nil {
 		end()
-		return nil, fmt.Errorf("reach a computer through node %s: %w", node, err)
+		return nil, unreached(node, err)
 	}
 	if res.Header.Get(faultHeader) != "" || res.StatusCode != http.StatusOK {
 		defer end()

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httputil"
@@ -100,7 +99,7 @@ func (w *wire) Guest(req *http.Request, node state.NodeID, account state.Account
 	out.URL.RawPath = ""
 	res, err := w.client.Transport.RoundTrip(out)
 	if err != nil {
-		return nil, fmt.Errorf("reach a computer through node %s: %w", node, err)
+		return nil, unreached(node, err)
 	}
 	if res.Header.Get(faultHeader) != "" {
 		return nil, refused(res)

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -141,5 +142,23 @@ func TestAnOwnerThatLagsCatchesUp(t *testing.T) {
 	again()
 	if err := run(); err != nil {
 		t.Errorf("a node that lags: %v", err)
+	}
+}
+
+// TestAnOwnerThatBreaksOffIsNoMistakeOfOurs: its node may have died just then.
+func TestAnOwnerThatBreaksOffIsNoMistakeOfOurs(t *testing.T) {
+	w := &wire{client: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })}}
+	req := httptest.NewRequest(http.MethodGet, "/files", nil)
+	asks := map[string]func() error{
+		"a command": func() error {
+			_, err := w.Exec(t.Context(), "n2", ExecRequest{Computer: "c", Command: Command{Argv: []string{"true"}}})
+			return err
+		},
+		"a save":   func() error { return w.Save(t.Context(), "n2", "acct", "c") },
+		"a guest":  func() error { _, err := w.Guest(req, "n2", "acct", "c"); return err },
+		"a stream": func() error { _, err := w.stream(t.Context(), "n2", "/computers/dial"); return err },
+	}
+	for name, ask := range asks {
+		t.Run(name, func(t *testing.T) { is(t, ask(), fault.Unavailable, "through node n2") })
 	}
 }

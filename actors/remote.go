@@ -90,13 +90,23 @@ func (w *wire) Exec(ctx context.Context, node state.NodeID, req ExecRequest) (Ex
 	}
 	res, err := w.client.Do(r)
 	if err != nil {
-		return Exit{}, fmt.Errorf("run a command through node %s: %w", node, err)
+		return Exit{}, unreached(node, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return Exit{}, fault.New(fault.Unavailable, "node %s answered %s", node, res.Status).WithRetry(retryMailbox)
 	}
 	return readFrames(res.Body, cmd)
+}
+
+// unreached is why the owner of a computer did not answer another node: it may
+// have done what it was asked for.
+func unreached(node state.NodeID, err error) error {
+	err = fmt.Errorf("reach a computer through node %s: %w", node, err)
+	if fault.Of(err) != fault.Internal {
+		return err
+	}
+	return fault.New(fault.Unavailable, "%w", err).WithRetry(retryMailbox)
 }
 
 func newHead(head []byte) io.Reader {

@@ -49,9 +49,9 @@ const CodeNoStore = "NO_STORE"
 // alone, and records that. It looks at the record itself, and does nothing of
 // what is done already. sweep has it delete what no record names any more.
 func (d *ownership) save(ctx context.Context, id state.ComputerID, sweep bool) error {
-	ctx, cancel := context.WithTimeout(ctx, saveDeadline)
+	whole, cancel := context.WithTimeout(ctx, saveDeadline)
 	defer cancel()
-	ctx, release := d.lease(ctx)
+	ctx, release := d.lease(whole)
 	defer release()
 	select {
 	case d.savings.turns <- struct{}{}:
@@ -87,7 +87,10 @@ func (d *ownership) save(ctx context.Context, id state.ComputerID, sweep bool) e
 	} else {
 		err = nil
 	}
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil && fault.Of(translate(err)) == fault.Internal:
+		return cutShort(whole, err)
+	case err != nil:
 		return d.unsaved(ctx, c, err)
 	}
 	if c, owner, err = d.owned(id); err != nil || !owner {

@@ -258,7 +258,10 @@ func TestASaveThatWasOvertakenIsNotClean(t *testing.T) {
 	if _, err := one.Computers.Stop(t.Context(), one.caller, c.ID); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { return len(one.shop.savings.turns) == 1 })
+	waitFor(t, func() bool { // what is saved is there, and two is not in it
+		list, err := one.driver.Snapshots(t.Context(), runtime.ID(c.ID))
+		return err == nil && len(list) == 1
+	})
 	one.writes(t, c.ID, "f", "two")
 	close(hold)
 	var first state.Save // another may follow by itself
@@ -405,4 +408,22 @@ func TestWithoutAStoreASaveSaysSo(t *testing.T) {
 	c := h.running(t)
 	_, err := h.Computers.Save(t.Context(), h.caller, c.ID)
 	isFault(t, err, fault.Unsupported, CodeNoStore, "")
+}
+
+// TestASaveThatALeaseEndsIsToBeAskedForAgain: it was cut short, by no mistake.
+func TestASaveThatALeaseEndsIsToBeAskedForAgain(t *testing.T) {
+	one, two, _ := stored(t)
+	c := one.running(t)
+	one.driver.Script().Add(fake.Rule{Op: fake.SaveSnapshot, Hold: make(chan struct{}), Times: 1}) // until its context ends
+	one.writes(t, c.ID, "f", "one")
+	ended := make(chan error, 1)
+	go func() { ended <- one.Computers.local.Save(t.Context(), c.ID) }()
+	waitFor(t, func() bool {
+		list, err := one.driver.Snapshots(t.Context(), runtime.ID(c.ID))
+		return err == nil && len(list) == 1
+	})
+	if err := one.node.Expire(two.node); err != nil {
+		t.Fatal(err)
+	}
+	is(t, <-ended, fault.Unavailable, "no longer act")
 }

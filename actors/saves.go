@@ -72,7 +72,7 @@ func (w *wire) Save(ctx context.Context, node state.NodeID, account state.Accoun
 	}
 	res, err := w.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("save a computer through node %s: %w", node, err)
+		return unreached(node, err)
 	}
 	if res.Header.Get(faultHeader) != "" {
 		return refused(res)

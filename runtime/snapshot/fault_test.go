@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -183,4 +184,21 @@ type hanging struct{ blob.Store }
 func (hanging) Put(ctx context.Context, _ string, _ []byte) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+// TestAFullDiskIsSaidWhereTheIndexIsWritten: what is saved is noted on the node, and
+// /dev/full is a disk without room.
+func TestAFullDiskIsSaidWhereTheIndexIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	if err := os.Symlink("/dev/full", path+".new"); err != nil {
+		t.Fatal(err)
+	}
+	w, err := newIndex(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.finish(header{}); !errors.Is(err, runtime.ErrFull) || strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+	w.close()
 }

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
+	"github.com/bothy-computer/bothy/runtime"
 	"github.com/bothy-computer/bothy/runtime/volume"
 )
 
@@ -43,7 +45,7 @@ func newIndex(path string) (*indexWriter, error) {
 	}
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("begin the index: %w", err)
+		return nil, fmt.Errorf("begin the index: %w", full(err))
 	}
 	out, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
 	if err != nil {
@@ -59,7 +61,7 @@ func (w *indexWriter) add(part, locals []byte) error {
 	b := append(binary.AppendUvarint(nil, uint64(len(part))), part...)
 	b = append(binary.AppendUvarint(b, uint64(len(locals))), locals...)
 	if _, err := w.out.Write(b); err != nil {
-		return fmt.Errorf("write the index: %w", err)
+		return fmt.Errorf("write the index: %w", full(err))
 	}
 	return nil
 }
@@ -80,9 +82,17 @@ func (w *indexWriter) finish(h header) error {
 		err = w.file.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("write the index: %w", err)
+		return fmt.Errorf("write the index: %w", full(err))
 	}
 	return nil
+}
+
+// full turns the errors of a node's full disk into the one that callers act on.
+func full(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: there is no room on the node to note what is saved", runtime.ErrFull)
+	}
+	return err
 }
 
 // place puts the index in the place of the one before. A computer that is gone
