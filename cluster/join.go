@@ -35,6 +35,9 @@ func enter(ctx context.Context, o Options, dir string) (origin, error) {
 		}
 		return from, nil
 	}
+	if ok && !from.Founder && o.Token == nil {
+		return origin{}, ErrHalfJoined
+	}
 	from = origin{Node: self, Founder: o.Token == nil}
 	if err := from.write(dir); err != nil {
 		return origin{}, err

@@ -27,7 +27,12 @@ type origin struct {
 
 // ErrLogGone is returned for a data directory that has an identity and not its log.
 var ErrLogGone = errors.New("the raft log of this node is gone, while its identity is there; a node without its log must not come back under its old identity: " +
-	"take the old node out (`bothy leave NAME`), empty the data directory and join anew")
+	"take the old node out (`bothy remove NODE`), empty the data directory and join anew")
+
+// ErrHalfJoined is returned for a data directory that began to join a cluster, was
+// not let in, and is opened without a token: it must not become a cluster of its own.
+var ErrHalfJoined = errors.New("this data directory began to join a cluster and was not let in: go on with `bothy join TOKEN`, " +
+	"with a new token if the old one has expired, or empty the directory")
 
 func readOrigin(dir string) (o origin, ok bool, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, originFile))

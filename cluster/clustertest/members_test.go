@@ -19,6 +19,10 @@ func TestWipedDirectoryUnderAnOldNameIsRefused(t *testing.T) {
 	if _, err := c.TryAdd(c.Node(1).Name); fault.Of(err) != fault.Conflict {
 		t.Fatalf("an empty directory under the name of a member: %v", err)
 	}
+	refused := &Node{Name: "anew", Dir: filepath.Join(c.dir, "3-"+c.Node(1).Name)} // TryAdd's
+	if err := c.open(refused, nil); !errors.Is(err, cluster.ErrHalfJoined) {
+		t.Fatalf("a directory that was not let in, without a token: %v", err)
+	}
 	must(t, os.RemoveAll(filepath.Join(c.Node(1).Dir, "raft")))
 	if err := c.open(c.Node(1), nil); !errors.Is(err, cluster.ErrLogGone) {
 		t.Fatalf("an identity without its log: %v", err)

@@ -221,6 +221,23 @@ func TestAnIssuersWrongClockCutsNobodyOff(t *testing.T) {
 	}
 }
 
+// TestAnAuthorityMayBeYoungerThanWhatItSigns, as it says of itself: its clock was
+// ahead then, or its build forgave less.
+func TestAnAuthorityMayBeYoungerThanWhatItSigns(t *testing.T) {
+	clock := time.Now().Add(backdate + time.Hour)
+	first, err := Open(Options{Dir: t.TempDir(), Now: func() time.Time { return clock }})
+	must(t, err)
+	defer first.Close()
+	must(t, first.Bootstrap())
+	token, _, err := first.NewToken([]string{"h:1"})
+	must(t, err)
+	clock = time.Now()
+	second := open(t, t.TempDir())
+	a, err := first.Admit(second.Bearer())
+	must(t, err)
+	must(t, second.Accept(token, a))
+}
+
 func TestRenewal(t *testing.T) {
 	clock := time.Now()
 	id, err := Open(Options{Dir: t.TempDir(), Now: func() time.Time { return clock }})

@@ -86,13 +86,18 @@ func (id *Identity) assemble(rec clusterRecord, clusterKey []byte) (*membership,
 }
 
 // ownCertificate reads a certificate and checks that ca gave it to this node.
-// Whether it has expired does not matter here: an expired one can be renewed.
+// Whether it has expired does not matter here: an expired one can be renewed. Nor
+// does which of the two is valid from an earlier time: builds differ in that.
 func (id *Identity) ownCertificate(text string, ca *x509.Certificate) (*x509.Certificate, error) {
 	cert, err := decodeCertificate(text)
 	if err != nil {
 		return nil, fmt.Errorf("the node's certificate: %w", err)
 	}
-	b, err := Verify(cert, ca, x509.ExtKeyUsageClientAuth, cert.NotBefore.Add(time.Second))
+	from := cert.NotBefore
+	if ca.NotBefore.After(from) {
+		from = ca.NotBefore
+	}
+	b, err := Verify(cert, ca, x509.ExtKeyUsageClientAuth, from.Add(time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("the node's certificate: %w", err)
 	}
