@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -45,6 +46,9 @@ const (
 	machineHost = 254
 	// lotBytes is a node's whole disk: sparse, so that it costs what is written.
 	lotBytes = 8 << 30
+	// busyPatience bounds the wait for what still holds a disk.
+	busyPatience = 20 * time.Second
+	busyPoll     = 50 * time.Millisecond
 )
 
 // townNets are where towns are looked for an unused network: of those for
@@ -130,11 +134,18 @@ func (l *lot) mount() error {
 	return os.Chmod(l.disk, 0o711) // computers' users walk through it
 }
 
+// unmount waits for those who still hold the disk: processes that were killed, and
+// loop devices of files on it, end in their own time.
 func (l *lot) unmount() error {
-	if err := syscall.Unmount(l.disk, 0); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
-		return fmt.Errorf("unmount %s: %w", l.disk, err)
+	for end := time.Now().Add(busyPatience); ; time.Sleep(busyPoll) {
+		err := syscall.Unmount(l.disk, 0)
+		switch {
+		case err == nil, errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOENT):
+			return nil
+		case !errors.Is(err, syscall.EBUSY) || time.Now().After(end):
+			return fmt.Errorf("unmount %s: %w", l.disk, err)
+		}
 	}
-	return nil
 }
 
 // renew puts an empty disk in the place of the one there was.
