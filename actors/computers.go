@@ -101,7 +101,7 @@ func (s *Computers) Start(ctx context.Context, c Caller, id state.ComputerID) (s
 	if _, err := s.cluster.Place(ctx, id); err != nil {
 		return state.Computer{}, err
 	}
-	return s.settled(ctx, c.Account, id, state.Running)
+	return s.settled(ctx, c.Account, id, state.WishRunning)
 }
 
 // Stop stops a computer and returns when it is down.
@@ -109,7 +109,7 @@ func (s *Computers) Stop(ctx context.Context, c Caller, id state.ComputerID) (st
 	if _, err := s.cluster.Apply(ctx, state.SetWish{Account: c.Account, Computer: id, Wish: state.WishStopped}); err != nil {
 		return state.Computer{}, err
 	}
-	return s.settled(ctx, c.Account, id, state.Stopped)
+	return s.settled(ctx, c.Account, id, state.WishStopped)
 }
 
 // Remove asks for the end of a computer that no environment stands on.
@@ -121,8 +121,8 @@ func (s *Computers) Remove(ctx context.Context, c Caller, id state.ComputerID) e
 	return err
 }
 
-// settled waits until the owner recorded the phase, or that it failed.
-func (s *Computers) settled(ctx context.Context, account state.AccountID, id state.ComputerID, want state.Phase) (state.Computer, error) {
+// settled waits until the owner recorded that it is as wished, or that it failed.
+func (s *Computers) settled(ctx context.Context, account state.AccountID, id state.ComputerID, want state.Wish) (state.Computer, error) {
 	now, _, err := s.known(account, id)
 	if err != nil {
 		return now, err
@@ -136,11 +136,10 @@ func (s *Computers) settled(ctx context.Context, account state.AccountID, id sta
 		if err != nil {
 			return false, err
 		}
-		if computer.Phase == state.Failed && want == state.Running {
+		if computer.Phase == state.Failed && want == state.WishRunning {
 			return false, fault.New(fault.Unavailable, "the computer did not start: %s", computer.Error)
 		}
-		// A computer that was never made has nothing to stop.
-		return computer.Phase == want || want == state.Stopped && computer.Phase == state.Provisioning, nil
+		return computer.Rests(want), nil
 	})
 	if err != nil && ctx.Err() != nil {
 		return computer, fault.New(fault.Unavailable, "the computer is still %s after %s", computer.Phase, limit).WithRetry(retryMailbox)

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -193,6 +194,11 @@ func TestAComputerWhoseDiskWasLostSaysSoUntilItIsStarted(t *testing.T) {
 		if lost := two.computer(t, c.ID); lost.Phase != state.Failed || !strings.Contains(lost.Error, "lost with node n1") {
 			t.Fatalf("it is %s: %s", lost.Phase, lost.Error)
 		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if down, err := two.Computers.Stop(ctx, two.caller, c.ID); err != nil || down.Phase != state.Failed { // it is down already
+		t.Fatalf("to stop it: %s, %v", down.Phase, err)
 	}
 	if _, err := two.Computers.Start(t.Context(), two.caller, c.ID); err != nil {
 		t.Fatal(err)

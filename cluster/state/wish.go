@@ -50,7 +50,7 @@ func (tx *Tx) wish(c Computer, w Wish, o *Operation) error {
 	if c.Wish == WishDeleted {
 		return fault.New(fault.Conflict, "computer %s is being deleted", c.ID)
 	}
-	done := c.rests(w)
+	done := c.Rests(w)
 	c.Wish, c.Phase, c.IdleStopped = w, c.Phase.asked(w), false
 	if o != nil && !done {
 		if err := tx.beginOnce(&c, *o); err != nil {
@@ -60,8 +60,9 @@ func (tx *Tx) wish(c Computer, w Wish, o *Operation) error {
 	return tx.putComputer(c)
 }
 
-// rests reports whether the computer is as wished already.
-func (c Computer) rests(w Wish) bool {
+// Rests reports whether the computer is as wished already. One that was never made,
+// or has failed, has nothing to stop.
+func (c Computer) Rests(w Wish) bool {
 	if w == WishRunning {
 		return c.Phase == Running || c.Phase == Updating
 	}

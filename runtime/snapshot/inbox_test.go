@@ -90,11 +90,18 @@ func TestADiskThatIsCutOnItsWayGoesOn(t *testing.T) {
 func TestAnInboxKeepsRoom(t *testing.T) {
 	inbox, _, p := newFar(t)
 	p.write("a", noise(1, chunkBytes))
-	inbox.free = func() (int64, error) { return inboxReserveBytes + chunkBytes/2, nil }
+	var full atomic.Bool
+	full.Store(true)
+	inbox.free = func() (int64, error) {
+		if full.Load() {
+			return inboxReserveBytes + chunkBytes/2, nil
+		}
+		return inbox.diskFree()
+	}
 	if _, err := p.trySave("s1", ""); !errors.Is(err, runtime.ErrFull) {
 		t.Fatalf("without room: %v", err)
 	}
-	inbox.free = inbox.diskFree
+	full.Store(false)
 	p.saveAs("s1", "")
 	far := blob.NewRemote(p.straightTo(inbox))
 	for _, key := range []string{storeKey, "other", computersDir + "c1", computersDir + "../x"} {
