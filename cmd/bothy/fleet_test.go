@@ -104,6 +104,9 @@ func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	for range 100 {
 		port := firstPort + rand.IntN(lastPort-firstPort-n)
+		if !handedOut.take(port, n) {
+			continue
+		}
 		var held []net.Listener
 		for i := range n {
 			if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port+i)); err == nil {
@@ -119,6 +122,32 @@ func freePorts(t testing.TB, n int) int {
 	}
 	t.Fatalf("no %d free ports in a row", n)
 	return 0
+}
+
+// handedOut are the ports that tests of this process have had: a node binds its own
+// seconds later, when another test must not have been given them.
+var handedOut ports
+
+type ports struct {
+	mu    sync.Mutex
+	taken map[int]bool
+}
+
+func (p *ports) take(port, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range n {
+		if p.taken[port+i] {
+			return false
+		}
+	}
+	if p.taken == nil {
+		p.taken = map[int]bool{}
+	}
+	for i := range n {
+		p.taken[port+i] = true
+	}
+	return true
 }
 
 // aFleet makes a fleet of fake nodes.
