@@ -139,7 +139,7 @@ func stays(d wire.Drain) bool {
 func reasons(d wire.Drain) string {
 	of := map[string][]string{}
 	for _, one := range d.Departures {
-		why := strings.ReplaceAll(one.Why, one.ComputerID, "it")
+		why := strings.NewReplacer("computer "+one.ComputerID, "it", one.ComputerID, "it").Replace(one.Why)
 		of[why] = append(of[why], one.ComputerID)
 	}
 	whys := slices.SortedFunc(maps.Keys(of), func(a, b string) int {
