@@ -255,6 +255,29 @@ func (l *lives) trouble() {
 	l.say("%s will fail at %s", h.node.Self(), op)
 }
 
+// play does steps in any order, half the seeds with answers lost; then everybody comes
+// back, and what was written is read.
+func (l *lives) play(seed uint64, count int, steps ...func()) {
+	l.lossy.Store(seed%2 == 1)
+	for range count {
+		steps[l.rand.IntN(len(steps))]()
+		l.place()
+	}
+	l.lossy.Store(false)
+	for _, h := range l.houses {
+		h.driver.Script().Clear()
+	}
+	for l.comeBack(); len(l.down) > 0; {
+		l.comeBack()
+	}
+	l.place()
+	l.wish(true)
+	l.read()
+	if v := l.world.Violations(); len(v) > 0 {
+		l.fatal("%v", v)
+	}
+}
+
 // TestNoSaveIsEverOlderThanWhatItStandsFor plays what users, nodes and stores do
 // in any order: what was written and acknowledged is read, but for what a user
 // gave up who took the last save, and that has all that was saved on demand.
@@ -263,27 +286,8 @@ func TestNoSaveIsEverOlderThanWhatItStandsFor(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			l := newLives(t, seed)
-			l.lossy.Store(seed%2 == 1)
-			steps := []func(){l.write, l.write, l.read, l.read, l.save, l.fall, l.fall, l.comeBack, l.trouble,
-				func() { l.wish(true) }, func() { l.wish(false) }, l.rest,
-				l.look}
-			for range 80 {
-				steps[l.rand.IntN(len(steps))]()
-				l.place()
-			}
-			l.lossy.Store(false)
-			for _, h := range l.houses {
-				h.driver.Script().Clear()
-			}
-			for l.comeBack(); len(l.down) > 0; {
-				l.comeBack()
-			}
-			l.place()
-			l.wish(true)
-			l.read()
-			if v := l.world.Violations(); len(v) > 0 {
-				l.fatal("%v", v)
-			}
+			l.play(seed, 80, l.write, l.write, l.read, l.read, l.save, l.fall, l.fall, l.comeBack, l.trouble,
+				func() { l.wish(true) }, func() { l.wish(false) }, l.rest, l.look)
 		})
 	}
 }

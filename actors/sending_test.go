@@ -254,11 +254,9 @@ func TestWhatIsWrittenMeanwhileIsSentToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { return one.computer(t, c.ID).Phase == state.Stopped })
-	hold, times := make(chan struct{}), maxSendRounds
-	if times > 2 {
-		times = 2 // nothing changes between them
-	}
-	one.driver.Script().Add(fake.Rule{Op: fake.SendSnapshot, Times: times})
+	const ahead = 2 // rounds: nothing changes between them
+	hold := make(chan struct{})
+	one.driver.Script().Add(fake.Rule{Op: fake.SendSnapshot, Times: ahead})
 	one.driver.Script().Add(fake.Rule{Op: fake.SendSnapshot, Times: 1, Hold: hold})
 	if _, err := one.Drains.Begin(t.Context(), one.node.Self()); err != nil {
 		t.Fatal(err)

@@ -161,26 +161,8 @@ func TestNoDiskIsLeftBehind(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			l := newTravels(t, seed)
-			l.lossy.Store(seed%2 == 1)
-			steps := []func(){l.write, l.write, l.read, l.read, l.give, l.give, l.give, l.arrive, l.end, l.comeBack, l.comeBack, l.trouble, l.tend,
-				func() { l.wish(true) }, func() { l.wish(false) }, l.look}
-			for range 60 {
-				steps[l.rand.IntN(len(steps))]()
-				l.place()
-			}
-			l.lossy.Store(false)
-			for _, h := range l.houses {
-				h.driver.Script().Clear()
-			}
-			for l.comeBack(); len(l.down) > 0; {
-				l.comeBack()
-			}
-			l.place()
-			l.wish(true)
-			l.read()
-			if v := l.world.Violations(); len(v) > 0 {
-				l.fatal("%v", v)
-			}
+			l.play(seed, 60, l.write, l.write, l.read, l.read, l.give, l.give, l.give, l.arrive, l.end, l.comeBack, l.comeBack, l.trouble, l.tend,
+				func() { l.wish(true) }, func() { l.wish(false) }, l.look)
 		})
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/bothy-computer/bothy/httpapi/doortest"
 	"github.com/bothy-computer/bothy/httpapi/wire"
@@ -36,14 +35,14 @@ type heard struct {
 func (a audience) attend(ctx context.Context, random *rand.Rand) (heard, error) {
 	var h heard
 	for h.ended < a.runs {
-		if err := a.listen(ctx, &h, 1+random.IntN(12), random); err != nil {
+		if err := a.listen(ctx, &h, 1+random.IntN(12)); err != nil {
 			return h, err
 		}
 	}
 	return h, nil
 }
 
-func (a audience) listen(ctx context.Context, h *heard, most int, random *rand.Rand) error {
+func (a audience) listen(ctx context.Context, h *heard, most int) error {
 	req, err := http.NewRequestWithContext(ctx, "GET", a.url+"?follow=true", nil)
 	if err != nil {
 		return err
@@ -76,7 +75,6 @@ func (a audience) listen(ctx context.Context, h *heard, most int, random *rand.R
 		if strings.Contains(block, `"type":"`+wire.StreamCompleted+`"`) {
 			h.ended++
 		}
-		time.Sleep(time.Duration(random.IntN(3)) * time.Millisecond) // some are slower than others
 	}
 	return nil
 }
